@@ -1,0 +1,40 @@
+/** What went wrong, as a stable string to branch on. */
+export type OptimErrorCode =
+  | "invalid-argument"
+  | "invalid-option"
+  | "invalid-schedule"
+  | "invalid-buffer"
+  | "aliased-buffers"
+  | "duplicate-name"
+  | "unknown-name"
+  | "invalid-shader"
+  | "limit-exceeded"
+  | "out-of-memory"
+  | "no-adapter"
+  | "device-lost"
+  | "destroyed"
+  | "lookahead-order"
+  | "slots-exhausted"
+  | "gpu-error";
+
+/** The parts of an {@link OptimError}: what happened, what was expected and got, and how to mend it. */
+export interface OptimErrorDetails {
+  readonly expected?: string;
+  readonly got?: string;
+  readonly fix?: string;
+}
+
+/** Every error this library throws. The message holds the details in one sentence each. */
+export class OptimError extends Error {
+  override readonly name = "OptimError";
+  readonly code: OptimErrorCode;
+  readonly details: OptimErrorDetails;
+
+  constructor(code: OptimErrorCode, what: string, details: OptimErrorDetails = {}, options?: ErrorOptions) {
+    const { expected, got, fix } = details;
+    const comparison = [expected && `expected ${expected}`, got && `got ${got}`].filter(Boolean).join(", ");
+    super([what, comparison, fix && `Fix: ${fix}`].filter(Boolean).join(". "), options);
+    this.code = code;
+    this.details = details;
+  }
+}

@@ -1,0 +1,301 @@
+// One row per rule, in order of increasing complexity. To add a rule: its WGSL file in shaders/, a row here,
+// its float64 function in reference/. Tests, the table of the docs and the conformance run follow the row.
+import { choice, flag, fraction, nonNegative, positive, type RuleFactory, ruleFactory } from "./rule.js";
+import adadeltaShader from "./shaders/adadelta.wgsl";
+import adagradShader from "./shaders/adagrad.wgsl";
+import adamShader from "./shaders/adam.wgsl";
+import adamaxShader from "./shaders/adamax.wgsl";
+import amsgradShader from "./shaders/amsgrad.wgsl";
+import momentumShader from "./shaders/momentum.wgsl";
+import nadamShader from "./shaders/nadam.wgsl";
+import nesterovLookaheadShader from "./shaders/nesterov-lookahead.wgsl";
+import rmspropShader from "./shaders/rmsprop.wgsl";
+import rmspropCenteredShader from "./shaders/rmsprop-centered.wgsl";
+import rmspropCenteredMomentumShader from "./shaders/rmsprop-centered-momentum.wgsl";
+import rmspropMomentumShader from "./shaders/rmsprop-momentum.wgsl";
+import rmspropNesterovShader from "./shaders/rmsprop-nesterov.wgsl";
+import sgdShader from "./shaders/sgd.wgsl";
+
+/** Gradient descent. Full batch, mini-batch and single sample differ only in what the gradient averages over. */
+export const sgd = /* @__PURE__ */ ruleFactory({
+  name: "sgd",
+  shader: sgdShader,
+  options: {},
+  formula: "θ ← θ − ηg",
+  source: "Robbins & Monro 1951; PyTorch SGD",
+  scalars: (_options, _t, lr) => ({ rate: lr }),
+});
+
+/**
+ * Momentum in its four forms: `buffer` with the rate outside (PyTorch; with dampening 0 also TensorFlow 1 and
+ * optax), `velocity` with the rate inside (Polyak 1964, Keras), so that a change of rate acts late, and `average`.
+ */
+export const momentum = /* @__PURE__ */ ruleFactory({
+  name: "momentum",
+  shader: momentumShader,
+  options: {
+    momentum: fraction(0.9),
+    /** Of form `buffer`: b ← μb + (1 − dampening)g from the second step on. */
+    dampening: { kind: "number", default: 0, min: 0, max: 1 },
+    form: choice("buffer", "velocity", "average"),
+  },
+  formula:
+    "buffer: b ← μb + (1−d)g, b₁ = g, θ ← θ − ηb; velocity: b ← μb + ηg, θ ← θ − b; average: b ← μb + (1−μ)g, θ ← θ − ηb",
+  source: "Polyak 1964; Sutskever et al. 2013; PyTorch SGD",
+  scalars: ({ momentum, dampening, form }, t, lr) => {
+    if (form === "velocity") return { decay: momentum, gradient_in: lr, buffer_out: 1, gradient_out: 0 };
+    if (form === "average")
+      return { decay: momentum, gradient_in: 1 - momentum, buffer_out: lr, gradient_out: 0 };
+    return { decay: momentum, gradient_in: t === 1 ? 1 : 1 - dampening, buffer_out: lr, gradient_out: 0 };
+  },
+});
+
+/** Nesterov momentum in the shifted form, which needs no second point: `buffer` (PyTorch, optax) or `velocity` (Keras). */
+export const nesterov = /* @__PURE__ */ ruleFactory({
+  name: "nesterov",
+  shader: momentumShader,
+  options: { momentum: fraction(0.9), form: choice("buffer", "velocity") },
+  formula: "buffer: b ← μb + g, θ ← θ − η(g + μb); velocity: b ← μb + ηg, θ ← θ − (μb + ηg)",
+  source: "Sutskever et al. 2013, eq. 6–7 shifted; PyTorch SGD, Keras SGD",
+  scalars: ({ momentum, form }, _t, lr) =>
+    form === "velocity"
+      ? { decay: momentum, gradient_in: lr, buffer_out: momentum, gradient_out: lr }
+      : { decay: momentum, gradient_in: 1, buffer_out: lr * momentum, gradient_out: lr },
+});
+
+/** Nesterov momentum as printed: the gradient is taken at the look-ahead point, which `lookahead()` writes first. */
+export const nesterovLookahead = /* @__PURE__ */ ruleFactory({
+  name: "nesterov-lookahead",
+  shader: nesterovLookaheadShader,
+  options: { momentum: fraction(0.9) },
+  formula: "g at θ − μb; b ← μb + ηg, θ ← θ − b",
+  source: "Nesterov 1983; Sutskever et al. 2013, eq. 3–4",
+  scalars: ({ momentum }, _t, lr) => ({ decay: momentum, rate: lr }),
+});
+
+/** AdaGrad, with PyTorch's decay of the rate and initial accumulator, and ε outside or inside the root. */
+export const adagrad = /* @__PURE__ */ ruleFactory({
+  name: "adagrad",
+  shader: adagradShader,
+  options: {
+    lr: nonNegative(1e-2),
+    /** The rate of step t is η / (1 + (t − 1)·lrDecay). */
+    lrDecay: nonNegative(0),
+    initialAccumulatorValue: nonNegative(0),
+    eps: nonNegative(1e-10),
+    epsInside: flag(false),
+  },
+  formula: "s ← s + g², θ ← θ − η/(1+(t−1)·lrDecay)·g/(√s + ε), or /√(s + ε)",
+  source: "Duchi, Hazan & Singer 2011, sec. 1.2; PyTorch Adagrad",
+  constants: ({ epsInside }) => ({ eps_inside: epsInside ? 1 : 0 }),
+  initial: ({ initialAccumulatorValue }) => ({ sum: initialAccumulatorValue }),
+  scalars: ({ lrDecay, eps }, t, lr) => ({ rate: lr / (1 + (t - 1) * lrDecay), eps }),
+});
+
+const rmspropOptions = {
+  lr: nonNegative(1e-2),
+  /** Decay rate of the averages. */
+  alpha: fraction(0.99),
+  eps: positive(1e-8),
+  epsInside: flag(false),
+} as const;
+const rmspropConstants = ({ epsInside }: { epsInside: boolean }) => ({ eps_inside: epsInside ? 1 : 0 });
+const rmspropScalars = ({ alpha, eps }: { alpha: number; eps: number }, _t: number, lr: number) => ({
+  rate: lr,
+  alpha,
+  one_minus_alpha: 1 - alpha,
+  eps,
+});
+
+/** RMSProp, with ε outside or inside the root. */
+export const rmsprop = /* @__PURE__ */ ruleFactory({
+  name: "rmsprop",
+  shader: rmspropShader,
+  options: rmspropOptions,
+  formula: "v ← αv + (1−α)g², θ ← θ − ηg/(√v + ε), or /√(v + ε)",
+  source: "Tieleman & Hinton 2012, lecture 6.5; PyTorch RMSprop",
+  constants: rmspropConstants,
+  scalars: rmspropScalars,
+});
+
+/** Centered RMSProp: divides by the deviation of the gradient instead of its root mean square. */
+export const rmspropCentered = /* @__PURE__ */ ruleFactory({
+  name: "rmsprop-centered",
+  shader: rmspropCenteredShader,
+  options: rmspropOptions,
+  formula: "v ← αv + (1−α)g², ḡ ← αḡ + (1−α)g, θ ← θ − ηg/(√max(v − ḡ², 0) + ε)",
+  source: "Graves 2013, eq. 38–45; PyTorch RMSprop",
+  constants: rmspropConstants,
+  scalars: rmspropScalars,
+});
+
+const rmspropMomentumOptions = {
+  ...rmspropOptions,
+  momentum: fraction(0.9),
+  /** Whether η enters the momentum buffer (Keras, TensorFlow 1) or multiplies it (PyTorch). */
+  rateInside: flag(false),
+} as const;
+const rmspropMomentumScalars = (
+  { alpha, eps, momentum, rateInside }: { alpha: number; eps: number; momentum: number; rateInside: boolean },
+  _t: number,
+  lr: number,
+) => ({
+  rate_in: rateInside ? lr : 1,
+  rate_out: rateInside ? 1 : lr,
+  momentum,
+  alpha,
+  one_minus_alpha: 1 - alpha,
+  eps,
+});
+
+/** RMSProp with momentum over the scaled gradient. */
+export const rmspropMomentum = /* @__PURE__ */ ruleFactory({
+  name: "rmsprop-momentum",
+  shader: rmspropMomentumShader,
+  options: rmspropMomentumOptions,
+  formula: "v ← αv + (1−α)g², b ← μb + g/(√v + ε), θ ← θ − ηb",
+  source: "PyTorch RMSprop; with rateInside Keras and TensorFlow 1",
+  constants: rmspropConstants,
+  scalars: rmspropMomentumScalars,
+});
+
+/** Centered RMSProp with momentum over the scaled gradient. */
+export const rmspropCenteredMomentum = /* @__PURE__ */ ruleFactory({
+  name: "rmsprop-centered-momentum",
+  shader: rmspropCenteredMomentumShader,
+  options: rmspropMomentumOptions,
+  formula: "v ← αv + (1−α)g², ḡ ← αḡ + (1−α)g, b ← μb + g/(√max(v − ḡ², 0) + ε), θ ← θ − ηb",
+  source: "Graves 2013, eq. 38–45; PyTorch RMSprop",
+  constants: rmspropConstants,
+  scalars: rmspropMomentumScalars,
+});
+
+/** RMSProp with Nesterov momentum, gradient at the look-ahead point, without ε: a coordinate with r = 0 is left alone. */
+export const rmspropNesterov = /* @__PURE__ */ ruleFactory({
+  name: "rmsprop-nesterov",
+  shader: rmspropNesterovShader,
+  options: { rho: fraction(0.9), momentum: fraction(0.9) },
+  formula: "g at θ − μb; r ← ρr + (1−ρ)g², b ← μb + η/√r·g (r = 0: no addend), θ ← θ − b",
+  source: "Goodfellow, Bengio & Courville 2016, algorithm 8.6",
+  scalars: ({ rho, momentum }, _t, lr) => ({ rate: lr, decay: momentum, rho, one_minus_rho: 1 - rho }),
+});
+
+/** Adadelta. The paper has no rate: the default is 1. */
+export const adadelta = /* @__PURE__ */ ruleFactory({
+  name: "adadelta",
+  shader: adadeltaShader,
+  options: { lr: nonNegative(1), rho: fraction(0.9), eps: positive(1e-6) },
+  formula: "E ← ρE + (1−ρ)g², Δ = √(X+ε)/√(E+ε)·g, X ← ρX + (1−ρ)Δ², θ ← θ − ηΔ",
+  source: "Zeiler 2012, algorithm 1; PyTorch Adadelta",
+  scalars: ({ rho, eps }, _t, lr) => ({ rate: lr, rho, one_minus_rho: 1 - rho, eps }),
+});
+
+const adamOptions = { beta1: fraction(0.9), beta2: fraction(0.999), eps: positive(1e-8) } as const;
+const adamScalars = (
+  { beta1, beta2, eps }: { beta1: number; beta2: number; eps: number },
+  t: number,
+  lr: number,
+) => ({
+  step_size: lr / (1 - beta1 ** t),
+  beta1,
+  one_minus_beta1: 1 - beta1,
+  beta2,
+  one_minus_beta2: 1 - beta2,
+  inverse_bias_correction2: 1 / (1 - beta2 ** t),
+  eps,
+});
+
+/** Adam. */
+export const adam = /* @__PURE__ */ ruleFactory({
+  name: "adam",
+  shader: adamShader,
+  options: adamOptions,
+  formula: "m ← β1m + (1−β1)g, v ← β2v + (1−β2)g², θ ← θ − η·m̂/(√v̂ + ε), m̂ = m/(1−β1ᵗ), v̂ = v/(1−β2ᵗ)",
+  source: "Kingma & Ba 2015, algorithm 1; PyTorch Adam",
+  scalars: adamScalars,
+});
+
+/** Adam with the largest second moment so far. */
+export const amsgrad = /* @__PURE__ */ ruleFactory({
+  name: "amsgrad",
+  shader: amsgradShader,
+  options: adamOptions,
+  formula: "as adam, with v̂ = max(v₁ … v_t)/(1−β2ᵗ)",
+  source: "Reddi, Kale & Kumar 2018, algorithm 2; PyTorch Adam(amsgrad=True)",
+  scalars: adamScalars,
+});
+
+/** Adam with decoupled weight decay. */
+export const adamw = /* @__PURE__ */ ruleFactory({
+  name: "adamw",
+  shader: adamShader,
+  options: { ...adamOptions, weightDecay: nonNegative(1e-2), decay: choice("decoupled", "coupled") },
+  formula: "as adam, with θ ← θ − ηλθ first",
+  source: "Loshchilov & Hutter 2019, algorithm 2; PyTorch AdamW",
+  scalars: adamScalars,
+});
+
+/** AdaMax: Adam under the infinity norm. With `eps: 0`, the paper's form. */
+export const adamax = /* @__PURE__ */ ruleFactory({
+  name: "adamax",
+  shader: adamaxShader,
+  options: { lr: nonNegative(2e-3), beta1: fraction(0.9), beta2: fraction(0.999), eps: nonNegative(1e-8) },
+  formula: "m ← β1m + (1−β1)g, u ← max(β2u, |g| + ε), θ ← θ − η/(1−β1ᵗ)·m/u",
+  source: "Kingma & Ba 2015, algorithm 2; PyTorch Adamax",
+  scalars: ({ beta1, beta2, eps }, t, lr) => ({
+    step_size: lr / (1 - beta1 ** t),
+    beta1,
+    one_minus_beta1: 1 - beta1,
+    beta2,
+    eps,
+  }),
+});
+
+/** μ_t of Nadam's momentum schedule. */
+const nadamMu = (beta1: number, momentumDecay: number, t: number) =>
+  beta1 * (1 - 0.5 * 0.96 ** (t * momentumDecay));
+
+/** Nadam: Adam with Nesterov momentum and the paper's momentum schedule. Its memory is the product of μ up to step t. */
+export const nadam = /* @__PURE__ */ ruleFactory({
+  name: "nadam",
+  shader: nadamShader,
+  options: { ...adamOptions, lr: nonNegative(2e-3), momentumDecay: nonNegative(4e-3) },
+  formula:
+    "moments of adam; μ_t = β1(1 − ½·0.96^(tψ)), θ ← θ − η[(1−μ_t)g/(1−Πμ) + μ_{t+1}m/(1−Πμ·μ_{t+1})]/(√v̂ + ε)",
+  source: "Dozat 2016, algorithm 2; PyTorch NAdam",
+  memory: [1],
+  advance: ({ beta1, momentumDecay }, t, _lr, [product = 1]) => [product * nadamMu(beta1, momentumDecay, t)],
+  scalars: ({ beta1, beta2, eps, momentumDecay }, t, lr, [product = 1]) => {
+    const next = nadamMu(beta1, momentumDecay, t + 1);
+    return {
+      gradient_rate: (lr * (1 - nadamMu(beta1, momentumDecay, t))) / (1 - product),
+      momentum_rate: (lr * next) / (1 - product * next),
+      beta1,
+      one_minus_beta1: 1 - beta1,
+      beta2,
+      one_minus_beta2: 1 - beta2,
+      inverse_bias_correction2: 1 / (1 - beta2 ** t),
+      eps,
+    };
+  },
+});
+
+/** Every rule, in the order above. */
+export const rules: readonly RuleFactory[] = [
+  sgd,
+  momentum,
+  nesterov,
+  nesterovLookahead,
+  adagrad,
+  rmsprop,
+  rmspropCentered,
+  rmspropMomentum,
+  rmspropCenteredMomentum,
+  rmspropNesterov,
+  adadelta,
+  adam,
+  amsgrad,
+  adamw,
+  adamax,
+  nadam,
+] as unknown as readonly RuleFactory[];

@@ -1,0 +1,91 @@
+import { WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
+import { OptimError } from "./errors.js";
+import type { RuleShader } from "./rule.js";
+
+const VECTORS = new Set(["vec4f", "vec4<f32>"]);
+/** Scalars live in one 256-byte slot of the uniform ring. */
+const LARGEST_SCALARS = 256;
+
+/**
+ * Reads a rule's WGSL and checks the rule contract: `Scalars` of f32, the one fixed uniform, `State` of vec4f,
+ * `update` and, optionally, `lookahead`. Undefined names and type errors are left to the WGSL compiler.
+ * @throws OptimError `invalid-shader`, with the line where there is one.
+ */
+export function reflectRule(file: string, code: string): RuleShader {
+  const reflection = parse(file, code);
+  const refuse = (what: string, expected: string, got: string, line?: number): never => {
+    throw new OptimError("invalid-shader", `${file}${line ? `:${line}` : ""}: ${what}`, {
+      expected,
+      got,
+      fix: "follow the rule contract in docs/rules.md",
+    });
+  };
+  const struct = (name: string) => reflection.structs.find((candidate) => candidate.name === name);
+  const typeName = (type: { name: string; format?: { name: string } | null } | null) =>
+    type === null ? "nothing" : type.format ? `${type.name}<${type.format.name}>` : type.name;
+
+  const scalars = struct("Scalars") ?? refuse("no struct Scalars", "struct Scalars of f32 fields", "none");
+  for (const { name, type } of scalars.members)
+    if (type.name !== "f32") refuse(`scalar '${name}' is not f32`, "f32", typeName(type), scalars.startLine);
+  if (!(scalars.size <= LARGEST_SCALARS))
+    refuse("Scalars are too large", `at most ${LARGEST_SCALARS} bytes`, `${scalars.size}`, scalars.startLine);
+
+  const line = "@group(0) @binding(0) var<uniform> scalars: Scalars;";
+  const [uniform, ...others] = [
+    ...reflection.uniforms,
+    ...reflection.storage,
+    ...reflection.textures,
+    ...reflection.samplers,
+  ];
+  if (
+    uniform?.name !== "scalars" ||
+    uniform.group !== 0 ||
+    uniform.binding !== 0 ||
+    uniform.type.name !== "Scalars"
+  )
+    refuse("the uniform is missing", line, uniform ? `a binding named ${uniform.name}` : "none");
+  if (others.length > 0) refuse("a rule binds nothing else", line, others.map(({ name }) => name).join(", "));
+
+  const state = struct("State");
+  for (const { name, type } of state?.members ?? [])
+    if (!VECTORS.has(typeName(type)))
+      refuse(`state '${name}' is not vec4f`, "vec4f", typeName(type), state?.startLine);
+
+  const signature = (name: string, parameters: readonly string[]) => {
+    const found = reflection.functions.find((candidate) => candidate.name === name);
+    if (!found) return false;
+    const written = found.arguments.map(({ type }) => typeName(type).replace("vec4<f32>", "vec4f"));
+    const result = found.returnType ? typeName(found.returnType) : "nothing";
+    if (written.join() !== parameters.join() || !VECTORS.has(result))
+      refuse(
+        `the signature of '${name}' is another`,
+        `(${parameters.join(", ")}) -> vec4f`,
+        `(${written.join(", ")}) -> ${result}`,
+        found.startLine,
+      );
+    return true;
+  };
+  const pointer = state ? ["ptr<State>"] : [];
+  if (!signature("update", ["vec4f", "vec4f", ...pointer]))
+    refuse("no function update", "fn update(parameter: vec4f, gradient: vec4f, …) -> vec4f", "none");
+  const lookahead = signature("lookahead", ["vec4f", ...(state ? ["State"] : [])]);
+
+  const reserved = /\bengine_\w+/.exec(code);
+  if (reserved) refuse("names that begin with engine_ are the engine's", "another name", reserved[0]);
+  return {
+    file,
+    code,
+    scalars: Object.fromEntries(scalars.members.map(({ name, offset }) => [name, offset])),
+    states: (state?.members ?? []).map(({ name }) => name),
+    overrides: reflection.overrides.map(({ name }) => name),
+    lookahead,
+  };
+}
+
+function parse(file: string, code: string): WgslReflect {
+  try {
+    return new WgslReflect(code);
+  } catch (cause) {
+    throw new OptimError("invalid-shader", `${file}: ${(cause as Error).message}`, {}, { cause });
+  }
+}

@@ -1,0 +1,187 @@
+import { OptimError } from "./errors.js";
+
+/** What the build reads from a rule's WGSL file. Nobody writes an offset or a binding number by hand. */
+export interface RuleShader {
+  /** File name, quoted in error messages. */
+  readonly file: string;
+  /** WGSL text: `Scalars`, `State` (if any) and `update`, valid by itself. */
+  readonly code: string;
+  /** Byte offset of every f32 field of `Scalars`. */
+  readonly scalars: Readonly<Record<string, number>>;
+  /** Fields of `State`, in order: one storage buffer each. */
+  readonly states: readonly string[];
+  /** Names of the `override` constants. */
+  readonly overrides: readonly string[];
+  /** Whether the file has `fn lookahead`, so that the gradient is taken at another point. */
+  readonly lookahead: boolean;
+}
+
+interface NumberSpec {
+  readonly kind: "number";
+  /** Absent: the caller must say. */
+  readonly default?: number;
+  readonly min: number;
+  readonly max: number;
+  readonly exclusiveMin?: boolean;
+  readonly exclusiveMax?: boolean;
+}
+interface FlagSpec {
+  readonly kind: "flag";
+  readonly default: boolean;
+}
+interface ChoiceSpec<T extends string = string> {
+  readonly kind: "choice";
+  readonly default: T;
+  readonly values: readonly T[];
+}
+
+/** The options of a rule: each name with its default and range. */
+export type OptionSpecs = Readonly<Record<string, NumberSpec | FlagSpec | ChoiceSpec>>;
+
+/** Option values, as the specs type them. */
+export type OptionValues<S extends OptionSpecs> = {
+  readonly [K in keyof S]: S[K] extends NumberSpec
+    ? number
+    : S[K] extends FlagSpec
+      ? boolean
+      : S[K] extends ChoiceSpec<infer T>
+        ? T
+        : never;
+};
+
+/** A finite number of at least zero. */
+export const nonNegative = (value?: number) =>
+  ({ kind: "number", ...(value === undefined ? {} : { default: value }), min: 0, max: Infinity }) as const;
+/** A finite number above zero. */
+export const positive = (value: number) =>
+  ({ kind: "number", default: value, min: 0, exclusiveMin: true, max: Infinity }) as const;
+/** A decay rate in [0, 1). */
+export const fraction = (value: number) =>
+  ({ kind: "number", default: value, min: 0, max: 1, exclusiveMax: true }) as const;
+export const flag = (value: boolean) => ({ kind: "flag", default: value }) as const;
+/** One of some names; the first is the default. */
+export const choice = <const T extends string>(...values: readonly [T, ...T[]]) =>
+  ({ kind: "choice", default: values[0], values }) as const satisfies ChoiceSpec<T>;
+
+/** Options that every rule takes, because the engine and not the rule carries them out. */
+export const commonOptions = {
+  /** Learning rate η, before the schedule's factor. */
+  lr: nonNegative(1e-3),
+  /** Weight decay λ. */
+  weightDecay: nonNegative(0),
+  /** `coupled` adds λθ to the gradient (L2); `decoupled` takes ηλθ off the parameter (Loshchilov & Hutter 2019). */
+  decay: choice("coupled", "decoupled"),
+  /** Ascend instead of descend. */
+  maximize: flag(false),
+} as const;
+
+type Common = typeof commonOptions;
+
+/** History that a rule's scalars depend on (Nadam's product of μ): a few float64 numbers, kept by each group. */
+export type RuleMemory = readonly number[];
+
+/** One line of the table of rules: everything about a rule that is not WGSL. */
+export interface RuleRow<O = RuleOptions> {
+  readonly name: string;
+  readonly shader: RuleShader;
+  readonly options: OptionSpecs;
+  /** The update as printed in the docs, with g gradient, θ parameter, η rate, t step from 1. */
+  readonly formula: string;
+  /** Paper and equation, or the framework whose form this is. */
+  readonly source: string;
+  /** Values of the `override` constants. */
+  readonly constants?: (options: O) => Readonly<Record<string, number>>;
+  /** Initial value of each state that does not start at zero. */
+  readonly initial?: (options: O) => Readonly<Record<string, number>>;
+  /** Memory before the first step. */
+  readonly memory?: RuleMemory;
+  /** Memory of step t from that of step t − 1; runs before `scalars`. */
+  readonly advance?: (options: O, t: number, lr: number, memory: RuleMemory) => RuleMemory;
+  /** The `Scalars` of step t (from 1) at rate lr, in float64; each is rounded to f32 once. */
+  readonly scalars: (
+    options: O,
+    t: number,
+    lr: number,
+    memory: RuleMemory,
+  ) => Readonly<Record<string, number>>;
+}
+
+/** A rule with its hyperparameters: plain data that the engine runs. Made by a factory such as `adam(options)`. */
+export interface Rule {
+  readonly row: RuleRow;
+  readonly options: RuleOptions;
+}
+
+/** Checked option values of any rule. */
+export type RuleOptions = OptionValues<Common> & Readonly<Record<string, number | boolean | string>>;
+
+/** Makes a {@link Rule} from options; those left out take the row's defaults. */
+export interface RuleFactory<S extends OptionSpecs = OptionSpecs> {
+  (options?: Partial<OptionValues<S>>): Rule;
+  readonly row: RuleRow;
+}
+
+/** The factory of a row. The row's own options come on top of {@link commonOptions}. */
+export function ruleFactory<S extends OptionSpecs>(
+  row: Omit<RuleRow<OptionValues<Omit<Common, keyof S> & S>>, "options"> & { readonly options: S },
+): RuleFactory<Omit<Common, keyof S> & S> {
+  // The engine reads options by name from checked values, so the row's own types end here.
+  const complete = { ...row, options: { ...commonOptions, ...row.options } } as unknown as RuleRow;
+  return Object.assign(
+    (options: object = {}): Rule => ({ row: complete, options: checkOptions(complete, options) }),
+    { row: complete },
+  );
+}
+
+/**
+ * Checks option values against a row and fills in `base`, or the row's defaults.
+ * @throws OptimError `invalid-option` for an unknown name, a wrong type, a value out of range, NaN, or a missing one.
+ */
+export function checkOptions(row: RuleRow, given: object, base?: RuleOptions): RuleOptions {
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw new OptimError("invalid-option", `The options of ${row.name} are not an object`, {
+      got: String(given),
+      fix: `call ${row.name}({ lr: … })`,
+    });
+  for (const name of Object.keys(given))
+    if (!Object.hasOwn(row.options, name))
+      throw new OptimError("invalid-option", `${row.name} has no option '${name}'`, {
+        expected: `one of ${Object.keys(row.options).join(", ")}`,
+        got: `'${name}'`,
+        fix: "correct the spelling or leave it out",
+      });
+  const values: Record<string, number | boolean | string> = {};
+  for (const [name, spec] of Object.entries(row.options)) {
+    const value = Object.hasOwn(given, name)
+      ? (given as Record<string, unknown>)[name]
+      : (base?.[name] ?? spec.default);
+    const expected = mismatch(spec, value);
+    if (expected !== undefined)
+      throw new OptimError("invalid-option", `Option '${name}' of ${row.name} is out of range`, {
+        expected,
+        got: value === undefined ? "nothing" : String(value),
+        fix:
+          spec.default === undefined
+            ? `pass ${name}`
+            : `pass ${expected}, or leave it out for ${spec.default}`,
+      });
+    values[name] = value as number | boolean | string;
+  }
+  return Object.freeze(values) as RuleOptions;
+}
+
+/** What the spec expects, where the value is something else. */
+function mismatch(spec: OptionSpecs[string], value: unknown): string | undefined {
+  if (spec.kind === "flag") return typeof value === "boolean" ? undefined : "true or false";
+  if (spec.kind === "choice")
+    return spec.values.includes(value as string) ? undefined : `one of ${spec.values.join(", ")}`;
+  const { min, max, exclusiveMin, exclusiveMax } = spec;
+  const inside =
+    typeof value === "number" &&
+    Number.isFinite(value) &&
+    (exclusiveMin ? value > min : value >= min) &&
+    (exclusiveMax ? value < max : value <= max);
+  if (inside) return undefined;
+  const right = max === Infinity ? "∞)" : `${max}${exclusiveMax ? ")" : "]"}`;
+  return `a finite number in ${exclusiveMin ? "(" : "["}${min}, ${right}`;
+}

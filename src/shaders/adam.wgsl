@@ -1,0 +1,28 @@
+// Adam: m ← β1m + (1−β1)g, v ← β2v + (1−β2)g², update = step_size·m / (√v̂ + ε).
+struct Scalars {
+  step_size: f32, // η / (1 − β1^t)
+  beta1: f32,
+  one_minus_beta1: f32,
+  beta2: f32,
+  one_minus_beta2: f32,
+  inverse_bias_correction2: f32, // 1 / (1 − β2^t)
+  eps: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+// Larger gradients enter the second moment as 1e19, so that it stays finite in f32.
+const LARGEST = vec4f(1e19);
+
+struct State {
+  exp_avg: vec4f,
+  exp_avg_sq: vec4f,
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  let bounded = clamp(gradient, -LARGEST, LARGEST);
+  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
+  let exp_avg_sq = scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * bounded * bounded;
+  (*state).exp_avg = exp_avg;
+  (*state).exp_avg_sq = exp_avg_sq;
+  return scalars.step_size * exp_avg / (sqrt(exp_avg_sq * scalars.inverse_bias_correction2) + scalars.eps);
+}

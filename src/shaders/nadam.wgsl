@@ -1,0 +1,30 @@
+// Nadam: the moments of Adam; update = (gradient_rate·g + momentum_rate·m) / (√v̂ + ε).
+struct Scalars {
+  gradient_rate: f32, // η(1 − μ_t) / (1 − Π_{i≤t} μ_i)
+  momentum_rate: f32, // ημ_{t+1} / (1 − Π_{i≤t+1} μ_i)
+  beta1: f32,
+  one_minus_beta1: f32,
+  beta2: f32,
+  one_minus_beta2: f32,
+  inverse_bias_correction2: f32, // 1 / (1 − β2^t)
+  eps: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+// Larger gradients enter the second moment as 1e19, so that it stays finite in f32.
+const LARGEST = vec4f(1e19);
+
+struct State {
+  exp_avg: vec4f,
+  exp_avg_sq: vec4f,
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  let bounded = clamp(gradient, -LARGEST, LARGEST);
+  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
+  let exp_avg_sq = scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * bounded * bounded;
+  (*state).exp_avg = exp_avg;
+  (*state).exp_avg_sq = exp_avg_sq;
+  let direction = scalars.gradient_rate * gradient + scalars.momentum_rate * exp_avg;
+  return direction / (sqrt(exp_avg_sq * scalars.inverse_bias_correction2) + scalars.eps);
+}

@@ -1,0 +1,15 @@
+/** A rule's WGSL file with what the build read from it. */
+declare module "*.wgsl" {
+  const shader: import("./rule.js").RuleShader;
+  export default shader;
+}
+
+declare module "wgsl_reflect/wgsl_reflect.module.js" {
+  export * from "wgsl_reflect";
+}
+
+/** WGSL that is no rule: its text. */
+declare module "*.wgsl?raw" {
+  const code: string;
+  export default code;
+}
