@@ -1,0 +1,112 @@
+import { OptimError } from "../errors.js";
+import type { BufferRange, Parameter } from "./parameters.js";
+
+/** Bytes: the coarsest offset at which WebGPU lets a caller bind a range. */
+const ALIGNMENT = 256;
+
+/** Tensor name → shape. */
+export type ArenaGroup = Readonly<Record<string, readonly number[]>>;
+
+/** A tensor of an arena: a {@link Parameter} whose ranges can be bound as they are. */
+export interface ArenaParameter extends Parameter {
+  readonly param: BufferRange;
+  readonly grad: BufferRange;
+  readonly shape: readonly number[];
+}
+
+/** Parameters and gradients of a model in two buffers, so that a group is one dispatch however many tensors it has. */
+export interface Arena {
+  readonly parameters: GPUBuffer;
+  readonly gradients: GPUBuffer;
+  /** The tensors of each group, in order. */
+  readonly groups: readonly (readonly ArenaParameter[])[];
+  /** A tensor by name. @throws OptimError `unknown-name` */
+  get(name: string): ArenaParameter;
+  /** Frees both buffers. */
+  destroy(): void;
+}
+
+/** Options of {@link createArena}. */
+export interface ArenaOptions {
+  readonly label?: string;
+  /** Usage beside `STORAGE | COPY_SRC | COPY_DST`. */
+  readonly usage?: GPUBufferUsageFlags;
+}
+
+/**
+ * Lays out tensors group by group in one buffer of parameters and one of gradients, both zero. Each range is padded to
+ * 256 bytes; the padding must stay zero.
+ * @throws OptimError `invalid-argument`, `duplicate-name`, or `limit-exceeded` past the device's `maxBufferSize`.
+ */
+export function createArena(
+  device: GPUDevice,
+  groups: readonly ArenaGroup[],
+  options: ArenaOptions = {},
+): Arena {
+  const label = options.label ?? "arena";
+  const { layout, size } = layOut(groups);
+  if (size > device.limits.maxBufferSize)
+    throw new OptimError("limit-exceeded", `'${label}' does not fit one buffer`, {
+      expected: `at most ${device.limits.maxBufferSize} bytes (maxBufferSize)`,
+      got: `${size} bytes`,
+      fix: "request a larger limit (requestDevice does), or use several arenas",
+    });
+  const usage =
+    GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST | (options.usage ?? 0);
+  const create = (role: string) =>
+    device.createBuffer({ label: `${label} ${role}`, size: Math.max(size, ALIGNMENT), usage });
+  const parameters = create("parameters");
+  const gradients = create("gradients");
+  const tensors = layout.map((group) =>
+    group.map(({ name, shape, ...range }) => ({
+      name,
+      shape,
+      param: { buffer: parameters, ...range },
+      grad: { buffer: gradients, ...range },
+    })),
+  );
+  const byName = new Map(tensors.flat().map((tensor) => [tensor.name, tensor]));
+  return {
+    parameters,
+    gradients,
+    groups: tensors,
+    get(name) {
+      const tensor = byName.get(name);
+      if (tensor) return tensor;
+      throw new OptimError("unknown-name", `'${label}' has no tensor '${name}'`, {
+        expected: `one of ${[...byName.keys()].slice(0, 20).join(", ")}`,
+        fix: "correct the name",
+      });
+    },
+    destroy() {
+      parameters.destroy();
+      gradients.destroy();
+    },
+  };
+}
+
+function layOut(groups: readonly ArenaGroup[]) {
+  const names = new Set<string>();
+  let size = 0;
+  const layout = groups.map((group) =>
+    Object.entries(group).map(([name, shape]) => {
+      if (names.has(name))
+        throw new OptimError("duplicate-name", `Two tensors of the arena are named '${name}'`, {
+          fix: "rename one",
+        });
+      names.add(name);
+      if (!Array.isArray(shape) || !shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0))
+        throw new OptimError("invalid-argument", `The shape of '${name}' is not a list of lengths`, {
+          expected: "whole numbers of at least 0",
+          got: JSON.stringify(shape),
+          fix: "pass { name: [rows, columns] }",
+        });
+      const bytes = 4 * shape.reduce((product, extent) => product * extent, 1);
+      const padding = (ALIGNMENT - (bytes % ALIGNMENT)) % ALIGNMENT;
+      const range = { name, shape: [...shape], offset: size, size: bytes, padding };
+      size += bytes + padding;
+      return range;
+    }),
+  );
+  return { layout, size };
+}

@@ -1,0 +1,109 @@
+// Writes the kernel around a rule: bindings, bounds, loads, the stages before and after the rule, stores.
+import type { RuleShader } from "../rule.js";
+import accumulate from "../shaders/engine/accumulate.wgsl?raw";
+import { type Width, WORKGROUP } from "./spans.js";
+
+/** Byte offsets of the f32 fields of `engine_Stage`. */
+export const STAGE = { gradient_scale: 0, coupled_decay: 4, decay: 8 } as const;
+
+/** Bytes of `engine_Chunk`: the first element of the chunk in its two bindings, and how many there are. */
+export const CHUNK_SIZE = 16;
+
+const HEADER = `
+struct engine_Stage {
+  gradient_scale: f32, // unscales, averages and, to maximize, turns the sign
+  coupled_decay: f32, // λ
+  decay: f32, // ηλ
+}
+struct engine_Chunk {
+  first: u32,
+  gradient_first: u32,
+  count: u32,
+}
+@group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
+@group(1) @binding(0) var<uniform> engine_chunk: engine_Chunk;
+`;
+
+const ENTRY = `
+@compute @workgroup_size(${WORKGROUP})
+fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
+  if (engine_id.x >= engine_chunk.count) {
+    return;
+  }
+  let engine_index = engine_chunk.first + engine_id.x;`;
+
+/** Reads and writes of one width, so that a rule always sees four lanes. */
+const lanes = (width: Width) =>
+  width === 4
+    ? { type: "vec4f", load: (place: string) => place, store: (value: string) => value }
+    : { type: "f32", load: (place: string) => `vec4f(${place})`, store: (value: string) => `(${value}).x` };
+
+function bindings(
+  width: Width,
+  storages: readonly (readonly [access: "read" | "read_write", name: string])[],
+) {
+  const { type } = lanes(width);
+  return storages
+    .map(
+      ([access, name], index) =>
+        `@group(1) @binding(${index + 1}) var<storage, ${access}> engine_${name}: array<${type}>;\n`,
+    )
+    .join("");
+}
+
+const loadStates = ({ states }: RuleShader, load: (place: string) => string) =>
+  states.length === 0
+    ? ""
+    : `
+  var engine_state: State;${states.map((name) => `\n  engine_state.${name} = ${load(`engine_state_${name}[engine_index]`)};`).join("")}`;
+
+/** The step: θ ← θ − (update + ηλθ). The rule's text comes first, so that line numbers are the file's. */
+export function composeStep(shader: RuleShader, width: Width): string {
+  const { load, store } = lanes(width);
+  const origin = shader.lookahead ? "engine_origin" : "engine_parameters";
+  return `${shader.code}${HEADER}${bindings(width, [
+    ["read_write", "parameters"],
+    ["read", "gradients"],
+    ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
+    ...(shader.lookahead ? [["read_write", "origin"] as const] : []),
+  ])}${ENTRY}
+  let engine_point = ${load("engine_parameters[engine_index]")};
+  let engine_parameter = ${load(`${origin}[engine_index]`)};
+  let engine_read = ${load("engine_gradients[engine_chunk.gradient_first + engine_id.x]")};
+  let engine_gradient = engine_stage.gradient_scale * engine_read + engine_stage.coupled_decay * engine_point;${loadStates(shader, load)}
+  let engine_update = update(engine_parameter, engine_gradient${shader.states.length > 0 ? ", &engine_state" : ""});
+  engine_parameters[engine_index] = ${store("engine_parameter - (engine_update + engine_stage.decay * engine_parameter)")};${shader.states
+    .map((name) => `\n  engine_state_${name}[engine_index] = ${store(`engine_state.${name}`)};`)
+    .join("")}
+}
+`;
+}
+
+/** The look-ahead: keeps θ as the origin and writes the point at which the gradient is to be taken. */
+export function composeLookahead(shader: RuleShader, width: Width): string {
+  const { load, store } = lanes(width);
+  return `${shader.code}${HEADER}${bindings(width, [
+    ["read_write", "parameters"],
+    ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
+    ["read_write", "origin"],
+  ])}${ENTRY}
+  let engine_parameter = ${load("engine_parameters[engine_index]")};${loadStates(shader, load)}
+  engine_origin[engine_index] = ${store("engine_parameter")};
+  engine_parameters[engine_index] = ${store(`lookahead(engine_parameter${shader.states.length > 0 ? ", engine_state" : ""})`)};
+}
+`;
+}
+
+/** Adds the gradient to the accumulator. */
+export function composeAccumulate(width: Width): string {
+  const { load, store } = lanes(width);
+  return `${accumulate}${HEADER}${bindings(width, [
+    ["read_write", "accumulator"],
+    ["read", "gradients"],
+  ])}${ENTRY}
+  let engine_sum = ${load("engine_accumulator[engine_index]")};
+  let engine_gradient = ${load("engine_gradients[engine_chunk.gradient_first + engine_id.x]")};
+  engine_accumulator[engine_index] = ${store("accumulate(engine_sum, engine_gradient)")};
+}
+`;
+}

@@ -1,0 +1,68 @@
+import { OptimError } from "../errors.js";
+
+/** What is known of a device: set when `device.lost` settles, for a crash and for `device.destroy()` alike. */
+interface Health {
+  lost?: GPUDeviceLostInfo;
+}
+
+const healths = new WeakMap<GPUDevice, Health>();
+
+/** Starts watching a device, once, and resolves when an earlier loss would be known. */
+export async function watchDevice(device: GPUDevice): Promise<void> {
+  let health = healths.get(device);
+  if (!health) {
+    const watched: Health = {};
+    health = watched;
+    healths.set(device, watched);
+    void device.lost.then((info) => {
+      watched.lost = info;
+    });
+  }
+  // A device lost earlier has a settled promise, whose reaction above runs before this race is decided.
+  await Promise.race([device.lost, Promise.resolve()]);
+  await Promise.resolve();
+}
+
+/** @throws OptimError `device-lost` when the device is known to be gone. */
+export function requireDevice(device: GPUDevice, label: string): void {
+  const info = healths.get(device)?.lost;
+  if (info)
+    throw new OptimError("device-lost", `The device of '${label}' is lost`, {
+      got: `reason '${info.reason}'${info.message ? `: ${info.message}` : ""}`,
+      fix: "request a new device and make the optimizer again from its last checkpoint",
+    });
+}
+
+/** Options of {@link requestDevice}. */
+export interface RequestDeviceOptions {
+  /** Where to ask; `navigator.gpu` if left out. */
+  readonly gpu?: GPU;
+  readonly powerPreference?: GPUPowerPreference;
+  readonly label?: string;
+}
+
+/**
+ * A device with the adapter's own buffer and binding limits, which large models need. Any `GPUDevice` serves as well.
+ * @throws OptimError `no-adapter` where WebGPU is missing or no adapter is found.
+ */
+export async function requestDevice(options: RequestDeviceOptions = {}): Promise<GPUDevice> {
+  const gpu = options.gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu;
+  if (!gpu)
+    throw new OptimError("no-adapter", "There is no WebGPU here", {
+      expected: "navigator.gpu",
+      fix: "use a browser with WebGPU over https or localhost, or pass { gpu }",
+    });
+  const { powerPreference, label } = options;
+  const adapter = await gpu.requestAdapter(powerPreference ? { powerPreference } : {});
+  if (!adapter)
+    throw new OptimError("no-adapter", "No GPU adapter was found", {
+      expected: "an adapter",
+      got: "null",
+      fix: "enable WebGPU, update the driver, or start Chrome with --enable-unsafe-webgpu",
+    });
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  return adapter.requestDevice({
+    label: label ?? "webgpu-optim",
+    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
+  });
+}

@@ -1,0 +1,152 @@
+import { OptimError } from "../errors.js";
+import { checkOptions, type Rule, type RuleMemory, type RuleOptions } from "../rule.js";
+import type { Schedule } from "../schedules/schedule.js";
+import { STAGE } from "./compose.js";
+import { BLOCK } from "./slots.js";
+
+/** What a group's next step will be, worked out before anything changes. */
+interface PendingStep {
+  readonly rate: number;
+  readonly memory: RuleMemory;
+}
+
+/** Tensors that share a rule, its hyperparameters and a schedule; `optimizer.groups[i]`. */
+export class ParameterGroup {
+  /** Names of the group's tensors. */
+  readonly names: readonly string[];
+  readonly #label: string;
+  readonly #rule: Rule;
+  #options: RuleOptions;
+  #schedule: Schedule;
+  #steps = 0;
+  #memory: RuleMemory;
+  #rate: number | undefined;
+
+  /** @internal */
+  constructor(label: string, rule: Rule, schedule: Schedule, names: readonly string[]) {
+    this.#label = label;
+    this.#rule = rule;
+    this.#options = rule.options;
+    this.#schedule = checkSchedule(label, schedule);
+    this.#memory = rule.row.memory ?? [];
+    this.names = names;
+  }
+
+  /** Name of the rule. */
+  get rule(): string {
+    return this.#rule.row.name;
+  }
+
+  /** Hyperparameters in force. */
+  get options(): RuleOptions {
+    return this.#options;
+  }
+
+  /**
+   * Changes hyperparameters from the next encoded step on.
+   * @throws OptimError `invalid-option`, also for those that are compiled into the kernel or were used at creation.
+   */
+  set(options: Readonly<Record<string, number | boolean | string>>): void {
+    const { row } = this.#rule;
+    const next = checkOptions(row, options, this.#options);
+    for (const fixed of [row.constants, row.initial])
+      if (fixed && JSON.stringify(fixed(next)) !== JSON.stringify(fixed(this.#options)))
+        throw new OptimError("invalid-option", `${row.name} cannot change this option after creation`, {
+          expected: `another of ${Object.keys(row.options).join(", ")}`,
+          got: JSON.stringify(options),
+          fix: "create a new optimizer",
+        });
+    this.#options = next;
+  }
+
+  /** Base learning rate; the schedule multiplies it. */
+  get lr(): number {
+    return this.#options.lr;
+  }
+
+  set lr(lr: number) {
+    this.set({ lr });
+  }
+
+  get schedule(): Schedule {
+    return this.#schedule;
+  }
+
+  set schedule(schedule: Schedule) {
+    this.#schedule = checkSchedule(this.#label, schedule);
+  }
+
+  /** Steps encoded so far. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** Learning rate of the last encoded step; before the first, the rate it would have. */
+  get rate(): number {
+    return this.#rate ?? this.#rateAt(this.#steps);
+  }
+
+  #rateAt(step: number): number {
+    const factor = this.#schedule(step);
+    const rate = this.#options.lr * factor;
+    if (typeof factor === "number" && factor >= 0 && Number.isFinite(Math.fround(rate))) return rate;
+    throw new OptimError("invalid-schedule", `The schedule of '${this.#label}' fails at step ${step}`, {
+      expected: "a finite factor of at least 0",
+      got: `${String(factor)} (base rate ${this.#options.lr})`,
+      fix: "correct the schedule, or wrap it in clamped()",
+    });
+  }
+
+  /**
+   * Writes the uniforms of the next step into `staged` and gives what {@link commit} needs.
+   * @internal
+   */
+  prepare(staged: Float32Array, gradientScale: number): PendingStep {
+    const { row } = this.#rule;
+    const options = this.#options;
+    const t = this.#steps + 1;
+    const rate = this.#rateAt(this.#steps);
+    const memory = row.advance ? row.advance(options, t, rate, this.#memory) : this.#memory;
+    const scalars = row.scalars(options, t, rate, memory);
+    for (const [name, offset] of Object.entries(row.shader.scalars))
+      staged[offset / 4] = this.#finite(name, scalars[name], t);
+    const coupled = options.decay === "coupled";
+    const stage = {
+      gradient_scale: options.maximize ? -gradientScale : gradientScale,
+      coupled_decay: coupled ? options.weightDecay : 0,
+      decay: coupled ? 0 : rate * options.weightDecay,
+    };
+    for (const [name, offset] of Object.entries(STAGE))
+      staged[(BLOCK + offset) / 4] = this.#finite(name, stage[name as keyof typeof stage], t);
+    return { rate, memory };
+  }
+
+  /** @internal */
+  commit({ rate, memory }: PendingStep): void {
+    this.#steps += 1;
+    this.#rate = rate;
+    this.#memory = memory;
+  }
+
+  #finite(name: string, value: number | undefined, t: number): number {
+    if (value !== undefined && Number.isFinite(Math.fround(value))) return value;
+    throw new OptimError(
+      "invalid-option",
+      `Scalar '${name}' of ${this.rule} has no finite f32 value at step ${t}`,
+      {
+        expected: "hyperparameters within the range of f32",
+        got: String(value),
+        fix: `change the options of '${this.#label}': ${JSON.stringify(this.#options)}`,
+      },
+    );
+  }
+}
+
+function checkSchedule(label: string, schedule: Schedule): Schedule {
+  if (typeof schedule === "function") return schedule;
+  throw new OptimError("invalid-schedule", `The schedule of '${label}' is no function`, {
+    expected: "a schedule such as cosine({ steps }), or a function of the step",
+    got: String(schedule),
+    fix: "pass a schedule, or leave it out for a constant rate",
+  });
+}

@@ -1,0 +1,51 @@
+import type { Rule } from "../rule.js";
+import { composeAccumulate, composeLookahead, composeStep } from "./compose.js";
+import { pipelineOf } from "./pipelines.js";
+import { storageTypes } from "./plan.js";
+import type { Width } from "./spans.js";
+
+/** A kernel in both widths. */
+export type Kernel = Readonly<Record<Width, GPUComputePipeline>>;
+
+/** The kernels of a group. */
+export interface Kernels {
+  readonly step: Kernel;
+  readonly lookahead: Kernel | undefined;
+  readonly accumulate: Kernel | undefined;
+}
+
+/** Compiles all that a rule can need, in both widths, so that nothing compiles later. */
+export async function compileKernels(
+  device: GPUDevice,
+  label: string,
+  { row, options }: Rule,
+  accumulation: boolean,
+): Promise<Kernels> {
+  const { shader } = row;
+  const constants = row.constants?.(options) ?? {};
+  const others = shader.states.length + (shader.lookahead ? 1 : 0);
+  const kernel = async (
+    file: string,
+    compose: (width: Width) => string,
+    storages: readonly GPUBufferBindingType[],
+    constants: Readonly<Record<string, number>>,
+  ): Promise<Kernel> => {
+    const compile = (width: Width) =>
+      pipelineOf(device, { label, file, code: compose(width), constants, storages });
+    const [four, one] = await Promise.all([compile(4), compile(1)]);
+    return { 4: four, 1: one };
+  };
+  const [step, lookahead, accumulate] = await Promise.all([
+    kernel(shader.file, (width) => composeStep(shader, width), storageTypes(true, others), constants),
+    shader.lookahead
+      ? kernel(
+          shader.file,
+          (width) => composeLookahead(shader, width),
+          storageTypes(false, others),
+          constants,
+        )
+      : undefined,
+    accumulation ? kernel("engine/accumulate.wgsl", composeAccumulate, storageTypes(true, 0), {}) : undefined,
+  ]);
+  return { step, lookahead, accumulate };
+}

@@ -1,0 +1,479 @@
+import { OptimError } from "../errors.js";
+import { checkOptions, type Rule } from "../rule.js";
+import type { Schedule } from "../schedules/schedule.js";
+import { requireDevice, watchDevice } from "./device.js";
+import { ParameterGroup } from "./group.js";
+import { compileKernels } from "./kernels.js";
+import {
+  type BufferRange,
+  checkGradient,
+  checkParameters,
+  type Parameter,
+  refuseOverlap,
+  type Tensor,
+} from "./parameters.js";
+import { GroupPasses } from "./passes.js";
+import { ChunkUniforms } from "./plan.js";
+import { BLOCK, Slots } from "./slots.js";
+
+/** Parameters with their own rule, schedule or hyperparameters: any option of the rule may stand here. */
+export interface GroupOptions {
+  readonly parameters: readonly Parameter[];
+  /** Instead of the optimizer's. */
+  readonly rule?: Rule;
+  /** Instead of the optimizer's. */
+  readonly schedule?: Schedule;
+  readonly [option: string]: unknown;
+}
+
+/** Options of {@link createOptimizer}. */
+export interface OptimizerOptions {
+  /** What every step computes, from a factory such as `adamw({ lr: 1e-3 })`. A group may have its own. */
+  readonly rule?: Rule;
+  /** Factor on each group's rate at a step counted from 0; constant 1 if left out. */
+  readonly schedule?: Schedule;
+  /** All parameters, in one group; or else `groups`. */
+  readonly parameters?: readonly Parameter[];
+  readonly groups?: readonly GroupOptions[];
+  /** Whether `accumulate()` will be used; it costs a buffer as large as the parameters. */
+  readonly accumulation?: boolean;
+  /** Steps, look-aheads and accumulations that may be encoded and not yet submitted; default 64. */
+  readonly stepsInFlight?: number;
+  /** Begins the label of every GPU object; default the rule's name. */
+  readonly label?: string;
+}
+
+const OPTION_NAMES: readonly string[] = [
+  "rule",
+  "schedule",
+  "parameters",
+  "groups",
+  "accumulation",
+  "stepsInFlight",
+  "label",
+] satisfies (keyof OptimizerOptions)[];
+
+/** A checked group, before anything is made of it. */
+interface GroupPlan {
+  readonly rule: Rule;
+  readonly schedule: Schedule;
+  readonly tensors: readonly Tensor[];
+}
+
+const constantRate: Schedule = () => 1;
+
+/**
+ * Makes an optimizer over the caller's buffers: checks everything, allocates the state, compiles the kernels.
+ * @throws OptimError before any GPU work for bad input; `out-of-memory`, `invalid-shader` or `device-lost` after it,
+ * with all that was made destroyed.
+ */
+export async function createOptimizer(device: GPUDevice, options: OptimizerOptions): Promise<Optimizer> {
+  if (typeof device?.createComputePipelineAsync !== "function")
+    throw new OptimError("invalid-argument", "There is no device", {
+      expected: "a GPUDevice",
+      got: String(device),
+      fix: "await requestDevice() and pass what it gives",
+    });
+  for (const name of Object.keys(options ?? {}))
+    if (!OPTION_NAMES.includes(name))
+      throw new OptimError("invalid-argument", `createOptimizer has no option '${name}'`, {
+        expected: `one of ${OPTION_NAMES.join(", ")}`,
+        got: `'${name}'`,
+        fix: "hyperparameters go to the rule or to a group",
+      });
+  const groups = checkGroups(options);
+  const { accumulation = false, stepsInFlight = 64 } = options;
+  if (!Number.isSafeInteger(stepsInFlight) || stepsInFlight < 1)
+    throw new OptimError("invalid-argument", "stepsInFlight is no count", {
+      expected: "a whole number of at least 1",
+      got: String(stepsInFlight),
+      fix: "leave it out for 64",
+    });
+  const label = options.label ?? groups[0]?.rule.row.name ?? "optimizer";
+  checkLimits(device, label, groups, stepsInFlight);
+  await watchDevice(device);
+  requireDevice(device, label);
+  const kernels = await Promise.all(
+    groups.map(({ rule }) => compileKernels(device, label, rule, accumulation)),
+  );
+  requireDevice(device, label);
+
+  // Everything below is made in one synchronous run, inside error scopes of this run only.
+  device.pushErrorScope("out-of-memory");
+  device.pushErrorScope("validation");
+  const made: { destroy(): void }[] = [];
+  const own = <T extends { destroy(): void }>(resource: T): T => {
+    made.push(resource);
+    return resource;
+  };
+  let optimizer: Optimizer | undefined;
+  let thrown: unknown;
+  try {
+    const uniforms = own(new ChunkUniforms(device, label));
+    const slots = own(new Slots(device, label, groups.length, stepsInFlight));
+    const passes = groups.map(({ rule, tensors }, index) =>
+      own(
+        new GroupPasses(
+          device,
+          groups.length > 1 ? `${label} ${index}` : label,
+          device.limits,
+          uniforms,
+          rule,
+          kernels[index]!,
+          tensors,
+        ),
+      ),
+    );
+    optimizer = new Optimizer(device, label, groups, passes, slots, uniforms, accumulation);
+  } catch (error) {
+    thrown = error;
+  }
+  const [invalid, exhausted] = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+  const failure = exhausted ?? invalid ?? thrown;
+  if (!failure && optimizer) {
+    requireDevice(device, label);
+    return optimizer;
+  }
+  for (const resource of made) resource.destroy();
+  requireDevice(device, label);
+  if (thrown instanceof OptimError) throw thrown;
+  const memory = exhausted || thrown instanceof RangeError;
+  throw new OptimError(
+    memory ? "out-of-memory" : "gpu-error",
+    memory ? `There is no GPU memory for the state of '${label}'` : `'${label}' cannot be created`,
+    {
+      got: (failure as { message?: string } | undefined)?.message ?? String(failure),
+      fix: memory
+        ? "free buffers, or take a rule with less state"
+        : "check that every buffer is alive and of this device",
+    },
+    { cause: failure },
+  );
+}
+
+function checkGroups(options: OptimizerOptions): GroupPlan[] {
+  const { parameters, groups, rule, schedule } = options ?? {};
+  if (!(parameters === undefined ? Array.isArray(groups) : Array.isArray(parameters) && groups === undefined))
+    throw new OptimError("invalid-argument", "There are no parameters", {
+      expected: "either a list 'parameters' or a list 'groups'",
+      got: parameters === undefined ? String(groups) : groups === undefined ? String(parameters) : "both",
+      fix: "pass { parameters: [{ name, param, grad }] }",
+    });
+  const given: readonly GroupOptions[] = groups ?? [{ parameters: parameters ?? [] }];
+  const tensors = checkParameters(
+    given.map((group, index) => {
+      if (Array.isArray(group?.parameters)) return group.parameters;
+      throw new OptimError("invalid-argument", `Group ${index} has no list of parameters`, {
+        expected: "{ parameters: [{ name, param, grad }], … }",
+        got: String(group?.parameters),
+        fix: "pass a list",
+      });
+    }),
+  );
+  if (tensors.length === 0)
+    throw new OptimError("invalid-argument", "There is no parameter group", {
+      expected: "at least one group",
+      got: "none",
+      fix: "pass the parameters to train",
+    });
+  return given.map((group, index) => {
+    const { parameters: _, rule: own = rule, schedule: ownSchedule = schedule, ...overrides } = group;
+    if (typeof own?.row?.scalars !== "function")
+      throw new OptimError("invalid-argument", `Group ${index} has no rule`, {
+        expected: "a rule from a factory, such as adam({ lr: 1e-3 })",
+        got: own === undefined ? "nothing" : String(own),
+        fix: "import { adam } and pass rule: adam()",
+      });
+    return {
+      rule: { row: own.row, options: checkOptions(own.row, overrides, own.options) },
+      schedule: ownSchedule ?? constantRate,
+      tensors: tensors[index] ?? [],
+    };
+  });
+}
+
+function checkLimits(device: GPUDevice, label: string, groups: readonly GroupPlan[], slots: number): void {
+  const { maxStorageBuffersPerShaderStage, maxBufferSize } = device.limits;
+  const require = (what: string, limit: string, most: number, needed: number, fix: string) => {
+    if (needed > most)
+      throw new OptimError("limit-exceeded", `'${label}' needs too many ${what}`, {
+        expected: `at most ${most} (${limit})`,
+        got: `${needed}`,
+        fix,
+      });
+  };
+  for (const { rule } of groups) {
+    const { states, lookahead } = rule.row.shader;
+    require("storage buffers", "maxStorageBuffersPerShaderStage", maxStorageBuffersPerShaderStage, 2 +
+      states.length +
+      (lookahead ? 1 : 0), "request a larger limit from the adapter");
+  }
+  require("uniform bytes", "maxBufferSize", maxBufferSize, slots *
+    groups.length *
+    2 *
+    BLOCK, "lower stepsInFlight");
+}
+
+/** Runs a rule over the caller's parameters. Made by {@link createOptimizer}. */
+export class Optimizer {
+  readonly label: string;
+  readonly device: GPUDevice;
+  /** The parameter groups, in the order given. */
+  readonly groups: readonly ParameterGroup[];
+  readonly #passes: readonly GroupPasses[];
+  readonly #tensors: ReadonlyMap<string, { tensor: Tensor; passes: GroupPasses }>;
+  readonly #slots: Slots;
+  readonly #uniforms: ChunkUniforms;
+  readonly #accumulation: boolean;
+  readonly #lookahead: boolean;
+  #lookedAhead = false;
+  /** Sizes of the micro-batches accumulated since the last step. */
+  #samples: { first: number; total: number } | undefined;
+  #destroyed = false;
+
+  /** @internal */
+  constructor(
+    device: GPUDevice,
+    label: string,
+    groups: readonly GroupPlan[],
+    passes: readonly GroupPasses[],
+    slots: Slots,
+    uniforms: ChunkUniforms,
+    accumulation: boolean,
+  ) {
+    this.device = device;
+    this.label = label;
+    this.groups = groups.map(
+      ({ rule, schedule, tensors }) =>
+        new ParameterGroup(
+          label,
+          rule,
+          schedule,
+          tensors.map(({ name }) => name),
+        ),
+    );
+    this.#passes = passes;
+    this.#tensors = new Map(
+      passes.flatMap((group) => group.tensors.map((tensor) => [tensor.name, { tensor, passes: group }])),
+    );
+    this.#slots = slots;
+    this.#uniforms = uniforms;
+    this.#accumulation = accumulation;
+    this.#lookahead = groups.some(({ rule }) => rule.row.shader.lookahead);
+  }
+
+  /**
+   * Appends one step to the caller's encoder. Its rate and hyperparameters are those of now. Encoded steps must be
+   * submitted in the order of their encoding; then call {@link submitted}.
+   * @throws OptimError `slots-exhausted`, `lookahead-order`, `invalid-schedule`, `invalid-option`, `device-lost` or
+   * `destroyed`; then nothing has changed.
+   */
+  encode(encoder: GPUCommandEncoder): void {
+    this.#requireUsable();
+    if (this.#lookahead && !this.#lookedAhead)
+      throw new OptimError("lookahead-order", `'${this.label}' takes its gradient at a look-ahead point`, {
+        expected: "lookahead() before the gradient is computed, then the step",
+        got: "a step without it",
+        fix: "call lookahead() or encodeLookahead(encoder) before each gradient",
+      });
+    this.#slots.requireFree();
+    const samples = this.#samples;
+    const scale = samples ? samples.first / samples.total : 1;
+    const pending = this.groups.map((group, index) => group.prepare(this.#slots.staged[index]!, scale));
+    const offset = this.#slots.take();
+    this.#encodePass(encoder, "step", offset, (passes, pass, at) =>
+      passes.step(pass, this.#slots.bindGroup, at, samples !== undefined),
+    );
+    this.groups.forEach((group, index) => {
+      group.commit(pending[index]!);
+    });
+    this.#lookedAhead = false;
+    this.#samples = undefined;
+  }
+
+  /** Encodes and submits one step. All steps encoded before must have been submitted. */
+  step(): void {
+    this.#submit("step", (encoder) => this.encode(encoder));
+  }
+
+  /**
+   * For rules that take the gradient at another point: keeps the parameters and moves them there. To be called before
+   * the gradient is computed; the step then starts from the kept parameters. Does nothing for other rules.
+   * @throws OptimError `lookahead-order` when called twice without a step between.
+   */
+  encodeLookahead(encoder: GPUCommandEncoder): void {
+    this.#requireUsable();
+    if (!this.#lookahead) return;
+    if (this.#lookedAhead)
+      throw new OptimError("lookahead-order", `'${this.label}' is at the look-ahead point already`, {
+        expected: "a step, or restore(), after each look-ahead",
+        got: "a second look-ahead",
+        fix: "call step(), or restore() to give the step up",
+      });
+    this.#slots.requireFree();
+    this.groups.forEach((group, index) => {
+      group.prepare(this.#slots.staged[index]!, 1);
+    });
+    const offset = this.#slots.take();
+    this.#encodePass(encoder, "lookahead", offset, (passes, pass, at) =>
+      passes.lookahead(pass, this.#slots.bindGroup, at),
+    );
+    this.#lookedAhead = true;
+  }
+
+  /** Encodes and submits a look-ahead. */
+  lookahead(): void {
+    this.#submit("lookahead", (encoder) => this.encodeLookahead(encoder));
+  }
+
+  /** Gives up a step after its look-ahead, and what was accumulated for it: the parameters are as before, bit for bit. */
+  encodeRestore(encoder: GPUCommandEncoder): void {
+    this.#requireUsable();
+    this.#samples = undefined;
+    if (!this.#lookedAhead) return;
+    for (const passes of this.#passes) passes.restore(encoder);
+    this.#lookedAhead = false;
+  }
+
+  /** Encodes and submits a restore. */
+  restore(): void {
+    this.#submit("restore", (encoder) => this.encodeRestore(encoder));
+  }
+
+  /**
+   * Adds the current gradients, those of a micro-batch of `samples` samples, to the accumulator. The next step uses
+   * the mean, weighted by these sizes: with gradients that are means over their micro-batch, that is the gradient of
+   * the whole batch.
+   * @throws OptimError `invalid-argument` without the option `accumulation` or for a size that is no positive number.
+   */
+  encodeAccumulate(encoder: GPUCommandEncoder, { samples = 1 }: { readonly samples?: number } = {}): void {
+    this.#requireUsable();
+    if (!this.#accumulation)
+      throw new OptimError("invalid-argument", `'${this.label}' has no accumulator`, {
+        expected: "the option accumulation: true",
+        got: "false",
+        fix: "pass it to createOptimizer",
+      });
+    if (!(samples > 0 && Number.isFinite(Math.fround(samples))))
+      throw new OptimError("invalid-argument", "The size of a micro-batch is no positive number", {
+        expected: "a number of samples above 0",
+        got: String(samples),
+        fix: "pass { samples }",
+      });
+    this.#slots.requireFree();
+    const { first, total } = this.#samples ?? { first: samples, total: 0 };
+    for (const staged of this.#slots.staged) {
+      staged[0] = samples / first;
+      staged[1] = total === 0 ? 1 : 0;
+    }
+    const offset = this.#slots.take();
+    this.#encodePass(encoder, "accumulate", offset, (passes, pass, at) =>
+      passes.accumulate(pass, this.#slots.bindGroup, at),
+    );
+    this.#samples = { first, total: total + samples };
+  }
+
+  /** Encodes and submits an accumulation. */
+  accumulate(batch: { readonly samples?: number } = {}): void {
+    this.#submit("accumulate", (encoder) => this.encodeAccumulate(encoder, batch));
+  }
+
+  /**
+   * Says that encoded work was submitted: the uniform slots of the oldest `count` (all, if left out) are free again.
+   * @throws OptimError `invalid-argument` for more than there are.
+   */
+  submitted(count: number = this.#slots.held): void {
+    this.#requireUsable();
+    if (!Number.isSafeInteger(count) || count < 0 || count > this.#slots.held)
+      throw new OptimError("invalid-argument", "More was said to be submitted than was encoded", {
+        expected: `a whole number from 0 to ${this.#slots.held}`,
+        got: String(count),
+        fix: "call submitted() without a count after queue.submit()",
+      });
+    this.#slots.release(count);
+  }
+
+  /**
+   * Reads gradients from other buffers from the next encode on. A bind group is made the first time a buffer is seen.
+   * @throws OptimError `unknown-name`, `invalid-buffer` or `aliased-buffers`; then nothing has changed.
+   */
+  setGradients(gradients: Readonly<Record<string, GPUBuffer | BufferRange>>): void {
+    this.#requireUsable();
+    const moved = new Map<Tensor, Tensor["gradient"]>();
+    for (const [name, grad] of Object.entries(gradients)) {
+      const { tensor } = this.#find(name);
+      const { gradient } = tensor;
+      const next = checkGradient(tensor, grad);
+      if (
+        next.buffer !== gradient.buffer ||
+        next.offset !== gradient.offset ||
+        next.padding !== gradient.padding
+      )
+        moved.set(tensor, next);
+    }
+    if (moved.size === 0) return;
+    const tensors = [...this.#tensors.values()].map(({ tensor }) => tensor);
+    refuseOverlap(tensors, "gradient", (tensor) => moved.get(tensor) ?? tensor.gradient);
+    for (const [tensor, gradient] of moved) tensor.gradient = gradient;
+    for (const passes of this.#passes)
+      if (passes.tensors.some((tensor) => moved.has(tensor))) passes.gradientsMoved();
+  }
+
+  /**
+   * Where a state of a tensor lies, such as `state("w1", "exp_avg")`: f32, laid out like the parameter. Usage
+   * `STORAGE | COPY_SRC | COPY_DST`.
+   * @throws OptimError `unknown-name`
+   */
+  state(name: string, state: string): BufferRange {
+    this.#requireUsable();
+    const { tensor, passes } = this.#find(name);
+    return passes.state(tensor, state);
+  }
+
+  /** Frees what the engine made: state, uniforms, scratch. The caller's buffers and the device stay. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    for (const passes of this.#passes) passes.destroy();
+    this.#slots.destroy();
+    this.#uniforms.destroy();
+  }
+
+  #find(name: string) {
+    const found = this.#tensors.get(name);
+    if (found) return found;
+    throw new OptimError("unknown-name", `'${this.label}' has no parameter '${name}'`, {
+      expected: `one of ${[...this.#tensors.keys()].slice(0, 20).join(", ")}`,
+      got: `'${name}'`,
+      fix: "correct the name",
+    });
+  }
+
+  #requireUsable(): void {
+    if (this.#destroyed)
+      throw new OptimError("destroyed", `'${this.label}' was destroyed`, { fix: "create a new optimizer" });
+    requireDevice(this.device, this.label);
+  }
+
+  /** One compute pass over all groups; `at` is the dynamic offset of the group. */
+  #encodePass(
+    encoder: GPUCommandEncoder,
+    name: string,
+    offset: number,
+    encode: (passes: GroupPasses, pass: GPUComputePassEncoder, at: number) => void,
+  ): void {
+    const pass = encoder.beginComputePass({ label: `${this.label} ${name}` });
+    this.#passes.forEach((passes, index) => {
+      encode(passes, pass, offset + index * 2 * BLOCK);
+    });
+    pass.end();
+  }
+
+  #submit(name: string, encode: (encoder: GPUCommandEncoder) => void): void {
+    this.#requireUsable();
+    const encoder = this.device.createCommandEncoder({ label: `${this.label} ${name}` });
+    encode(encoder);
+    this.device.queue.submit([encoder.finish()]);
+    this.#slots.release(this.#slots.held);
+  }
+}

@@ -1,0 +1,204 @@
+import { OptimError } from "../errors.js";
+
+/** A part of a buffer, in bytes. */
+export interface BufferRange {
+  readonly buffer: GPUBuffer;
+  /** A multiple of 4. */
+  readonly offset: number;
+  /** A multiple of 4. */
+  readonly size: number;
+  /**
+   * Bytes after the range that belong to it and hold zeros. Ranges that follow each other, padding included, in
+   * parameters and gradients alike are updated in one dispatch. `createArena` sets it.
+   */
+  readonly padding?: number;
+}
+
+/** One tensor: f32 parameters and their gradients, each in a buffer of the caller's. */
+export interface Parameter {
+  /** Unique within an optimizer; the key of its state. */
+  readonly name: string;
+  /** The whole buffer or a part of it; usage `STORAGE`. */
+  readonly param: GPUBuffer | BufferRange;
+  /** At least as long as the parameter, in another buffer; usage `STORAGE`. */
+  readonly grad: GPUBuffer | BufferRange;
+  /** Without it, the length is that of `param`. */
+  readonly shape?: readonly number[];
+}
+
+/** A checked range: offset, length and padding in bytes. */
+export interface Range {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly padding: number;
+}
+
+/** A checked tensor. */
+export interface Tensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Bytes of parameter, gradient and each state. */
+  readonly size: number;
+  readonly param: Range;
+  gradient: Range;
+}
+
+// GPUBufferUsage is absent outside browsers until WebGPU is set up, so the value stands here.
+const STORAGE = 0x80;
+
+/**
+ * Checks the parameters of all groups.
+ * @throws OptimError `invalid-argument`, `invalid-buffer`, `duplicate-name` or `aliased-buffers`.
+ */
+export function checkParameters(groups: readonly (readonly Parameter[])[]): Tensor[][] {
+  const names = new Set<string>();
+  const checked = groups.map((group) =>
+    group.map((parameter) => {
+      const { name } = parameter;
+      if (typeof name !== "string" || name === "")
+        throw new OptimError("invalid-argument", "A parameter has no name", {
+          expected: "a non-empty string",
+          got: String(name),
+          fix: "give each parameter a unique name: its state is kept under it",
+        });
+      if (names.has(name))
+        throw new OptimError("duplicate-name", `Two parameters are named '${name}'`, {
+          expected: "unique names in all groups",
+          got: `'${name}' twice`,
+          fix: "rename one, or list the tensor in one group only",
+        });
+      names.add(name);
+      return checkTensor(parameter);
+    }),
+  );
+  const tensors = checked.flat();
+  refuseOverlap(tensors, "parameter", (tensor) => tensor.param);
+  refuseOverlap(tensors, "gradient", (tensor) => tensor.gradient);
+  return checked;
+}
+
+function checkTensor({ name, param, grad, shape }: Parameter): Tensor {
+  const elements = shape && elementCount(name, shape);
+  const parameter = checkRange(`Parameter of '${name}'`, param);
+  const size = elements === undefined ? parameter.size : elements * 4;
+  if (parameter.size < size)
+    throw new OptimError("invalid-buffer", `Parameter of '${name}' is too short for its shape`, {
+      expected: `${size} bytes for shape [${shape?.join(", ")}]`,
+      got: `${parameter.size} bytes`,
+      fix: "pass the buffer that holds the tensor, or correct the shape",
+    });
+  const range = { buffer: parameter.buffer, offset: parameter.offset, padding: parameter.padding };
+  // Padding is counted from the tensor's end, which a longer range is not.
+  const tensor = {
+    name,
+    shape: shape ?? [size / 4],
+    size,
+    param: parameter.size === size ? range : { ...range, padding: 0 },
+  };
+  return { ...tensor, gradient: checkGradient(tensor, grad) };
+}
+
+/**
+ * Checks a gradient against its tensor.
+ * @throws OptimError `invalid-buffer` or `aliased-buffers`.
+ */
+export function checkGradient(
+  { name, size, param }: Pick<Tensor, "name" | "size" | "param">,
+  grad: GPUBuffer | BufferRange,
+): Range {
+  const range = checkRange(`Gradient of '${name}'`, grad);
+  if (range.size < size)
+    throw new OptimError("invalid-buffer", `Gradient of '${name}' is shorter than its parameter`, {
+      expected: `at least ${size} bytes`,
+      got: `${range.size} bytes`,
+      fix: "pass the gradient of this parameter",
+    });
+  if (range.buffer === param.buffer)
+    throw new OptimError("aliased-buffers", `Parameter and gradient of '${name}' share a GPUBuffer`, {
+      expected: "two buffers: WebGPU forbids reading and writing one buffer in a dispatch",
+      got: `one buffer${range.buffer.label ? ` ('${range.buffer.label}')` : ""}`,
+      fix: "put gradients into a buffer of their own",
+    });
+  return { buffer: range.buffer, offset: range.offset, padding: range.size === size ? range.padding : 0 };
+}
+
+function elementCount(name: string, shape: readonly number[]): number {
+  if (!Array.isArray(shape) || !shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0))
+    throw new OptimError("invalid-argument", `The shape of '${name}' is not a list of lengths`, {
+      expected: "whole numbers of at least 0",
+      got: JSON.stringify(shape),
+      fix: "pass the tensor's shape, or leave it out",
+    });
+  return shape.reduce((product, extent) => product * extent, 1);
+}
+
+function checkRange(what: string, given: GPUBuffer | BufferRange): Range & { readonly size: number } {
+  const range = isRange(given) ? given : { buffer: given, offset: 0, size: given?.size };
+  const { buffer, offset, size, padding = 0 } = range;
+  const refuse = (problem: string, expected: string, got: string, fix: string): never => {
+    throw new OptimError("invalid-buffer", `${what} ${problem}`, { expected, got, fix });
+  };
+  if (typeof buffer?.size !== "number" || typeof buffer.usage !== "number")
+    refuse("is not a GPUBuffer", "a GPUBuffer or { buffer, offset, size }", String(given), "pass the buffer");
+  if (!(buffer.usage & STORAGE))
+    refuse(
+      "cannot be bound",
+      "usage STORAGE",
+      `usage 0x${buffer.usage.toString(16)}`,
+      "create the buffer with GPUBufferUsage.STORAGE",
+    );
+  for (const [field, value] of Object.entries({ offset, size, padding }))
+    if (!Number.isSafeInteger(value) || value < 0 || value % 4 !== 0)
+      refuse(
+        `has a wrong ${field}`,
+        "a multiple of 4 bytes, at least 0",
+        String(value),
+        "count in bytes of f32",
+      );
+  if (offset + size + padding > buffer.size)
+    refuse(
+      "ends outside its buffer",
+      `at most ${buffer.size} bytes`,
+      `offset ${offset} + size ${size} + padding ${padding}`,
+      "correct the range",
+    );
+  return { buffer, offset, size, padding };
+}
+
+function isRange(given: GPUBuffer | BufferRange): given is BufferRange {
+  return typeof given === "object" && given !== null && "buffer" in given;
+}
+
+/** @throws OptimError `aliased-buffers` where two ranges of one role share bytes. */
+export function refuseOverlap(
+  tensors: readonly Tensor[],
+  role: string,
+  rangeOf: (tensor: Tensor) => Range,
+): void {
+  const byBuffer = new Map<GPUBuffer, Tensor[]>();
+  for (const tensor of tensors) {
+    if (tensor.size === 0) continue;
+    const { buffer } = rangeOf(tensor);
+    const sharing = byBuffer.get(buffer);
+    if (sharing) sharing.push(tensor);
+    else byBuffer.set(buffer, [tensor]);
+  }
+  for (const sharing of byBuffer.values()) {
+    const sorted = sharing.sort((a, b) => rangeOf(a).offset - rangeOf(b).offset);
+    sorted.forEach((tensor, index) => {
+      const next = sorted[index + 1];
+      if (!next) return;
+      const { offset, padding } = rangeOf(tensor);
+      if (offset + tensor.size + padding > rangeOf(next).offset)
+        throw new OptimError(
+          "aliased-buffers",
+          `The ${role}s of '${tensor.name}' and '${next.name}' overlap`,
+          {
+            expected: "ranges that share no byte, padding included",
+            got: `bytes ${offset} to ${offset + tensor.size + padding} and from ${rangeOf(next).offset}`,
+            fix: `give each tensor its own range, or list a shared ${role} once`,
+          },
+        );
+    });
+  }
+}

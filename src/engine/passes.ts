@@ -1,0 +1,133 @@
+import type { Rule } from "../rule.js";
+import type { Kernel, Kernels } from "./kernels.js";
+import type { BufferRange, Range, Tensor } from "./parameters.js";
+import { type ChunkUniforms, type Dispatch, Planner } from "./plan.js";
+import { type PlanLimits, sortTensors } from "./spans.js";
+import { StateMemory } from "./state.js";
+
+/** Engine memory beside the states of the rule. */
+const ORIGIN = "lookahead_origin";
+const ACCUMULATOR = "gradient_accumulator";
+
+/** The GPU side of a group: its memory and the dispatches of each kind of pass. */
+export class GroupPasses {
+  /** Every tensor of the group, in the caller's order. */
+  readonly tensors: readonly Tensor[];
+  readonly #sorted: readonly Tensor[];
+  readonly #kernels: Kernels;
+  readonly #memory: StateMemory;
+  readonly #states: readonly string[];
+  readonly #stepPlanner: Planner;
+  readonly #accumulatePlanner: Planner;
+  readonly #lookahead: readonly Dispatch[];
+  readonly #accumulatedStep: readonly Dispatch[];
+  #step: readonly Dispatch[];
+  #accumulate: readonly Dispatch[];
+
+  constructor(
+    device: GPUDevice,
+    label: string,
+    limits: PlanLimits,
+    uniforms: ChunkUniforms,
+    { row, options }: Rule,
+    kernels: Kernels,
+    tensors: readonly Tensor[],
+  ) {
+    this.tensors = tensors;
+    this.#sorted = sortTensors(tensors);
+    this.#kernels = kernels;
+    this.#states = row.shader.states;
+    const initial = row.initial?.(options) ?? {};
+    const kinds = [
+      ...row.shader.states,
+      ...(kernels.lookahead ? [ORIGIN] : []),
+      ...(kernels.accumulate ? [ACCUMULATOR] : []),
+    ];
+    const memory = new StateMemory(
+      device,
+      label,
+      this.#sorted,
+      new Map(kinds.map((name) => [name, initial[name] ?? 0])),
+      limits,
+    );
+    this.#memory = memory;
+    const range = (name: string) => (tensor: Tensor) => memory.range(tensor, name);
+    const parameter = (tensor: Tensor): Range => tensor.param;
+    const gradient = (tensor: Tensor): Range => tensor.gradient;
+    const others = [...row.shader.states, ...(kernels.lookahead ? [ORIGIN] : [])].map(range);
+    const planner = (name: string, streams: Omit<ConstructorParameters<typeof Planner>[3], "label">) =>
+      new Planner(device, limits, uniforms, { label: `${label} ${name}`, ...streams });
+    this.#stepPlanner = planner("step", { target: parameter, gradient, others });
+    this.#accumulatePlanner = planner("accumulate", { target: range(ACCUMULATOR), gradient, others: [] });
+    this.#lookahead = kernels.lookahead
+      ? planner("lookahead", { target: parameter, others }).plan(this.#sorted)
+      : [];
+    this.#accumulatedStep = kernels.accumulate
+      ? this.#stepPlanner.plan(this.#sorted, range(ACCUMULATOR))
+      : [];
+    this.#step = this.#stepPlanner.plan(this.#sorted);
+    this.#accumulate = kernels.accumulate ? this.#accumulatePlanner.plan(this.#sorted) : [];
+  }
+
+  /** Looks the plan up again after the gradients of a tensor moved. */
+  gradientsMoved(): void {
+    this.#step = this.#stepPlanner.plan(this.#sorted);
+    if (this.#kernels.accumulate) this.#accumulate = this.#accumulatePlanner.plan(this.#sorted);
+  }
+
+  /** The update, of the gradients or of what was accumulated. */
+  step(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, offset: number, accumulated: boolean): void {
+    encode(pass, this.#kernels.step, uniforms, offset, accumulated ? this.#accumulatedStep : this.#step);
+  }
+
+  /** Keeps the parameters and moves them to the point where the gradient is taken. */
+  lookahead(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, offset: number): void {
+    if (this.#kernels.lookahead) encode(pass, this.#kernels.lookahead, uniforms, offset, this.#lookahead);
+  }
+
+  /** Adds the gradients to the accumulator. */
+  accumulate(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, offset: number): void {
+    if (this.#kernels.accumulate) encode(pass, this.#kernels.accumulate, uniforms, offset, this.#accumulate);
+  }
+
+  /** Copies back the parameters that the look-ahead kept. */
+  restore(encoder: GPUCommandEncoder): void {
+    if (!this.#kernels.lookahead) return;
+    for (const tensor of this.#sorted) {
+      const { buffer, offset } = this.#memory.range(tensor, ORIGIN);
+      encoder.copyBufferToBuffer(buffer, offset, tensor.param.buffer, tensor.param.offset, tensor.size);
+    }
+  }
+
+  /** Names of the rule's states. */
+  get states(): readonly string[] {
+    return this.#states;
+  }
+
+  state(tensor: Tensor, name: string): BufferRange {
+    return this.#memory.bufferRange(tensor, name);
+  }
+
+  destroy(): void {
+    this.#memory.destroy();
+  }
+}
+
+function encode(
+  pass: GPUComputePassEncoder,
+  kernel: Kernel,
+  uniforms: GPUBindGroup,
+  offset: number,
+  dispatches: readonly Dispatch[],
+): void {
+  pass.setBindGroup(0, uniforms, [offset, offset]);
+  let current = 0;
+  for (const { width, bindGroup, workgroups } of dispatches) {
+    if (width !== current) {
+      pass.setPipeline(kernel[width]);
+      current = width;
+    }
+    pass.setBindGroup(1, bindGroup);
+    pass.dispatchWorkgroups(workgroups);
+  }
+}

@@ -1,0 +1,82 @@
+import { OptimError } from "../errors.js";
+import { stepLayout } from "./pipelines.js";
+
+/** Bytes of one uniform block: the coarsest alignment of dynamic offsets. */
+export const BLOCK = 256;
+
+/**
+ * The uniform ring. A slot holds, for each group, a block of the rule's scalars and a block of the engine's; it is
+ * written when a step is encoded and held until that step is submitted, which nobody but the caller can see.
+ */
+export class Slots {
+  readonly bindGroup: GPUBindGroup;
+  readonly #device: GPUDevice;
+  readonly #label: string;
+  readonly #buffer: GPUBuffer;
+  readonly #groups: number;
+  readonly #count: number;
+  readonly #staging: Float32Array<ArrayBuffer>;
+  /** For each group the f32 values of its two blocks, to be filled before {@link take}. */
+  readonly staged: readonly Float32Array[];
+  #next = 0;
+  #held = 0;
+
+  constructor(device: GPUDevice, label: string, groups: number, count: number) {
+    this.#device = device;
+    this.#label = label;
+    this.#groups = groups;
+    this.#count = count;
+    const values = (2 * BLOCK) / 4;
+    this.#staging = new Float32Array(groups * values);
+    this.staged = Array.from({ length: groups }, (_, group) =>
+      this.#staging.subarray(group * values, (group + 1) * values),
+    );
+    this.#buffer = device.createBuffer({
+      label: `${label} uniforms`,
+      size: count * groups * 2 * BLOCK,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+    this.bindGroup = device.createBindGroup({
+      label: `${label} uniforms`,
+      layout: stepLayout(device),
+      entries: [0, 1].map((binding) => ({
+        binding,
+        resource: { buffer: this.#buffer, offset: binding * BLOCK, size: BLOCK },
+      })),
+    });
+  }
+
+  /** @throws OptimError `slots-exhausted` where every slot holds a step that is not known to be submitted. */
+  requireFree(): void {
+    if (this.#held === this.#count)
+      throw new OptimError("slots-exhausted", `'${this.#label}' has no free slot for another encoded step`, {
+        expected: `at most ${this.#count} steps that are encoded and not submitted`,
+        got: `${this.#held}`,
+        fix: "call submitted() after queue.submit(), or raise the option stepsInFlight",
+      });
+  }
+
+  /** Writes what is staged into the next slot and gives its dynamic offset for group 0. */
+  take(): number {
+    this.requireFree();
+    const offset = this.#next * this.#groups * 2 * BLOCK;
+    this.#device.queue.writeBuffer(this.#buffer, offset, this.#staging);
+    this.#next = (this.#next + 1) % this.#count;
+    this.#held += 1;
+    return offset;
+  }
+
+  /** How many slots hold steps that are not known to be submitted. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Frees the oldest `count` slots. */
+  release(count: number): void {
+    this.#held -= count;
+  }
+
+  destroy(): void {
+    this.#buffer.destroy();
+  }
+}

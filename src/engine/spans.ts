@@ -1,0 +1,108 @@
+// The plan of a dispatch, as pure arithmetic: tensors to spans, spans to chunks.
+import type { Range, Tensor } from "./parameters.js";
+
+/** Invocations per workgroup of every kernel that works on tensors. */
+export const WORKGROUP = 256;
+
+/** The device limits that a plan depends on. */
+export type PlanLimits = Pick<
+  GPUSupportedLimits,
+  | "minStorageBufferOffsetAlignment"
+  | "maxStorageBufferBindingSize"
+  | "maxComputeWorkgroupsPerDimension"
+  | "maxBufferSize"
+>;
+
+/** Tensors that follow each other, padding included, in all ranges that matter. Sizes in bytes. */
+export interface Span {
+  readonly tensors: readonly [Tensor, ...Tensor[]];
+  readonly size: number;
+}
+
+/** Elements per invocation: four, or one where the ranges do not allow it. */
+export type Width = 4 | 1;
+
+/** One dispatch: a part of a span, starting `start` bytes into it. */
+export interface Chunk {
+  readonly width: Width;
+  readonly start: number;
+  readonly size: number;
+}
+
+/**
+ * Joins tensors into spans. Tensors must be sorted as `sortTensors` does.
+ * @param rangesOf the ranges of a tensor that must be contiguous: its parameter, and its gradient where it is bound.
+ */
+export function joinSpans(
+  tensors: readonly Tensor[],
+  rangesOf: (tensor: Tensor) => readonly Range[],
+): readonly Span[] {
+  const spans: { tensors: [Tensor, ...Tensor[]]; size: number }[] = [];
+  for (const tensor of tensors) {
+    const ranges = rangesOf(tensor);
+    const size = tensor.size + Math.min(...ranges.map(({ padding }) => padding));
+    const span = spans.at(-1);
+    const first = span && rangesOf(span.tensors[0]);
+    const joins =
+      span &&
+      first?.every(
+        (range, index) =>
+          range.buffer === ranges[index]?.buffer && range.offset + span.size === ranges[index].offset,
+      );
+    if (joins) {
+      span.tensors.push(tensor);
+      span.size += size;
+    } else spans.push({ tensors: [tensor], size });
+  }
+  return spans;
+}
+
+/** Non-empty tensors by buffer (in order of appearance) and offset, so that neighbours in memory are neighbours here. */
+export function sortTensors(tensors: readonly Tensor[]): readonly Tensor[] {
+  const order = new Map<GPUBuffer, number>();
+  for (const { param } of tensors) if (!order.has(param.buffer)) order.set(param.buffer, order.size);
+  return tensors
+    .filter(({ size }) => size > 0)
+    .sort(
+      (a, b) =>
+        (order.get(a.param.buffer) ?? 0) - (order.get(b.param.buffer) ?? 0) ||
+        a.param.offset - b.param.offset,
+    );
+}
+
+/**
+ * Cuts a span into dispatches: a scalar head up to 16-byte alignment, vec4 chunks up to the binding and grid limits,
+ * a scalar tail; scalar throughout where the offsets differ modulo 16.
+ * @param offsets byte offsets of the span in each buffer that is bound.
+ */
+export function cutChunks(size: number, offsets: readonly number[], limits: PlanLimits): readonly Chunk[] {
+  const [reference = 0] = offsets;
+  const congruent = offsets.every((offset) => (offset - reference) % 16 === 0);
+  const head = congruent ? Math.min(size, (16 - (reference % 16)) % 16) : size;
+  const body = size - head - ((size - head) % 16);
+  return [
+    ...cutPart(1, 0, head, offsets, limits),
+    ...cutPart(4, head, body, offsets, limits),
+    ...cutPart(1, head + body, size - head - body, offsets, limits),
+  ];
+}
+
+/** A chunk ends a whole number of alignments after its start, so that every chunk keeps the congruence of the first. */
+function cutPart(
+  width: Width,
+  start: number,
+  size: number,
+  offsets: readonly number[],
+  limits: PlanLimits,
+): readonly Chunk[] {
+  const alignment = limits.minStorageBufferOffsetAlignment;
+  // A binding starts at an aligned offset, so it may begin before the chunk does.
+  const slack = Math.max(...offsets.map((offset) => (offset + start) % alignment));
+  const binding = limits.maxStorageBufferBindingSize - slack;
+  const grid = limits.maxComputeWorkgroupsPerDimension * WORKGROUP * width * 4;
+  const largest = Math.min(binding - (binding % alignment), grid);
+  const chunks: Chunk[] = [];
+  for (let at = 0; at < size; at += largest)
+    chunks.push({ width, start: start + at, size: Math.min(largest, size - at) });
+  return chunks;
+}

@@ -1,0 +1,29 @@
+export {
+  type Arena,
+  type ArenaGroup,
+  type ArenaOptions,
+  type ArenaParameter,
+  createArena,
+} from "./engine/arena.js";
+export { type RequestDeviceOptions, requestDevice } from "./engine/device.js";
+export type { ParameterGroup } from "./engine/group.js";
+export {
+  createOptimizer,
+  type GroupOptions,
+  type Optimizer,
+  type OptimizerOptions,
+} from "./engine/optimizer.js";
+export type { BufferRange, Parameter } from "./engine/parameters.js";
+export { OptimError, type OptimErrorCode, type OptimErrorDetails } from "./errors.js";
+export * from "./frameworks/index.js";
+export * from "./kernels.js";
+export type {
+  OptionSpecs,
+  OptionValues,
+  Rule,
+  RuleFactory,
+  RuleOptions,
+  RuleRow,
+  RuleShader,
+} from "./rule.js";
+export * from "./schedules/index.js";
