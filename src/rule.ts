@@ -116,15 +116,16 @@ export interface Rule {
 export type RuleOptions = OptionValues<Common> & Readonly<Record<string, number | boolean | string>>;
 
 /** Makes a {@link Rule} from options; those left out take the row's defaults. */
-export interface RuleFactory<S extends OptionSpecs = OptionSpecs> {
-  (options?: Partial<OptionValues<S>>): Rule;
+export interface RuleFactory<O = Readonly<Record<string, number | boolean | string>>> {
+  /** @throws OptimError `invalid-option` */
+  (options?: Partial<O>): Rule;
   readonly row: RuleRow;
 }
 
 /** The factory of a row. The row's own options come on top of {@link commonOptions}. */
 export function ruleFactory<S extends OptionSpecs>(
   row: Omit<RuleRow<OptionValues<Omit<Common, keyof S> & S>>, "options"> & { readonly options: S },
-): RuleFactory<Omit<Common, keyof S> & S> {
+): RuleFactory<OptionValues<Omit<Common, keyof S> & S>> {
   // The engine reads options by name from checked values, so the row's own types end here.
   const complete = { ...row, options: { ...commonOptions, ...row.options } } as unknown as RuleRow;
   return Object.assign(

@@ -57,22 +57,28 @@ const loadStates = ({ states }: RuleShader, load: (place: string) => string) =>
     : `
   var engine_state: State;${states.map((name) => `\n  engine_state.${name} = ${load(`engine_state_${name}[engine_index]`)};`).join("")}`;
 
+/** Constant of a step without the stages around the rule: gradient as it is, no decay. Saves their arithmetic. */
+export const BARE = "engine_bare";
+
 /** The step: θ ← θ − (update + ηλθ). The rule's text comes first, so that line numbers are the file's. */
 export function composeStep(shader: RuleShader, width: Width): string {
   const { load, store } = lanes(width);
   const origin = shader.lookahead ? "engine_origin" : "engine_parameters";
-  return `${shader.code}${HEADER}${bindings(width, [
-    ["read_write", "parameters"],
-    ["read", "gradients"],
-    ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
-    ...(shader.lookahead ? [["read_write", "origin"] as const] : []),
-  ])}${ENTRY}
+  return `${shader.code}${HEADER}override ${BARE}: bool = false;
+${bindings(width, [
+  ["read_write", "parameters"],
+  ["read", "gradients"],
+  ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
+  ...(shader.lookahead ? [["read_write", "origin"] as const] : []),
+])}${ENTRY}
   let engine_point = ${load("engine_parameters[engine_index]")};
   let engine_parameter = ${load(`${origin}[engine_index]`)};
   let engine_read = ${load("engine_gradients[engine_chunk.gradient_first + engine_id.x]")};
-  let engine_gradient = engine_stage.gradient_scale * engine_read + engine_stage.coupled_decay * engine_point;${loadStates(shader, load)}
+  let engine_staged = engine_stage.gradient_scale * engine_read + engine_stage.coupled_decay * engine_point;
+  let engine_gradient = select(engine_staged, engine_read, ${BARE});${loadStates(shader, load)}
   let engine_update = update(engine_parameter, engine_gradient${shader.states.length > 0 ? ", &engine_state" : ""});
-  engine_parameters[engine_index] = ${store("engine_parameter - (engine_update + engine_stage.decay * engine_parameter)")};${shader.states
+  let engine_change = select(engine_update + engine_stage.decay * engine_parameter, engine_update, ${BARE});
+  engine_parameters[engine_index] = ${store("engine_parameter - engine_change")};${shader.states
     .map((name) => `\n  engine_state_${name}[engine_index] = ${store(`engine_state.${name}`)};`)
     .join("")}
 }

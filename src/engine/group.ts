@@ -8,6 +8,8 @@ import { BLOCK } from "./slots.js";
 interface PendingStep {
   readonly rate: number;
   readonly memory: RuleMemory;
+  /** Whether the stages around the rule do nothing: gradients as they are, no decay. */
+  readonly bare: boolean;
 }
 
 /** Tensors that share a rule, its hyperparameters and a schedule; `optimizer.groups[i]`. */
@@ -118,7 +120,11 @@ export class ParameterGroup {
     };
     for (const [name, offset] of Object.entries(STAGE))
       staged[(BLOCK + offset) / 4] = this.#finite(name, stage[name as keyof typeof stage], t);
-    return { rate, memory };
+    return {
+      rate,
+      memory,
+      bare: stage.gradient_scale === 1 && stage.coupled_decay === 0 && stage.decay === 0,
+    };
   }
 
   /** @internal */

@@ -1,5 +1,5 @@
 import type { Rule } from "../rule.js";
-import { composeAccumulate, composeLookahead, composeStep } from "./compose.js";
+import { BARE, composeAccumulate, composeLookahead, composeStep } from "./compose.js";
 import { pipelineOf } from "./pipelines.js";
 import { storageTypes } from "./plan.js";
 import type { Width } from "./spans.js";
@@ -10,6 +10,8 @@ export type Kernel = Readonly<Record<Width, GPUComputePipeline>>;
 /** The kernels of a group. */
 export interface Kernels {
   readonly step: Kernel;
+  /** The step where gradients are taken as they are and nothing decays. */
+  readonly bareStep: Kernel;
   readonly lookahead: Kernel | undefined;
   readonly accumulate: Kernel | undefined;
 }
@@ -35,8 +37,14 @@ export async function compileKernels(
     const [four, one] = await Promise.all([compile(4), compile(1)]);
     return { 4: four, 1: one };
   };
-  const [step, lookahead, accumulate] = await Promise.all([
-    kernel(shader.file, (width) => composeStep(shader, width), storageTypes(true, others), constants),
+  const stepKernel = (bare: number) =>
+    kernel(shader.file, (width) => composeStep(shader, width), storageTypes(true, others), {
+      ...constants,
+      [BARE]: bare,
+    });
+  const [step, bareStep, lookahead, accumulate] = await Promise.all([
+    stepKernel(0),
+    stepKernel(1),
     shader.lookahead
       ? kernel(
           shader.file,
@@ -47,5 +55,5 @@ export async function compileKernels(
       : undefined,
     accumulation ? kernel("engine/accumulate.wgsl", composeAccumulate, storageTypes(true, 0), {}) : undefined,
   ]);
-  return { step, lookahead, accumulate };
+  return { step, bareStep, lookahead, accumulate };
 }

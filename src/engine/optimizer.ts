@@ -281,8 +281,11 @@ export class Optimizer {
     const scale = samples ? samples.first / samples.total : 1;
     const pending = this.groups.map((group, index) => group.prepare(this.#slots.staged[index]!, scale));
     const offset = this.#slots.take();
-    this.#encodePass(encoder, "step", offset, (passes, pass, at) =>
-      passes.step(pass, this.#slots.bindGroup, at, samples !== undefined),
+    this.#encodePass(encoder, "step", offset, (passes, pass, at, group) =>
+      passes.step(pass, this.#slots.bindGroup, at, {
+        accumulated: samples !== undefined,
+        bare: pending[group]!.bare,
+      }),
     );
     this.groups.forEach((group, index) => {
       group.commit(pending[index]!);
@@ -455,16 +458,16 @@ export class Optimizer {
     requireDevice(this.device, this.label);
   }
 
-  /** One compute pass over all groups; `at` is the dynamic offset of the group. */
+  /** One compute pass over all groups; `at` is the dynamic offset of a group. */
   #encodePass(
     encoder: GPUCommandEncoder,
     name: string,
     offset: number,
-    encode: (passes: GroupPasses, pass: GPUComputePassEncoder, at: number) => void,
+    encode: (passes: GroupPasses, pass: GPUComputePassEncoder, at: number, group: number) => void,
   ): void {
     const pass = encoder.beginComputePass({ label: `${this.label} ${name}` });
     this.#passes.forEach((passes, index) => {
-      encode(passes, pass, offset + index * 2 * BLOCK);
+      encode(passes, pass, offset + index * 2 * BLOCK, index);
     });
     pass.end();
   }

@@ -76,8 +76,14 @@ export class GroupPasses {
   }
 
   /** The update, of the gradients or of what was accumulated. */
-  step(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, offset: number, accumulated: boolean): void {
-    encode(pass, this.#kernels.step, uniforms, offset, accumulated ? this.#accumulatedStep : this.#step);
+  step(
+    pass: GPUComputePassEncoder,
+    uniforms: GPUBindGroup,
+    offset: number,
+    { accumulated, bare }: { readonly accumulated: boolean; readonly bare: boolean },
+  ): void {
+    const kernel = bare ? this.#kernels.bareStep : this.#kernels.step;
+    encode(pass, kernel, uniforms, offset, accumulated ? this.#accumulatedStep : this.#step);
   }
 
   /** Keeps the parameters and moves them to the point where the gradient is taken. */

@@ -7,20 +7,21 @@ struct Scalars {
 }
 @group(0) @binding(0) var<uniform> scalars: Scalars;
 
-// Larger values enter the averages as 1e19, so that they stay finite in f32.
-const LARGEST = vec4f(1e19);
-
 struct State {
   square_avg: vec4f,
   acc_delta: vec4f,
 }
 
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
+}
+
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let bounded = clamp(gradient, -LARGEST, LARGEST);
-  let square_avg = scalars.rho * (*state).square_avg + scalars.one_minus_rho * bounded * bounded;
+  let square_avg = bounded(scalars.rho * (*state).square_avg + scalars.one_minus_rho * gradient * gradient);
   let ratio = sqrt((*state).acc_delta + scalars.eps) / sqrt(square_avg + scalars.eps);
-  let delta = clamp(ratio * gradient, -LARGEST, LARGEST);
+  let delta = ratio * gradient;
   (*state).square_avg = square_avg;
-  (*state).acc_delta = scalars.rho * (*state).acc_delta + scalars.one_minus_rho * delta * delta;
+  (*state).acc_delta = bounded(scalars.rho * (*state).acc_delta + scalars.one_minus_rho * delta * delta);
   return scalars.rate * delta;
 }

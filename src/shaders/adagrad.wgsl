@@ -6,16 +6,18 @@ struct Scalars {
 @group(0) @binding(0) var<uniform> scalars: Scalars;
 
 override eps_inside: bool = false;
-// Larger gradients enter the sum as 1e19 and the sum stops at 2e38, so that it stays finite in f32.
-const LARGEST = vec4f(1e19);
 
 struct State {
   sum: vec4f,
 }
 
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
+}
+
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let bounded = clamp(gradient, -LARGEST, LARGEST);
-  let sum = min((*state).sum + bounded * bounded, vec4f(2e38));
+  let sum = bounded((*state).sum + gradient * gradient);
   (*state).sum = sum;
   let inside = select(0.0, scalars.eps, eps_inside);
   let outside = select(scalars.eps, 0.0, eps_inside);

@@ -10,18 +10,19 @@ struct Scalars {
 }
 @group(0) @binding(0) var<uniform> scalars: Scalars;
 
-// Larger gradients enter the second moment as 1e19, so that it stays finite in f32.
-const LARGEST = vec4f(1e19);
-
 struct State {
   exp_avg: vec4f,
   exp_avg_sq: vec4f,
 }
 
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
+}
+
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let bounded = clamp(gradient, -LARGEST, LARGEST);
   let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
-  let exp_avg_sq = scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * bounded * bounded;
+  let exp_avg_sq = bounded(scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * gradient * gradient);
   (*state).exp_avg = exp_avg;
   (*state).exp_avg_sq = exp_avg_sq;
   return scalars.step_size * exp_avg / (sqrt(exp_avg_sq * scalars.inverse_bias_correction2) + scalars.eps);

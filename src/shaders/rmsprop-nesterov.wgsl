@@ -8,12 +8,14 @@ struct Scalars {
 }
 @group(0) @binding(0) var<uniform> scalars: Scalars;
 
-// Larger gradients enter the average as 1e19, so that it stays finite in f32.
-const LARGEST = vec4f(1e19);
-
 struct State {
   square_avg: vec4f,
   momentum_buffer: vec4f,
+}
+
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
 }
 
 fn lookahead(parameter: vec4f, state: State) -> vec4f {
@@ -21,8 +23,7 @@ fn lookahead(parameter: vec4f, state: State) -> vec4f {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let bounded = clamp(gradient, -LARGEST, LARGEST);
-  let square_avg = scalars.rho * (*state).square_avg + scalars.one_minus_rho * bounded * bounded;
+  let square_avg = bounded(scalars.rho * (*state).square_avg + scalars.one_minus_rho * gradient * gradient);
   let root = sqrt(square_avg);
   let scaled = select(vec4f(), scalars.rate * gradient / root, root > vec4f());
   let buffer = scalars.decay * (*state).momentum_buffer + scaled;

@@ -8,16 +8,18 @@ struct Scalars {
 @group(0) @binding(0) var<uniform> scalars: Scalars;
 
 override eps_inside: bool = false;
-// Larger gradients enter the average as 1e19, so that it stays finite in f32.
-const LARGEST = vec4f(1e19);
 
 struct State {
   square_avg: vec4f,
 }
 
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
+}
+
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let bounded = clamp(gradient, -LARGEST, LARGEST);
-  let square_avg = scalars.alpha * (*state).square_avg + scalars.one_minus_alpha * bounded * bounded;
+  let square_avg = bounded(scalars.alpha * (*state).square_avg + scalars.one_minus_alpha * gradient * gradient);
   (*state).square_avg = square_avg;
   let inside = select(0.0, scalars.eps, eps_inside);
   let outside = select(scalars.eps, 0.0, eps_inside);

@@ -1,8 +1,8 @@
 // The shared tests of every rule, driven by the table.
 import { describe, expect, test } from "vitest";
-import { createArena, createOptimizer, type Parameter, rules } from "../../src/index.js";
-import { referenceLookahead, referenceState, referenceStep } from "../../src/reference/step.js";
-import { read, upload, whole, write } from "../support/buffers.js";
+import { createOptimizer } from "../../src/index.js";
+import { referenceState, referenceStep } from "../../src/reference/step.js";
+import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
 import { gradients, normals, ulp } from "../support/numbers.js";
 import { variants } from "../support/variants.js";
@@ -22,10 +22,14 @@ describe.each(variants)("$name", ({ factory, options }) => {
     const initial = normals(1, LENGTH);
     const param = upload(device, initial);
     const grad = upload(device, new Float32Array(LENGTH));
-    const optimizer = await createOptimizer(device, { rule, schedule, parameters: [{ name: "x", param, grad }] });
+    const optimizer = await createOptimizer(device, {
+      rule,
+      schedule,
+      parameters: [{ name: "x", param, grad }],
+    });
     const states = shader.states.map((state) => optimizer.state("x", state));
 
-    let parameters = Float64Array.from(initial);
+    let parameters: Float64Array = Float64Array.from(initial);
     let state = referenceState(name, rule.options, LENGTH);
     let before = { parameters, state };
     const largest = parameters.map(Math.abs);
@@ -34,7 +38,10 @@ describe.each(variants)("$name", ({ factory, options }) => {
       const values = gradients(2, t, LENGTH);
       write(device, grad, values);
       optimizer.step();
-      const [after, ...afterStates] = (await read(device, [param, ...states])) as [Float32Array, ...Float32Array[]];
+      const [after, ...afterStates] = (await read(device, [param, ...states])) as [
+        Float32Array,
+        ...Float32Array[],
+      ];
 
       const at = { t, lr: optimizer.groups[0]!.rate };
       const gradient = Float64Array.from(values);
@@ -43,7 +50,9 @@ describe.each(variants)("$name", ({ factory, options }) => {
       parameters.forEach((value, i) => {
         largest[i] = Math.max(largest[i]!, Math.abs(value));
         // The bound of the vectors: f32 rounding of a dozen steps.
-        expect(Math.abs(after[i]! - value), `θ[${i}] at step ${t}`).toBeLessThanOrEqual(2e-6 * (1 + largest[i]!));
+        expect(Math.abs(after[i]! - value), `θ[${i}] at step ${t}`).toBeLessThanOrEqual(
+          2e-6 * (1 + largest[i]!),
+        );
       });
 
       // 8 f32 ULP of the largest summand, 16 where division and square root are coarser than the software adapter's.
@@ -61,7 +70,9 @@ describe.each(variants)("$name", ({ factory, options }) => {
       });
       before = {
         parameters: Float64Array.from(after),
-        state: Object.fromEntries(shader.states.map((kind, index) => [kind, Float64Array.from(afterStates[index]!)])),
+        state: Object.fromEntries(
+          shader.states.map((kind, index) => [kind, Float64Array.from(afterStates[index]!)]),
+        ),
       };
     }
     optimizer.destroy();

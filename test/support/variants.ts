@@ -10,15 +10,19 @@ function alternatives(name: string, spec: RuleFactory["row"]["options"][string])
       ? spec.values.map((value) => ({ decay: value, weightDecay: 0.1 }))
       : spec.values.filter((value) => value !== spec.default).map((value) => ({ [name]: value }));
   if (name === "weightDecay" || name === "lr") return [];
-  const inside = spec.max === Number.POSITIVE_INFINITY ? (spec.default === 0 ? 0.05 : 10 * (spec.default ?? 1)) : 0.6;
+  const inside =
+    spec.max === Number.POSITIVE_INFINITY ? (spec.default === 0 ? 0.05 : 10 * (spec.default ?? 1)) : 0.6;
   return [{ [name]: inside }];
 }
 
 /** Every rule at its defaults and at each option's alternatives, one option at a time. */
-export const variants: readonly { name: string; factory: RuleFactory; options: Options }[] = rules.flatMap((factory) =>
-  [{}, ...Object.entries(factory.row.options).flatMap(([name, spec]) => alternatives(name, spec))].map((options) => ({
-    name: `${factory.row.name} ${JSON.stringify(options)}`,
-    factory,
-    options,
-  })),
+export const variants: readonly { name: string; factory: RuleFactory; options: Options }[] = rules.flatMap(
+  (factory) =>
+    [{}, ...Object.entries(factory.row.options).flatMap(([name, spec]) => alternatives(name, spec))].map(
+      (options) => ({
+        name: `${factory.row.name} ${JSON.stringify(options)}`,
+        factory,
+        options,
+      }),
+    ),
 );

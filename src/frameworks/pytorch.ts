@@ -1,0 +1,141 @@
+import {
+  adadelta,
+  adagrad,
+  adam,
+  adamax,
+  adamw,
+  amsgrad,
+  momentum,
+  nadam,
+  nesterov,
+  rmsprop,
+  rmspropCentered,
+  rmspropCenteredMomentum,
+  rmspropMomentum,
+  sgd,
+} from "../kernels.js";
+import type { Rule } from "../rule.js";
+import { type Framework, framework, importRule, invalidConfig } from "./import.js";
+
+/** Of `decoupled_weight_decay`, in our terms. */
+const decayOf = (decoupled: boolean) => (decoupled ? "decoupled" : "coupled");
+
+/** `torch.optim`: its names, keys and defaults. Keys that choose an implementation only are ignored. */
+export const pytorch: Framework = /* @__PURE__ */ framework(
+  "PyTorch",
+  ["foreach", "fused", "capturable", "differentiable"],
+  {
+    SGD: {
+      keys: { lr: 1e-3, momentum: 0, dampening: 0, weight_decay: 0, nesterov: false, maximize: false },
+      rule: ({ lr, momentum: mu, dampening, weight_decay: weightDecay, nesterov: shifted, maximize }) => {
+        if (shifted && (mu <= 0 || dampening !== 0))
+          throw invalidConfig(
+            "PyTorch's SGD takes nesterov only with momentum and without dampening",
+            "momentum > 0 and dampening = 0",
+            `momentum ${mu} and dampening ${dampening}`,
+            "set both so, or leave nesterov out",
+          );
+        const common = { lr, weightDecay, maximize };
+        if (shifted) return nesterov({ ...common, momentum: mu });
+        return mu === 0 ? sgd(common) : momentum({ ...common, momentum: mu, dampening });
+      },
+    },
+    Adagrad: {
+      keys: {
+        lr: 1e-2,
+        lr_decay: 0,
+        weight_decay: 0,
+        initial_accumulator_value: 0,
+        eps: 1e-10,
+        maximize: false,
+      },
+      rule: ({ lr_decay: lrDecay, initial_accumulator_value, weight_decay: weightDecay, ...rest }) =>
+        adagrad({ ...rest, lrDecay, weightDecay, initialAccumulatorValue: initial_accumulator_value }),
+    },
+    RMSprop: {
+      keys: {
+        lr: 1e-2,
+        alpha: 0.99,
+        eps: 1e-8,
+        weight_decay: 0,
+        momentum: 0,
+        centered: false,
+        maximize: false,
+      },
+      rule: ({ momentum: mu, centered, weight_decay: weightDecay, ...rest }) => {
+        const common = { ...rest, weightDecay };
+        if (mu === 0) return (centered ? rmspropCentered : rmsprop)(common);
+        return (centered ? rmspropCenteredMomentum : rmspropMomentum)({ ...common, momentum: mu });
+      },
+    },
+    Adadelta: {
+      keys: { lr: 1, rho: 0.9, eps: 1e-6, weight_decay: 0, maximize: false },
+      rule: ({ weight_decay: weightDecay, ...rest }) => adadelta({ ...rest, weightDecay }),
+    },
+    Adam: {
+      keys: {
+        lr: 1e-3,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weight_decay: 0,
+        amsgrad: false,
+        maximize: false,
+        decoupled_weight_decay: false,
+      },
+      rule: ({ betas: [beta1, beta2], weight_decay: weightDecay, amsgrad: most, ...rest }) => {
+        const { decoupled_weight_decay, ...common } = rest;
+        const options = {
+          ...common,
+          beta1,
+          beta2,
+          weightDecay,
+          decay: decayOf(decoupled_weight_decay),
+        } as const;
+        return (most ? amsgrad : adam)(options);
+      },
+    },
+    AdamW: {
+      keys: {
+        lr: 1e-3,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weight_decay: 1e-2,
+        amsgrad: false,
+        maximize: false,
+      },
+      rule: ({ betas: [beta1, beta2], weight_decay: weightDecay, amsgrad: most, ...rest }) =>
+        (most ? amsgrad : adamw)({ ...rest, beta1, beta2, weightDecay, decay: "decoupled" }),
+    },
+    Adamax: {
+      keys: { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, maximize: false },
+      rule: ({ betas: [beta1, beta2], weight_decay: weightDecay, ...rest }) =>
+        adamax({ ...rest, beta1, beta2, weightDecay }),
+    },
+    NAdam: {
+      keys: {
+        lr: 2e-3,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weight_decay: 0,
+        momentum_decay: 4e-3,
+        decoupled_weight_decay: false,
+        maximize: false,
+      },
+      rule: ({ betas: [beta1, beta2], weight_decay: weightDecay, momentum_decay, ...rest }) => {
+        const { decoupled_weight_decay, ...common } = rest;
+        const decay = decayOf(decoupled_weight_decay);
+        return nadam({ ...common, beta1, beta2, weightDecay, decay, momentumDecay: momentum_decay });
+      },
+    },
+  },
+);
+
+/**
+ * The rule that `torch.optim.NAME(params, …config)` runs, with PyTorch's keys and defaults. `foreach`, `fused`,
+ * `capturable` and `differentiable` change no result and are ignored.
+ * @throws OptimError `unknown-name` for an optimizer, `invalid-option` for a key that is unknown, of the wrong type or
+ * out of range.
+ */
+export function fromPyTorch(name: string, config: object = {}): Rule {
+  return importRule(pytorch, name, config);
+}

@@ -1,0 +1,108 @@
+import type { ReferenceRule } from "./rule.js";
+import { rounding, type Summands, square, sum, times } from "./summands.js";
+
+type RmspropOptions = { alpha: number; eps: number; epsInside: boolean };
+type RmspropMomentumOptions = RmspropOptions & { momentum: number; rateInside: boolean };
+
+/** The exponential average α·average + (1 − α)·value. */
+const averaged = (alpha: number, average: number, value: Summands): Summands => [
+  alpha * average,
+  ...times(1 - alpha, value),
+];
+
+/** √(v) + ε, or √(v + ε). */
+const rootWithEps = ({ eps, epsInside }: RmspropOptions, v: number) =>
+  epsInside ? Math.sqrt(v + eps) : Math.sqrt(v) + eps;
+
+/**
+ * g over the root of the variance v − ḡ². In f32 the two sides of that difference are off by up to ten roundings,
+ * taken as sixteen; how far that takes the quotient either way is stated as a bound, since it grows without limit as
+ * the variance goes to zero.
+ */
+function overDeviation(options: RmspropOptions, gradient: Summands, v: number, mean: number): Summands {
+  const variance = Math.max(v - mean ** 2, 0);
+  const slack = 16 * rounding * v;
+  const magnitude = (denominator: number) => Math.abs(sum(gradient)) / denominator;
+  const root = rootWithEps(options, variance);
+  const above = magnitude(rootWithEps(options, Math.max(variance - slack, 0))) - magnitude(root);
+  const below = magnitude(root) - magnitude(rootWithEps(options, variance + slack));
+  const bound = Math.max(above, below) / rounding;
+  return [bound, -bound, ...times(1 / root, gradient)];
+}
+
+/** RMSProp: v ← αv + (1−α)g², θ ← θ − ηg/(√v + ε) or ηg/√(v + ε) (Tieleman & Hinton 2012, lecture 6.5). */
+export const rmsprop: ReferenceRule<RmspropOptions, "square_avg"> = {
+  initial: () => ({ square_avg: 0 }),
+  step({ options, lr, gradient, state }) {
+    const square_avg = averaged(options.alpha, state.square_avg, square(gradient));
+    return {
+      update: times(lr / rootWithEps(options, sum(square_avg)), gradient),
+      state: { square_avg },
+    };
+  },
+};
+
+/** Centered RMSProp: divides by the root of max(v − ḡ², 0) (Graves 2013, eq. 38–45). */
+export const rmspropCentered: ReferenceRule<RmspropOptions, "square_avg" | "grad_avg"> = {
+  initial: () => ({ square_avg: 0, grad_avg: 0 }),
+  step({ options, lr, gradient, state }) {
+    const square_avg = averaged(options.alpha, state.square_avg, square(gradient));
+    const grad_avg = averaged(options.alpha, state.grad_avg, gradient);
+    return {
+      update: times(lr, overDeviation(options, gradient, sum(square_avg), sum(grad_avg))),
+      state: { square_avg, grad_avg },
+    };
+  },
+};
+
+/** b ← μb + q with the rate outside (PyTorch), or b ← μb + ηq (Keras, TensorFlow 1). */
+function withMomentum(options: RmspropMomentumOptions, lr: number, buffer: number, quotient: Summands) {
+  const kept = options.momentum * buffer;
+  const momentum_buffer = [kept, ...(options.rateInside ? times(lr, quotient) : quotient)];
+  return { momentum_buffer, update: options.rateInside ? momentum_buffer : times(lr, momentum_buffer) };
+}
+
+/** RMSProp with momentum over the scaled gradient (PyTorch RMSprop). */
+export const rmspropMomentum: ReferenceRule<RmspropMomentumOptions, "square_avg" | "momentum_buffer"> = {
+  initial: () => ({ square_avg: 0, momentum_buffer: 0 }),
+  step({ options, lr, gradient, state }) {
+    const square_avg = averaged(options.alpha, state.square_avg, square(gradient));
+    const quotient = times(1 / rootWithEps(options, sum(square_avg)), gradient);
+    const { momentum_buffer, update } = withMomentum(options, lr, state.momentum_buffer, quotient);
+    return { update, state: { square_avg, momentum_buffer } };
+  },
+};
+
+/** Centered RMSProp with momentum over the scaled gradient (Graves 2013, eq. 38–45). */
+export const rmspropCenteredMomentum: ReferenceRule<
+  RmspropMomentumOptions,
+  "square_avg" | "grad_avg" | "momentum_buffer"
+> = {
+  initial: () => ({ square_avg: 0, grad_avg: 0, momentum_buffer: 0 }),
+  step({ options, lr, gradient, state }) {
+    const square_avg = averaged(options.alpha, state.square_avg, square(gradient));
+    const grad_avg = averaged(options.alpha, state.grad_avg, gradient);
+    const quotient = overDeviation(options, gradient, sum(square_avg), sum(grad_avg));
+    const { momentum_buffer, update } = withMomentum(options, lr, state.momentum_buffer, quotient);
+    return { update, state: { square_avg, grad_avg, momentum_buffer } };
+  },
+};
+
+/**
+ * RMSProp with Nesterov momentum: gradient at θ + αv, r ← ρr + (1−ρ)g², v ← αv − η/√r·g, θ ← θ + v
+ * (Goodfellow, Bengio & Courville 2016, algorithm 8.6). The buffer is −v; r = 0 adds nothing to it.
+ */
+export const rmspropNesterov: ReferenceRule<
+  { rho: number; momentum: number },
+  "square_avg" | "momentum_buffer"
+> = {
+  initial: () => ({ square_avg: 0, momentum_buffer: 0 }),
+  lookahead: ({ momentum }, parameter, state) => parameter - momentum * state.momentum_buffer,
+  step({ options, lr, gradient, state }) {
+    const square_avg = averaged(options.rho, state.square_avg, square(gradient));
+    const r = sum(square_avg);
+    const descent = r === 0 ? [0] : times(lr / Math.sqrt(r), gradient);
+    const momentum_buffer = [options.momentum * state.momentum_buffer, ...descent];
+    return { update: momentum_buffer, state: { square_avg, momentum_buffer } };
+  },
+};

@@ -1,0 +1,47 @@
+import { OptimError } from "../errors.js";
+import { adadelta } from "./adadelta.js";
+import { adagrad } from "./adagrad.js";
+import { adam, adamax, adamw, amsgrad, nadam } from "./adam.js";
+import { momentum, nesterov, nesterovLookahead, sgd } from "./momentum.js";
+import {
+  rmsprop,
+  rmspropCentered,
+  rmspropCenteredMomentum,
+  rmspropMomentum,
+  rmspropNesterov,
+} from "./rmsprop.js";
+import type { ReferenceRule } from "./rule.js";
+
+/** The float64 reference of every rule, under the rule's name. */
+export const reference: Readonly<Record<string, ReferenceRule>> = {
+  sgd,
+  momentum,
+  nesterov,
+  "nesterov-lookahead": nesterovLookahead,
+  adagrad,
+  rmsprop,
+  "rmsprop-centered": rmspropCentered,
+  "rmsprop-momentum": rmspropMomentum,
+  "rmsprop-centered-momentum": rmspropCenteredMomentum,
+  "rmsprop-nesterov": rmspropNesterov,
+  adadelta,
+  adam,
+  amsgrad,
+  adamw,
+  adamax,
+  nadam,
+};
+
+/**
+ * The reference of the rule called `name`.
+ * @throws OptimError `unknown-name` where there is none.
+ */
+export function referenceRule(name: string): ReferenceRule {
+  const rule = Object.hasOwn(reference, name) ? reference[name] : undefined;
+  if (rule) return rule;
+  throw new OptimError("unknown-name", `There is no reference of a rule called '${name}'`, {
+    expected: `one of ${Object.keys(reference).join(", ")}`,
+    got: `'${name}'`,
+    fix: "pass the name of a rule's row",
+  });
+}

@@ -1,0 +1,140 @@
+import { OptimError } from "../errors.js";
+import type { ReferenceOptions, ReferenceRule } from "./rule.js";
+import { referenceRule } from "./rules.js";
+import { largest, type Summands, sum } from "./summands.js";
+
+/** Options of the stages around a rule, beside the rule's own: as `adam(…).options` has them. */
+export type StageOptions = ReferenceOptions & {
+  readonly weightDecay: number;
+  readonly decay: "coupled" | "decoupled";
+  readonly maximize: boolean;
+};
+
+/** One array per state, under the names of the kernels' `State` fields. */
+export type ReferenceState = Readonly<Record<string, Float64Array>>;
+
+/** Parameters and states after a step, and for every element what bounds its rounding error in f32. */
+export interface ReferenceStep {
+  readonly parameters: Float64Array;
+  readonly state: ReferenceState;
+  /** The largest magnitude among the summands of each element's new value. */
+  readonly largest: { readonly parameters: Float64Array; readonly state: ReferenceState };
+}
+
+/** What a step is taken at. */
+export interface StepAt {
+  /** Step, from 1. */
+  readonly t: number;
+  /** Rate of this step, schedule applied. */
+  readonly lr: number;
+  /** Factor on the gradients (one over the loss scale, a clip factor); 1 if left out. */
+  readonly gradientScale?: number;
+}
+
+/**
+ * The states of a rule before its first step.
+ * @throws OptimError `unknown-name` for an unknown rule.
+ */
+export function referenceState(ruleName: string, options: ReferenceOptions, length: number): ReferenceState {
+  return mapValues(referenceRule(ruleName).initial(options), (value) => new Float64Array(length).fill(value));
+}
+
+/**
+ * The points at which the gradients of the next step are taken: the parameters themselves for a rule without look-ahead.
+ * @throws OptimError `unknown-name` for an unknown rule, `invalid-argument` for a missing state or a wrong length.
+ */
+export function referenceLookahead(
+  ruleName: string,
+  options: ReferenceOptions,
+  parameters: Float64Array,
+  state: ReferenceState,
+): Float64Array {
+  const rule = referenceRule(ruleName);
+  checkState(ruleName, rule, options, parameters.length, state);
+  return parameters.map((parameter, i) => gradientPoint(rule, options, parameter, elementOf(state, i)));
+}
+
+/**
+ * One step of a rule in float64 with the stages around it: scale, sign of `maximize`, coupled decay at the point where
+ * the gradient was taken, rule, decoupled decay of the parameter. Nothing passed in is changed. The kernels' bound of
+ * 1e19 on what enters a second moment is no part of it.
+ * @throws OptimError `unknown-name` for an unknown rule, `invalid-argument` for a missing state or a wrong length.
+ */
+export function referenceStep(
+  ruleName: string,
+  options: StageOptions,
+  { t, lr, gradientScale = 1 }: StepAt,
+  parameters: Float64Array,
+  gradients: Float64Array,
+  state: ReferenceState,
+): ReferenceStep {
+  const rule = referenceRule(ruleName);
+  const length = parameters.length;
+  checkLength("The gradients", gradients, length);
+  checkState(ruleName, rule, options, length, state);
+  const { weightDecay, decay, maximize } = options;
+  const zeros = () => new Float64Array(length);
+  const result: ReferenceStep = {
+    parameters: zeros(),
+    state: mapValues(state, zeros),
+    largest: { parameters: zeros(), state: mapValues(state, zeros) },
+  };
+  for (let i = 0; i < length; i++) {
+    const parameter = parameters[i]!;
+    const before = elementOf(state, i);
+    const scaled = gradients[i]! * gradientScale * (maximize ? -1 : 1);
+    const point = gradientPoint(rule, options, parameter, before);
+    const coupled = decay === "coupled" && weightDecay !== 0;
+    const gradient: Summands = coupled ? [scaled, weightDecay * point] : [scaled];
+    const output = rule.step({ options, t, lr, parameter, gradient, state: before });
+    const decayed = decay === "decoupled" ? [parameter, -lr * weightDecay * parameter] : [parameter];
+    const after = [...decayed, ...output.update.map((summand) => -summand)];
+    result.parameters[i] = sum(after);
+    result.largest.parameters[i] = largest(after);
+    for (const [name, summands] of Object.entries(output.state)) {
+      result.state[name]![i] = sum(summands);
+      result.largest.state[name]![i] = largest(summands);
+    }
+  }
+  return result;
+}
+
+/** The point at which an element's gradient is taken. */
+const gradientPoint = (
+  rule: ReferenceRule,
+  options: ReferenceOptions,
+  parameter: number,
+  state: Readonly<Record<string, number>>,
+) => rule.lookahead?.(options, parameter, state) ?? parameter;
+
+const elementOf = (state: ReferenceState, i: number) => mapValues(state, (values) => values[i]!);
+
+const mapValues = <A, B>(record: Readonly<Record<string, A>>, map: (value: A) => B): Record<string, B> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
+
+function checkState(
+  ruleName: string,
+  rule: ReferenceRule,
+  options: ReferenceOptions,
+  length: number,
+  state: ReferenceState,
+): void {
+  const expected = Object.keys(rule.initial(options));
+  const got = Object.keys(state);
+  if (got.length !== expected.length || !expected.every((name) => Object.hasOwn(state, name)))
+    throw new OptimError("invalid-argument", `These are not the states of ${ruleName}`, {
+      expected: expected.join(", ") || "no state",
+      got: got.join(", ") || "no state",
+      fix: "start from referenceState() of the same rule",
+    });
+  for (const name of expected) checkLength(`State '${name}'`, state[name]!, length);
+}
+
+function checkLength(what: string, values: Float64Array, length: number): void {
+  if (values.length !== length)
+    throw new OptimError("invalid-argument", `${what} and the parameters differ in length`, {
+      expected: `${length} elements`,
+      got: `${values.length}`,
+      fix: "pass one value per parameter",
+    });
+}

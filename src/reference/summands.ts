@@ -1,0 +1,38 @@
+/**
+ * A value as the list of its summands; the value is their sum. The largest one bounds the rounding error that a
+ * correct f32 kernel may make: cancellation among them costs digits there. A pair `[b, −b, …]` adds nothing to the
+ * value and states a bound that the other summands do not show.
+ */
+export type Summands = readonly number[];
+
+/** The value. Large summands go first, so that pairs cancel before they can swallow the rest. */
+export function sum(summands: Summands): number {
+  if (summands.length === 1) return summands[0]!;
+  const ordered = [...summands].sort((a, b) => Math.abs(b) - Math.abs(a));
+  return ordered.reduce((total, summand) => total + summand, 0);
+}
+
+/** The largest magnitude among the summands. */
+export function largest(summands: Summands): number {
+  return summands.reduce((most, summand) => Math.max(most, Math.abs(summand)), 0);
+}
+
+/** Every summand times a factor. */
+export function times(factor: number, summands: Summands): Summands {
+  return summands.map((summand) => factor * summand);
+}
+
+/** A value whose rounding error in f32 is that of a summand as large as `bound`. */
+export function bounded(value: number, bound: number): Summands {
+  return bound > Math.abs(value) ? [bound, -bound, value] : [value];
+}
+
+/** Half the relative spacing of f32 numbers: the error of one rounding. */
+export const rounding = 2 ** -24;
+
+/** x² of x = Σ summands. An error δ of x, in proportion to its largest summand, enters as 2xδ + δ². */
+export function square(summands: Summands): Summands {
+  const value = sum(summands);
+  const most = largest(summands);
+  return bounded(value ** 2, most * Math.max(Math.abs(value), rounding * most));
+}

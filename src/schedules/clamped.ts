@@ -1,0 +1,34 @@
+import { OptimError } from "../errors.js";
+import { checkOptions, optionalNonNegative, schedule as scheduleRequirement } from "./options.js";
+import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
+
+/** Options of {@link clamped}; at least one of the two. */
+export interface ClampedOptions {
+  /** Lowest factor on the base rate. Default: no bound. */
+  readonly min?: number;
+  /** Highest factor on the base rate. Default: no bound. */
+  readonly max?: number;
+}
+
+/**
+ * Any schedule, kept between a minimum and a maximum.
+ * @throws OptimError `invalid-schedule`
+ */
+export function clamped(schedule: Schedule, options: ClampedOptions): BuiltinSchedule {
+  checkOptions("clamped", { schedule }, { schedule: scheduleRequirement() });
+  // A bound left out stays out of the spec, because JSON has no infinity.
+  const bounds = checkOptions<ClampedOptions>("clamped", options, {
+    min: optionalNonNegative(),
+    max: optionalNonNegative(),
+  });
+  const { min = -Infinity, max = Infinity } = bounds;
+  if (min > max || (min === -Infinity && max === Infinity))
+    throw new OptimError("invalid-schedule", "The bounds of schedule 'clamped' hold nothing", {
+      expected: "min, max or both, with min ≤ max",
+      got: min > max ? `min ${min}, max ${max}` : "neither",
+      fix: min > max ? "exchange min and max" : "pass min or max",
+    });
+  return builtinSchedule({ kind: "clamped", schedule, ...bounds }, (s) =>
+    Math.min(Math.max(schedule(s), min), max),
+  );
+}

@@ -1,0 +1,93 @@
+import { OptimError } from "../errors.js";
+import { type ClampedOptions, clamped } from "./clamped.js";
+import { constant } from "./constant.js";
+import { cosine, linearCosine, noisyLinearCosine } from "./cosine.js";
+import { exponential, inverseTime, naturalExponential } from "./exponential.js";
+import { describe } from "./options.js";
+import { multistep, piecewiseConstant, step } from "./piecewise.js";
+import { onPlateau, type PlateauState } from "./plateau.js";
+import { linear, polynomial } from "./polynomial.js";
+import { random } from "./random.js";
+import type { BuiltinSchedule } from "./schedule.js";
+import { sequential } from "./sequential.js";
+import { type WarmupOptions, warmup } from "./warmup.js";
+
+type Read = (json: unknown) => BuiltinSchedule;
+
+// Options of JSON are unchecked, and each factory checks its own. Only `never` passes to factories of all option types.
+type Unchecked = never;
+type Make = (options: Unchecked, read: Read) => BuiltinSchedule;
+
+const factories: Readonly<Record<string, Make>> = {
+  constant,
+  linear,
+  step,
+  multistep,
+  piecewiseConstant,
+  exponential,
+  naturalExponential,
+  inverseTime,
+  polynomial,
+  cosine,
+  linearCosine,
+  noisyLinearCosine,
+  random,
+  clamped: ({ schedule, ...bounds }: { schedule: unknown } & ClampedOptions, read) =>
+    clamped(read(schedule), bounds),
+  warmup: ({ steps, schedule, ...options }: { steps: number; schedule: unknown } & WarmupOptions, read) =>
+    warmup(steps, read(schedule), options),
+  sequential: ({ schedules, milestones, ...rest }: { schedules: unknown[]; milestones: number[] }, read) => {
+    refuseOthers("sequential", rest);
+    return sequential(Array.isArray(schedules) ? schedules.map(read) : schedules, milestones);
+  },
+  onPlateau: ({ state, ...options }: { state?: PlateauState }) => {
+    const schedule = onPlateau(options);
+    if (state !== undefined) schedule.restore(state);
+    return schedule;
+  },
+};
+
+/** Deeper than any schedule of use, and well within the stack. */
+const maximumDepth = 64;
+
+/**
+ * Makes a schedule again from what `JSON.stringify` wrote of it, parsed. A plateau schedule goes on from its state.
+ * @throws OptimError `invalid-schedule` for an unknown kind and for all that the factory of the kind refuses.
+ */
+export function scheduleFromJSON(json: unknown): BuiltinSchedule {
+  return read(json, 0);
+}
+
+function read(json: unknown, depth: number): BuiltinSchedule {
+  if (depth > maximumDepth)
+    throw new OptimError("invalid-schedule", "The schedule is nested too deep", {
+      expected: `at most ${maximumDepth} levels`,
+      got: "more",
+      fix: "join nested schedules",
+    });
+  if (typeof json !== "object" || json === null || Array.isArray(json))
+    throw new OptimError("invalid-schedule", "The JSON of a schedule is not an object", {
+      expected: "an object with 'kind' and options",
+      got: describe(json),
+      fix: "pass what JSON.parse returns for a schedule written by JSON.stringify",
+    });
+  const { kind, ...options } = json as { kind?: unknown };
+  const make = typeof kind === "string" && Object.hasOwn(factories, kind) ? factories[kind] : undefined;
+  if (make === undefined)
+    throw new OptimError("invalid-schedule", "The JSON of a schedule is of an unknown kind", {
+      expected: `one of ${Object.keys(factories).join(", ")}`,
+      got: describe(kind),
+      fix: "correct the kind, or read the file with the version of the library that wrote it",
+    });
+  return make(options as Unchecked, (inner) => read(inner, depth + 1));
+}
+
+function refuseOthers(kind: string, rest: object): void {
+  const name = Object.keys(rest)[0];
+  if (name !== undefined)
+    throw new OptimError("invalid-schedule", `Schedule '${kind}' has no option '${name}'`, {
+      expected: "schedules, milestones",
+      got: `'${name}'`,
+      fix: "correct the spelling or leave it out",
+    });
+}

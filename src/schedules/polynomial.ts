@@ -1,0 +1,65 @@
+import { checkOptions, count, flag, nonNegative, positive } from "./options.js";
+import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
+
+/** Options of {@link linear}. */
+export interface LinearOptions {
+  /** Factor on the base rate at step 0. Default 1. */
+  readonly start?: number;
+  /** Factor on the base rate from step `steps` on. */
+  readonly end: number;
+  /** Steps from start to end. */
+  readonly steps: number;
+}
+
+/** Options of {@link polynomial}. */
+export interface PolynomialOptions {
+  /** Decay steps N. */
+  readonly steps: number;
+  /** Final factor on the base rate. Default 0. */
+  readonly end?: number;
+  /** Power p of the decay. Default 1, which is linear. */
+  readonly power?: number;
+  /** Whether to start again from a higher rate at each end: N becomes N⌈s/N⌉. Default false, which stays at the end. */
+  readonly cycle?: boolean;
+}
+
+/**
+ * A straight line from `start` to `end`, which stays at the end (Goodfellow et al., Deep Learning, eq. 8.14; PyTorch LinearLR).
+ * @throws OptimError `invalid-schedule`
+ */
+export function linear(options: LinearOptions): BuiltinSchedule {
+  const checked = checkOptions("linear", options, {
+    start: nonNegative(1),
+    end: nonNegative(),
+    steps: count(),
+  });
+  const { start, end, steps } = checked;
+  const change = end - start;
+  // At the end the sum could miss `end` by a rounding error.
+  return builtinSchedule({ kind: "linear", ...checked }, (s) =>
+    s >= steps ? end : start + change * (s / steps),
+  );
+}
+
+/**
+ * Polynomial decay (1 − e)(1 − min(s, N)/N)^p + e (Keras PolynomialDecay; PyTorch PolynomialLR with e = 0).
+ * @throws OptimError `invalid-schedule`
+ */
+export function polynomial(options: PolynomialOptions): BuiltinSchedule {
+  const checked = checkOptions("polynomial", options, {
+    steps: count(),
+    end: nonNegative(0),
+    power: positive(1),
+    cycle: flag(false),
+  });
+  const { steps, end, power, cycle } = checked;
+  const range = 1 - end;
+  // N − s is exact where 1 − s/N would lose digits.
+  const once: Schedule = (s) => (s >= steps ? end : range * ((steps - s) / steps) ** power + end);
+  const cycling: Schedule = (s) => {
+    // ⌈0/N⌉ is 0, but step 0 lies in the first cycle: without the maximum it would be 0/0.
+    const length = steps * Math.max(1, Math.ceil(s / steps));
+    return range * ((length - s) / length) ** power + end;
+  };
+  return builtinSchedule({ kind: "polynomial", ...checked }, cycle ? cycling : once);
+}

@@ -1,0 +1,88 @@
+import { OptimError } from "../errors.js";
+
+/**
+ * A learning-rate schedule: the factor on each group's own rate at a step counted from 0, η(s) = lr · schedule(s).
+ * Any function of this form is one.
+ */
+export type Schedule = (step: number) => number;
+
+/** A value in a {@link ScheduleSpec}: plain data, or the schedules that a composed schedule is made of. */
+export type ScheduleOption = string | number | boolean | readonly number[] | Schedule | readonly Schedule[];
+
+/** The kind of a built-in schedule and its options, defaults filled in. */
+export interface ScheduleSpec {
+  readonly kind: string;
+  readonly [option: string]: ScheduleOption;
+}
+
+/** What JSON can hold. */
+export type JSONValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JSONValue[]
+  | { readonly [name: string]: JSONValue };
+
+/** A built-in schedule as plain data; `scheduleFromJSON` makes the schedule again. */
+export interface ScheduleJSON {
+  readonly kind: string;
+  readonly [option: string]: JSONValue;
+}
+
+/**
+ * A schedule of this library: a function of the step that knows its own options.
+ * Called with a step that is not a whole number from 0 to 2⁵³ − 1 it throws OptimError `invalid-argument`.
+ */
+export interface BuiltinSchedule extends Schedule {
+  readonly spec: ScheduleSpec;
+  /**
+   * Plain data for `JSON.stringify` and checkpoints.
+   * @throws OptimError `invalid-schedule` where a function of the caller's is part of the schedule.
+   */
+  toJSON(): ScheduleJSON;
+}
+
+/** Whether a schedule can be written as JSON by itself; false for a function of the caller's. */
+export function isBuiltinSchedule(schedule: Schedule): schedule is BuiltinSchedule {
+  return typeof (schedule as Partial<BuiltinSchedule>).toJSON === "function";
+}
+
+/** Makes a {@link BuiltinSchedule} of its spec and its function, which is only called with a valid step. */
+export function builtinSchedule(spec: ScheduleSpec, evaluate: Schedule): BuiltinSchedule {
+  const schedule = (step: number): number => {
+    if (!Number.isSafeInteger(step) || step < 0)
+      throw new OptimError(
+        "invalid-argument",
+        `The step given to schedule '${spec.kind}' is not a step count`,
+        {
+          expected: "a whole number from 0 to 2⁵³ − 1",
+          got: String(step),
+          fix: "count steps from 0, in ones",
+        },
+      );
+    return evaluate(step);
+  };
+  return Object.assign(schedule, { spec: Object.freeze(spec), toJSON: () => specToJSON(spec) });
+}
+
+function specToJSON(spec: ScheduleSpec): ScheduleJSON {
+  const json: Record<string, JSONValue> = {};
+  for (const [name, value] of Object.entries(spec)) json[name] = optionToJSON(value, spec.kind);
+  return { ...json, kind: spec.kind };
+}
+
+function optionToJSON(value: ScheduleOption | number, kind: string): JSONValue {
+  if (typeof value === "object") return value.map((item) => optionToJSON(item, kind));
+  if (typeof value !== "function") return value;
+  if (isBuiltinSchedule(value)) return value.toJSON();
+  throw new OptimError(
+    "invalid-schedule",
+    `Schedule '${kind}' contains a user function, which JSON cannot hold`,
+    {
+      expected: "built-in schedules only",
+      got: `function ${value.name || "without a name"}`,
+      fix: "build it from built-in schedules, or leave it out of the checkpoint and pass it again on loading",
+    },
+  );
+}

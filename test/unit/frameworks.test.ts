@@ -1,0 +1,165 @@
+import { describe, expect, test } from "vitest";
+import { fromFramework } from "../../src/frameworks/index.js";
+import { fromPyTorch } from "../../src/frameworks/pytorch.js";
+import { fromTextbook } from "../../src/frameworks/textbook.js";
+import { rules } from "../../src/kernels.js";
+import { trajectories } from "../vectors/trajectories.js";
+
+/** Rule and options that every configuration of the vectors means; options not named are the row's defaults. */
+const meaning: Record<string, readonly [rule: string, options: Record<string, unknown>]> = {
+  "pytorch/adadelta/default": ["adadelta", { lr: 1, rho: 0.9, eps: 1e-6 }],
+  "pytorch/adadelta/rho": ["adadelta", { lr: 0.5, rho: 0.95, eps: 1e-6 }],
+  "pytorch/adadelta/weight_decay": ["adadelta", { lr: 1, weightDecay: 0.1 }],
+  "pytorch/adagrad/default": ["adagrad", { lr: 0.01, eps: 1e-10 }],
+  "pytorch/adagrad/lr_decay": ["adagrad", { lr: 0.1, lrDecay: 0.05 }],
+  "pytorch/adagrad/weight_decay": ["adagrad", { lr: 0.1, weightDecay: 0.1 }],
+  "pytorch/adagrad/accumulator": ["adagrad", { lr: 0.1, initialAccumulatorValue: 0.1 }],
+  "pytorch/adam/default": ["adam", { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8 }],
+  "pytorch/adam/betas": ["adam", { lr: 0.01, beta1: 0.8, beta2: 0.95 }],
+  "pytorch/adam/amsgrad": ["amsgrad", { lr: 0.01 }],
+  "pytorch/adam/weight_decay": ["adam", { lr: 0.01, weightDecay: 0.1 }],
+  "pytorch/adam/maximize": ["adam", { lr: 0.01, maximize: true }],
+  "pytorch/adamax/default": ["adamax", { lr: 2e-3, eps: 1e-8 }],
+  "pytorch/adamax/betas": ["adamax", { lr: 0.01, beta1: 0.8, beta2: 0.95 }],
+  "pytorch/adamw/default": ["adamw", { lr: 1e-3, weightDecay: 0.01, decay: "decoupled" }],
+  "pytorch/adamw/decay": ["adamw", { lr: 0.01, weightDecay: 0.1, decay: "decoupled" }],
+  "pytorch/adamw/amsgrad": ["amsgrad", { lr: 0.01, weightDecay: 0.1, decay: "decoupled" }],
+  "pytorch/nadam/default": ["nadam", { lr: 2e-3, momentumDecay: 4e-3 }],
+  "pytorch/nadam/momentum_decay": ["nadam", { lr: 0.01, momentumDecay: 0.02 }],
+  "pytorch/nadam/weight_decay": ["nadam", { lr: 0.01, weightDecay: 0.1 }],
+  "pytorch/rmsprop/default": ["rmsprop", { lr: 0.01, alpha: 0.99, eps: 1e-8 }],
+  "pytorch/rmsprop/centered": ["rmsprop-centered", { lr: 0.01, eps: 1e-6 }],
+  "pytorch/rmsprop/momentum": ["rmsprop-momentum", { lr: 0.01, momentum: 0.9 }],
+  "pytorch/rmsprop/centered_momentum": [
+    "rmsprop-centered-momentum",
+    { lr: 0.01, momentum: 0.9, alpha: 0.95, eps: 1e-5 },
+  ],
+  "pytorch/rmsprop/weight_decay": ["rmsprop", { lr: 0.01, weightDecay: 0.1 }],
+  "pytorch/sgd/plain": ["sgd", { lr: 0.01 }],
+  "pytorch/sgd/weight_decay": ["sgd", { lr: 0.01, weightDecay: 0.1 }],
+  "pytorch/sgd/momentum": ["momentum", { lr: 0.01, momentum: 0.9, dampening: 0, form: "buffer" }],
+  "pytorch/sgd/dampening": ["momentum", { lr: 0.01, momentum: 0.9, dampening: 0.5 }],
+  "pytorch/sgd/nesterov": ["nesterov", { lr: 0.01, momentum: 0.9, form: "buffer" }],
+  "pytorch/sgd/maximize": ["momentum", { lr: 0.01, momentum: 0.9, weightDecay: 0.01, maximize: true }],
+  "textbook/gradient-descent": ["sgd", { lr: 0.05 }],
+  "textbook/momentum": ["momentum", { lr: 0.02, momentum: 0.9, form: "velocity" }],
+  "textbook/nesterov": ["nesterov-lookahead", { lr: 0.02, momentum: 0.9 }],
+  "textbook/ema-momentum": ["momentum", { lr: 0.05, momentum: 0.9, form: "average" }],
+  "textbook/adagrad": ["adagrad", { lr: 0.1, eps: 1e-7, epsInside: false }],
+  "textbook/adagrad-eps-inside": ["adagrad", { lr: 0.1, eps: 1e-8, epsInside: true }],
+  "textbook/rmsprop": ["rmsprop", { lr: 0.01, alpha: 0.9, eps: 1e-6, epsInside: true }],
+  "textbook/rmsprop-nesterov": ["rmsprop-nesterov", { lr: 0.005, rho: 0.9, momentum: 0.9 }],
+  "textbook/adadelta": ["adadelta", { lr: 1, rho: 0.95, eps: 1e-6 }],
+  "textbook/adam": ["adam", { lr: 0.01, eps: 1e-6 }],
+  "textbook/adamax": ["adamax", { lr: 0.01, eps: 0 }],
+  "textbook/nadam": ["nadam", { lr: 0.01, eps: 1e-6, momentumDecay: 4e-3 }],
+};
+
+const defaultsOf = (rule: string) => rules.find(({ row }) => row.name === rule)!().options;
+
+describe("a configuration of the vectors means", () => {
+  test("every one of them is listed", () => {
+    expect(Object.keys(meaning).sort()).toEqual(trajectories.map(({ id }) => id).sort());
+  });
+  test.each(trajectories.map((run) => [run.id, run] as const))(
+    "%s",
+    (id, { framework, optimizer, config }) => {
+      const [name, options] = meaning[id]!;
+      const rule = fromFramework(framework, optimizer, config);
+      expect(rule.row.name).toBe(name);
+      expect(rule.options).toEqual({ ...defaultsOf(name), ...options });
+    },
+  );
+});
+
+describe("defaults", () => {
+  test.each([
+    ["SGD", "sgd", { lr: 1e-3 }],
+    ["Adagrad", "adagrad", { lr: 1e-2, eps: 1e-10 }],
+    ["RMSprop", "rmsprop", { lr: 1e-2, alpha: 0.99, eps: 1e-8, epsInside: false }],
+    ["Adadelta", "adadelta", { lr: 1, rho: 0.9, eps: 1e-6 }],
+    ["Adam", "adam", { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8 }],
+    ["AdamW", "adamw", { lr: 1e-3, weightDecay: 1e-2, decay: "decoupled" }],
+    ["Adamax", "adamax", { lr: 2e-3, eps: 1e-8 }],
+    ["NAdam", "nadam", { lr: 2e-3, eps: 1e-8, momentumDecay: 4e-3 }],
+  ])("of PyTorch's %s", (name, rule, options) => {
+    const made = fromPyTorch(name);
+    expect(made.row.name).toBe(rule);
+    expect(made.options).toEqual({ ...defaultsOf(rule), ...options });
+    expect(made.options.weightDecay).toBe(name === "AdamW" ? 1e-2 : 0);
+  });
+
+  test.each([
+    ["adagrad", { eps: 1e-7 }],
+    ["adagrad-eps-inside", { eps: 1e-8 }],
+    ["rmsprop", { eps: 1e-6 }],
+    ["adam", { eps: 1e-6 }],
+    ["adamax", { eps: 0 }],
+  ])("of the textbook's %s", (name, options) => {
+    expect(fromTextbook(name, { lr: 0.25 }).options).toMatchObject({ lr: 0.25, ...options });
+  });
+
+  test("Adadelta of the textbook has no rate to give", () => {
+    expect(fromTextbook("adadelta").options).toMatchObject({ lr: 1, rho: 0.95, eps: 1e-6 });
+    expect(() => fromTextbook("adadelta", { lr: 0.1 })).toThrow(/no key 'lr'.*one of rho, eps/);
+  });
+});
+
+test("decoupled_weight_decay makes PyTorch's Adam and NAdam decoupled", () => {
+  const config = { weight_decay: 0.1, decoupled_weight_decay: true };
+  for (const name of ["Adam", "NAdam"])
+    expect(fromPyTorch(name, config).options).toMatchObject({ weightDecay: 0.1, decay: "decoupled" });
+});
+
+test("keys that choose an implementation are ignored", () => {
+  const config = { foreach: null, fused: true, capturable: false, differentiable: false };
+  expect(fromPyTorch("Adam", config)).toEqual(fromPyTorch("Adam"));
+});
+
+describe("errors", () => {
+  const invalid = (pattern: RegExp) =>
+    expect.objectContaining({ code: "invalid-option", message: expect.stringMatching(pattern) });
+  const unknown = (pattern: RegExp) =>
+    expect.objectContaining({ code: "unknown-name", message: expect.stringMatching(pattern) });
+
+  test("unknown names", () => {
+    expect(() => fromFramework("caffe", "SGD")).toThrow(unknown(/'caffe'.*one of pytorch, textbook/));
+    expect(() => fromFramework("toString", "SGD")).toThrow(unknown(/'toString'/));
+    expect(() => fromPyTorch("adam")).toThrow(unknown(/no optimizer 'adam'.*SGD, .*Adam, AdamW/));
+    expect(() => fromTextbook("Adam")).toThrow(unknown(/'Adam'.*gradient-descent/));
+    expect(() => fromPyTorch("constructor")).toThrow(unknown(/'constructor'/));
+  });
+
+  test("unknown, missing and ill-typed keys", () => {
+    expect(() => fromPyTorch("Adam", { beta1: 0.9 })).toThrow(
+      invalid(/no key 'beta1'.*one of lr, betas, eps/),
+    );
+    expect(() => fromPyTorch("SGD", { valueOf: 1 })).toThrow(invalid(/no key 'valueOf'/));
+    expect(() => fromTextbook("momentum", { momentum: 0.9 })).toThrow(invalid(/needs 'lr'/));
+    expect(() => fromTextbook("adam")).toThrow(invalid(/needs 'lr'/));
+    expect(() => fromPyTorch("Adam", { lr: "1e-3" })).toThrow(invalid(/'lr'.*a finite number, got 1e-3/));
+    expect(() => fromPyTorch("Adam", { lr: undefined })).toThrow(invalid(/'lr'.*got nothing/));
+    expect(() => fromPyTorch("Adam", { lr: Number.NaN })).toThrow(invalid(/'lr'.*got NaN/));
+    expect(() => fromPyTorch("Adam", { amsgrad: 1 })).toThrow(invalid(/'amsgrad'.*true or false/));
+    expect(() => fromTextbook("adam", { lr: true })).toThrow(invalid(/'lr'.*a finite number, got true/));
+    for (const betas of [0.9, [0.9], [0.9, 0.99, 0.999], [0.9, "0.999"], { 0: 0.9, 1: 0.999 }])
+      expect(() => fromPyTorch("Adam", { betas })).toThrow(invalid(/'betas'.*a pair of numbers/));
+    expect(() => fromPyTorch("Adam", { fused: "yes" })).toThrow(invalid(/'fused'.*true, false or null/));
+    expect(() => fromPyTorch("Adam", JSON.parse("null"))).toThrow(invalid(/not an object/));
+    expect(() => fromPyTorch("Adam", [1e-3])).toThrow(invalid(/not an object.*got \[0\.001\]/));
+  });
+
+  test("values out of range", () => {
+    expect(() => fromPyTorch("SGD", { lr: -1 })).toThrow(invalid(/'lr'/));
+    expect(() => fromPyTorch("SGD", { momentum: -0.5 })).toThrow(invalid(/'momentum'/));
+    expect(() => fromPyTorch("RMSprop", { momentum: -0.5 })).toThrow(invalid(/'momentum'/));
+    expect(() => fromPyTorch("AdamW", { betas: [0.9, 1] })).toThrow(invalid(/'beta2'/));
+  });
+
+  test("Nesterov in PyTorch needs momentum and no dampening", () => {
+    expect(() => fromPyTorch("SGD", { nesterov: true })).toThrow(invalid(/momentum > 0 and dampening = 0/));
+    const dampened = { nesterov: true, momentum: 0.9, dampening: 0.1 };
+    expect(() => fromPyTorch("SGD", dampened)).toThrow(invalid(/got momentum 0\.9 and dampening 0\.1/));
+    expect(fromPyTorch("SGD", { nesterov: true, momentum: 0.9 }).row.name).toBe("nesterov");
+  });
+});

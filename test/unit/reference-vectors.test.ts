@@ -1,0 +1,86 @@
+import { describe, expect, test } from "vitest";
+import { fromFramework } from "../../src/frameworks/index.js";
+import { referenceLookahead, referenceState, referenceStep } from "../../src/reference/step.js";
+import { largest } from "../../src/reference/summands.js";
+import { readTrajectories, type Trajectory, trajectories } from "../vectors/trajectories.js";
+
+/** Runs a trajectory from its start, by itself, and gives the worst error over 1 + max|θ|. */
+function worstError(run: Trajectory): number {
+  const { row, options } = fromFramework(run.framework, run.optimizer, run.config);
+  let worst = 0;
+  let compared = 0;
+  for (const [tensor, initial] of Object.entries(run.initial)) {
+    let parameters = initial;
+    let state = referenceState(row.name, options, initial.length);
+    for (let t = 1; t <= run.steps; t++) {
+      const point = referenceLookahead(row.name, options, parameters, state);
+      const at = { t, lr: run.rate(t) ?? options.lr };
+      ({ parameters, state } = referenceStep(
+        row.name,
+        options,
+        at,
+        parameters,
+        run.gradient(t, tensor, point),
+        state,
+      ));
+      const expected = run.expected.get(t)?.[tensor];
+      if (!expected) continue;
+      const scale = 1 + largest([...expected]);
+      for (const [i, value] of expected.entries()) {
+        const error = Math.abs(parameters[i]! - value) / scale;
+        worst = Number.isNaN(error) ? Infinity : Math.max(worst, error);
+        compared++;
+      }
+    }
+  }
+  if (compared === 0) throw new Error(`${run.id} compares nothing`);
+  return worst;
+}
+
+test("the vectors are those of PyTorch and the textbook", () => {
+  const count = (framework: string) => trajectories.filter((run) => run.framework === framework).length;
+  expect(count("pytorch")).toBe(31);
+  expect(count("textbook")).toBe(12);
+  for (const run of trajectories) expect(run.expected.has(run.steps), run.id).toBe(true);
+});
+
+describe("the reference follows", () => {
+  // Both sides are float64 and differ only in the order of operations: some 25 steps of a few roundings of 1.1e-16.
+  test.each(trajectories.map((run) => [run.id, run] as const))("%s", (_id, run) => {
+    expect(worstError(run)).toBeLessThanOrEqual(1e-12);
+  });
+});
+
+describe("the vectors tell rules apart", () => {
+  const find = (id: string) => trajectories.find((run) => run.id === id)!;
+  test.each([
+    ["pytorch/adam/amsgrad", { amsgrad: false }],
+    ["pytorch/adam/maximize", { maximize: false }],
+    ["pytorch/adam/default", { eps: 1e-6 }],
+    ["pytorch/adamw/decay", { weight_decay: 0 }],
+    ["pytorch/sgd/nesterov", { nesterov: false }],
+    ["pytorch/sgd/dampening", { dampening: 0 }],
+    ["pytorch/rmsprop/centered", { centered: false }],
+    ["pytorch/adagrad/lr_decay", { lr_decay: 0 }],
+    ["pytorch/adagrad/accumulator", { initial_accumulator_value: 0 }],
+    ["pytorch/nadam/momentum_decay", { momentum_decay: 4e-3 }],
+  ])("%s is not met with %o", (id, wrong) => {
+    const run = find(id);
+    expect(worstError({ ...run, config: { ...run.config, ...wrong } })).toBeGreaterThan(1e-9);
+  });
+
+  test("textbook/nesterov is not met with the gradient at the parameter itself", () => {
+    const run = find("textbook/nesterov");
+    expect(worstError({ ...run, optimizer: "momentum" })).toBeGreaterThan(1e-3);
+  });
+});
+
+test("another format is refused by name", () => {
+  expect(() => readTrajectories({ format: "schedules/1" }, "x.json")).toThrow(
+    /x\.json holds no optimizer trajectories.*optimizer-trajectories\/1.*schedules\/1/,
+  );
+  expect(() => readTrajectories([], "x.json")).toThrow(/got no format/);
+  const record = { id: "a", learning_rates: [1], tensors: {}, initial: {}, expected: {} };
+  const file = { format: "optimizer-trajectories/1", framework: "pytorch", cases: [record] };
+  expect(() => readTrajectories(file, "x.json")).toThrow(/Case 'a' of x\.json/);
+});

@@ -1,0 +1,270 @@
+import { describe, expect, test } from "vitest";
+import {
+  adadelta,
+  adagrad,
+  adam,
+  adamax,
+  adamw,
+  momentum,
+  nadam,
+  nesterovLookahead,
+  rmspropCentered,
+  rmspropMomentum,
+  rmspropNesterov,
+  rules,
+  sgd,
+} from "../../src/kernels.js";
+import { reference } from "../../src/reference/rules.js";
+import { referenceLookahead, referenceState, referenceStep } from "../../src/reference/step.js";
+import { bounded, largest, square, sum } from "../../src/reference/summands.js";
+import type { Rule } from "../../src/rule.js";
+
+const f64 = (...values: number[]) => Float64Array.from(values);
+
+/** Steps of one element, with the gradient of each; the results of every step. */
+function run({ row, options }: Rule, parameter: number, gradients: readonly number[], lr = options.lr) {
+  let parameters: Float64Array = f64(parameter);
+  let state = referenceState(row.name, options, 1);
+  return gradients.map((gradient, i) => {
+    const step = referenceStep(row.name, options, { t: i + 1, lr }, parameters, f64(gradient), state);
+    ({ parameters, state } = step);
+    return { ...step, parameter: parameters[0]! };
+  });
+}
+
+describe("rows and references are the same rules", () => {
+  test("name for name", () => {
+    expect(Object.keys(reference)).toEqual(rules.map(({ row }) => row.name));
+  });
+
+  test.each(rules.map((rule) => [rule.row.name, rule] as const))(
+    "%s: states and look-ahead",
+    (name, rule) => {
+      const { options, row } = rule();
+      const initial = reference[name]!.initial(options);
+      expect(Object.keys(initial)).toEqual(row.shader.states);
+      for (const state of row.shader.states) expect(initial[state]).toBe(row.initial?.(options)[state] ?? 0);
+      expect(reference[name]!.lookahead !== undefined).toBe(row.shader.lookahead);
+    },
+  );
+
+  test.each(rules.map((rule) => [rule.row.name, rule] as const))(
+    "%s: a step changes every state",
+    (name, rule) => {
+      const { options } = rule();
+      const before = referenceState(name, options, 2);
+      const after = referenceStep(name, options, { t: 1, lr: 0.1 }, f64(1, -2), f64(0.5, 3), before);
+      expect(Object.keys(after.state)).toEqual(Object.keys(before));
+      for (const state of Object.keys(before))
+        for (const i of [0, 1]) expect(after.state[state]![i]).not.toBe(before[state]![i]);
+      for (const [i, start] of [1, -2].entries()) {
+        expect(after.parameters[i]).not.toBe(start);
+        expect(after.largest.parameters[i]).toBeGreaterThanOrEqual(Math.abs(after.parameters[i]!) / 4);
+      }
+    },
+  );
+});
+
+describe("forms of momentum under a rate that changes", () => {
+  // Two steps with g = 1 and μ = ½, the second at half the rate; by hand, exact in binary.
+  const twoSteps = ({ row, options }: Rule) => {
+    const first = referenceStep(
+      row.name,
+      options,
+      { t: 1, lr: 1 },
+      f64(0),
+      f64(1),
+      referenceState(row.name, options, 1),
+    );
+    return referenceStep(row.name, options, { t: 2, lr: 0.5 }, first.parameters, f64(1), first.state);
+  };
+  test.each([
+    ["buffer", momentum({ momentum: 0.5 }), -1 - 0.5 * 1.5, 1.5],
+    [
+      "buffer, dampened from the second step",
+      momentum({ momentum: 0.5, dampening: 0.75 }),
+      -1 - 0.5 * 0.75,
+      0.75,
+    ],
+    ["velocity", momentum({ momentum: 0.5, form: "velocity" }), -1 - 1, 1],
+    ["average", momentum({ momentum: 0.5, form: "average" }), -0.5 - 0.5 * 0.75, 0.75],
+    ["look-ahead", nesterovLookahead({ momentum: 0.5 }), -1 - 1, 1],
+  ] as const)("%s", (_form, rule, parameter, buffer) => {
+    const { parameters, state } = twoSteps(rule);
+    expect(parameters[0]).toBe(parameter);
+    expect(state.momentum_buffer![0]).toBe(buffer);
+  });
+
+  test("RMSProp keeps the rate inside the buffer or outside", () => {
+    const inside = twoSteps(rmspropMomentum({ momentum: 0.5, rateInside: true })).parameters[0]!;
+    const outside = twoSteps(rmspropMomentum({ momentum: 0.5 })).parameters[0]!;
+    const [q1, q2] = [0.01, 0.0199].map((v) => 1 / (Math.sqrt(v) + 1e-8)) as [number, number];
+    // Four roundings of numbers near 20.
+    expect(inside).toBeCloseTo(-q1 - (0.5 * q1 + 0.5 * q2), 12);
+    expect(outside).toBeCloseTo(-q1 - 0.5 * (0.5 * q1 + q2), 12);
+  });
+});
+
+describe("0/0 is no update", () => {
+  test.each([
+    ["adagrad", adagrad({ eps: 0 })],
+    ["adagrad, ε inside", adagrad({ eps: 0, epsInside: true })],
+    ["adamax", adamax({ eps: 0 })],
+    ["rmsprop-nesterov", rmspropNesterov()],
+  ])("%s", (_name, rule) => {
+    const [none, one] = run(rule, 3, [0, 2]);
+    expect(none!.parameter).toBe(3);
+    expect(one!.parameter).toBeLessThan(3);
+    for (const values of Object.values(none!.state)) expect(values[0]).toBe(0);
+  });
+
+  test("a constant gradient does not take the centered variance below zero", () => {
+    for (const { parameter } of run(
+      rmspropCentered(),
+      1,
+      Array.from({ length: 200 }, () => 0.1),
+    ))
+      expect(parameter).toBeLessThan(1);
+  });
+});
+
+describe("stages around the rule", () => {
+  const step = (rule: Rule, at: { lr: number; gradientScale?: number }, parameter = 2, gradient = 3) =>
+    referenceStep(
+      rule.row.name,
+      rule.options,
+      { t: 1, ...at },
+      f64(parameter),
+      f64(gradient),
+      referenceState(rule.row.name, rule.options, 1),
+    );
+
+  test("the scale acts before coupled decay, the sign too", () => {
+    const rule = sgd({ weightDecay: 0.5 });
+    expect(step(rule, { lr: 1, gradientScale: 0.25 }).parameters[0]).toBe(2 - (0.75 + 1));
+    const up = sgd({ weightDecay: 0.5, maximize: true });
+    expect(step(up, { lr: 1, gradientScale: 0.25 }).parameters[0]).toBe(2 - (-0.75 + 1));
+  });
+
+  test("decoupled decay takes ηλθ of the old parameter", () => {
+    expect(step(sgd({ weightDecay: 0.5, decay: "decoupled" }), { lr: 0.5 }).parameters[0]).toBe(
+      2 - 0.5 - 1.5,
+    );
+    const decayed = step(adamw({ weightDecay: 0.5 }), { lr: 0.5 }).parameters[0]!;
+    const plain = step(adam(), { lr: 0.5 }).parameters[0]!;
+    // One rounding of numbers near 2.
+    expect(decayed - plain).toBeCloseTo(-0.5, 15);
+  });
+
+  test("under look-ahead coupled decay is of the point, decoupled of the parameter", () => {
+    const at = { t: 2, lr: 1 };
+    const state = { momentum_buffer: f64(4) };
+    const coupled = nesterovLookahead({ momentum: 0.5, weightDecay: 0.25 });
+    const { name } = coupled.row;
+    expect(referenceLookahead(name, coupled.options, f64(10), state)).toEqual(f64(8));
+    const first = referenceStep(name, coupled.options, at, f64(10), f64(1), state);
+    expect(first.state.momentum_buffer![0]).toBe(2 + 1 + 0.25 * 8);
+    expect(first.parameters[0]).toBe(10 - 5);
+    const decoupled = nesterovLookahead({ momentum: 0.5, weightDecay: 0.25, decay: "decoupled" });
+    const second = referenceStep(name, decoupled.options, at, f64(10), f64(1), state);
+    expect(second.state.momentum_buffer![0]).toBe(3);
+    expect(second.parameters[0]).toBe(10 - 2.5 - 3);
+  });
+
+  test("a rule without look-ahead takes its gradient at the parameter", () => {
+    const { row, options } = adam();
+    const state = referenceState(row.name, options, 2);
+    expect(referenceLookahead(row.name, options, f64(1, 2), state)).toEqual(f64(1, 2));
+  });
+
+  test("what is passed in stays as it is", () => {
+    const { row, options } = nadam({ weightDecay: 0.1 });
+    const [parameters, gradients] = [f64(1), f64(2)];
+    const state = referenceState(row.name, options, 1);
+    referenceStep(row.name, options, { t: 1, lr: 0.1 }, parameters, gradients, state);
+    expect([parameters, gradients, state.exp_avg, state.exp_avg_sq]).toEqual([
+      f64(1),
+      f64(2),
+      f64(0),
+      f64(0),
+    ]);
+  });
+
+  test("the rate of a step is the one passed, not the option", () => {
+    expect(step(adadelta({ lr: 100 }), { lr: 0 }).parameters[0]).toBe(2);
+  });
+});
+
+describe("largest summands", () => {
+  test("count θ, the decay and every term of the update", () => {
+    const { row, options } = sgd({ weightDecay: 1 });
+    // θ = 1000 and g = −999.5: the gradient after decay is ½, of summands near 1000.
+    const result = referenceStep(row.name, options, { t: 1, lr: 4 }, f64(1000), f64(-999.5), {});
+    expect(result.parameters[0]).toBe(998);
+    expect(result.largest.parameters[0]).toBe(4000);
+  });
+
+  test("count what cancels inside a state and inside a square", () => {
+    const { row, options } = adam({ weightDecay: 1, beta1: 0.5, beta2: 0.5 });
+    const state = referenceState(row.name, options, 1);
+    const result = referenceStep(row.name, options, { t: 1, lr: 1 }, f64(1000), f64(-999), state);
+    expect(result.state.exp_avg![0]).toBe(0.5);
+    expect(result.largest.state.exp_avg![0]).toBe(500);
+    expect(result.state.exp_avg_sq![0]).toBe(0.5);
+    expect(result.largest.state.exp_avg_sq![0]).toBe(500);
+  });
+
+  test("grow where the centered variance cancels, and leave the value alone", () => {
+    // v − ḡ² = 2⁻ᵗ(1 − 2⁻ᵗ).
+    const steps = run(
+      rmspropCentered({ alpha: 0.5 }),
+      1,
+      Array.from({ length: 60 }, () => 1),
+    );
+    const update = (t: number) => (t === 1 ? 1 : steps[t - 2]!.parameter) - steps[t - 1]!.parameter;
+    const error = (t: number) => steps[t - 1]!.largest.parameters[0]! * 2 ** -24;
+    // Variance ¼: hardly any cancellation.
+    expect(error(1)).toBeLessThan(1e-6);
+    expect(update(1)).toBeCloseTo(0.01 / (0.5 + 1e-8), 12);
+    // Below 2⁻²⁴ f32 cannot tell the variance from zero: it may take ε for the whole denominator …
+    expect(error(26) + update(26)).toBeGreaterThanOrEqual(0.01 / 1e-8);
+    // The variance 2⁻²⁶ is what float64 leaves of v with its roundings of 2⁻⁵³: good to 1e-8.
+    expect(update(26) / (0.01 / (2 ** -13 + 1e-8))).toBeCloseTo(1, 7);
+    // … and where float64 itself sees zero, f32 may see a root as large as √2⁻²⁴.
+    expect(error(60)).toBeGreaterThanOrEqual(update(60) - 0.01 / 2 ** -12);
+  });
+
+  test("helpers", () => {
+    expect(sum([1, 1e20, -1e20])).toBe(1);
+    expect(sum([])).toBe(0);
+    expect(largest([1, -3, 2])).toBe(3);
+    expect(bounded(2, 1)).toEqual([2]);
+    expect(sum(bounded(1e-9, 1e9))).toBe(1e-9);
+    expect(sum(square([1000.5, -1000]))).toBe(0.25);
+    expect(largest(square([1000.5, -1000]))).toBe(500.25);
+  });
+});
+
+describe("errors", () => {
+  const { options } = adam();
+  const state = () => referenceState("adam", options, 2);
+  const at = { t: 1, lr: 0.1 };
+  test("an unknown rule", () => {
+    for (const name of ["adan", "toString"]) {
+      expect(() => referenceState(name, options, 1)).toThrow(
+        expect.objectContaining({ code: "unknown-name" }),
+      );
+      expect(() => referenceStep(name, options, at, f64(1), f64(1), {})).toThrow(/sgd, momentum/);
+    }
+  });
+  test("states of another rule, and lengths that differ", () => {
+    const invalid = expect.objectContaining({ code: "invalid-argument" });
+    expect(() => referenceStep("adam", options, at, f64(1, 2), f64(1, 2), {})).toThrow(invalid);
+    expect(() => referenceStep("adam", options, at, f64(1, 2), f64(1), state())).toThrow(/gradients.*differ/);
+    expect(() => referenceStep("adam", options, at, f64(1), f64(1), state())).toThrow(
+      /State 'exp_avg'.*differ/,
+    );
+    expect(() => referenceLookahead("adam", options, f64(1), {})).toThrow(/exp_avg, exp_avg_sq/);
+    expect(() => referenceStep("sgd", options, at, f64(1), f64(1), { sum: f64(1) })).toThrow(/no state/);
+  });
+});

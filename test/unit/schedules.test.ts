@@ -1,0 +1,380 @@
+import { describe, expect, test } from "vitest";
+import { OptimError, type OptimErrorCode } from "../../src/errors.js";
+import {
+  type BuiltinSchedule,
+  clamped,
+  constant,
+  cosine,
+  exponential,
+  inverseTime,
+  linear,
+  linearCosine,
+  multistep,
+  naturalExponential,
+  noisyLinearCosine,
+  onPlateau,
+  piecewiseConstant,
+  polynomial,
+  random,
+  type Schedule,
+  sequential,
+  step,
+  warmup,
+} from "../../src/schedules/index.js";
+
+function expectError(code: OptimErrorCode, make: () => unknown): void {
+  let thrown: unknown;
+  try {
+    make();
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toBeInstanceOf(OptimError);
+  const { code: got, details } = thrown as OptimError;
+  expect(got).toBe(code);
+  expect(details.expected).toBeTruthy();
+  expect(details.got).toBeTruthy();
+  expect(details.fix).toBeTruthy();
+}
+
+const values = (schedule: Schedule, steps: readonly number[]) => steps.map((s) => schedule(s));
+
+// One schedule of every kind, for what all of them must do.
+const every: readonly (readonly [string, BuiltinSchedule])[] = [
+  constant({ factor: 0.5 }),
+  linear({ end: 0.1, steps: 10 }),
+  step({ size: 3 }),
+  multistep({ milestones: [3, 6] }),
+  piecewiseConstant({ boundaries: [4], values: [1, 0.5] }),
+  exponential({ rate: 0.9 }),
+  naturalExponential({ rate: 0.1 }),
+  inverseTime({ rate: 0.1 }),
+  polynomial({ steps: 10 }),
+  cosine({ steps: 10 }),
+  linearCosine({ steps: 10 }),
+  noisyLinearCosine({ steps: 10, seed: 1 }),
+  random({ min: 0.1, max: 1, seed: 1 }),
+  clamped(exponential({ rate: 0.9 }), { min: 0.3 }),
+  warmup(3, constant()),
+  sequential([constant(), constant({ factor: 0.5 })], [5]),
+  onPlateau(),
+].map((schedule) => [schedule.spec.kind, schedule] as const);
+
+describe("values", () => {
+  test("0.1 · 0.95¹⁰ ≈ 0.0599", () => {
+    expect(0.1 * exponential({ rate: 0.95 })(10)).toBeCloseTo(0.0599, 4);
+  });
+
+  test("constant", () => {
+    expect(values(constant(), [0, 1, 2 ** 31])).toEqual([1, 1, 1]);
+    expect(constant({ factor: 0.25 })(7)).toBe(0.25);
+  });
+
+  test("linear goes from start to end and stays", () => {
+    expect(values(linear({ start: 0.25, end: 0.75, steps: 4 }), [0, 1, 2, 3, 4, 5, 2 ** 31])).toEqual([
+      0.25, 0.375, 0.5, 0.625, 0.75, 0.75, 0.75,
+    ]);
+  });
+
+  test("step decays at multiples of the size", () => {
+    expect(values(step({ size: 3, gamma: 0.5 }), [0, 2, 3, 5, 6])).toEqual([1, 1, 0.5, 0.5, 0.25]);
+  });
+
+  test("multistep decays at the milestone, twice where it stands twice, also at step 0", () => {
+    expect(values(multistep({ milestones: [2, 4, 4], gamma: 0.5 }), [0, 1, 2, 3, 4, 9])).toEqual([
+      1, 1, 0.5, 0.5, 0.125, 0.125,
+    ]);
+    expect(multistep({ milestones: [0], gamma: 0.5 })(0)).toBe(0.5);
+    expect(multistep({ milestones: [] })(100)).toBe(1);
+  });
+
+  test("piecewise constant changes after the boundary, or at it", () => {
+    const options = { boundaries: [2, 5], values: [1, 0.5, 0.25] };
+    expect(values(piecewiseConstant(options), [0, 2, 3, 5, 6])).toEqual([1, 1, 0.5, 0.5, 0.25]);
+    expect(values(piecewiseConstant({ ...options, boundary: "at" }), [0, 1, 2, 4, 5])).toEqual([
+      1, 1, 0.5, 0.5, 0.25,
+    ]);
+  });
+
+  test("two equal boundaries leave out the value between them", () => {
+    const options = { boundaries: [3, 3], values: [1, 9, 0.5] };
+    expect(values(piecewiseConstant(options), [2, 3, 4])).toEqual([1, 1, 0.5]);
+    expect(values(piecewiseConstant({ ...options, boundary: "at" }), [2, 3, 4])).toEqual([1, 0.5, 0.5]);
+  });
+
+  test("exponential, with and without staircase", () => {
+    expect(values(exponential({ rate: 0.25, steps: 2 }), [0, 1, 2, 3, 4])).toEqual([
+      1, 0.5, 0.25, 0.125, 0.0625,
+    ]);
+    expect(values(exponential({ rate: 0.25, steps: 2, staircase: true }), [0, 1, 2, 3, 4])).toEqual([
+      1, 1, 0.25, 0.25, 0.0625,
+    ]);
+    // optax grows with the same form.
+    expect(exponential({ rate: 2, steps: 2, staircase: true })(13)).toBe(64);
+  });
+
+  test("natural exponential, with and without staircase", () => {
+    const options = { rate: 0.5, steps: 4 };
+    expect(values(naturalExponential(options), [0, 3, 8])).toEqual([1, Math.exp(-0.375), Math.exp(-1)]);
+    expect(values(naturalExponential({ ...options, staircase: true }), [3, 4, 7, 8])).toEqual([
+      1,
+      Math.exp(-0.5),
+      Math.exp(-0.5),
+      Math.exp(-1),
+    ]);
+  });
+
+  test("inverse time, with and without staircase", () => {
+    expect(values(inverseTime({ rate: 3, steps: 3 }), [0, 1, 3])).toEqual([1, 0.5, 0.25]);
+    expect(values(inverseTime({ rate: 3, steps: 3, staircase: true }), [0, 2, 3])).toEqual([1, 1, 0.25]);
+  });
+
+  test("polynomial stays at the end", () => {
+    expect(values(polynomial({ steps: 4, end: 0.2, power: 2 }), [0, 2, 4, 5, 2 ** 31])).toEqual([
+      1,
+      0.8 * 0.25 + 0.2,
+      0.2,
+      0.2,
+      0.2,
+    ]);
+    expect(polynomial({ steps: 4, power: 0.5 })(3)).toBe(0.5);
+  });
+
+  test("polynomial with cycle: multiplier 1 at step 0, N⌈s/N⌉ after", () => {
+    const cycling = polynomial({ steps: 4, cycle: true });
+    expect(values(cycling, [0, 1, 4, 5, 6, 8])).toEqual([1, 0.75, 0, 1 - 5 / 8, 0.25, 0]);
+    expect(cycling(2 ** 31)).toBe(0);
+    expect(cycling(2 ** 31 + 1)).toBe(3 / (2 ** 31 + 4));
+  });
+
+  test("cosine is clamped at N; periodic it rises again", () => {
+    const once = cosine({ steps: 4, alpha: 0.1 });
+    expect(once(2)).toBeCloseTo(0.55, 15);
+    expect(values(once, [0, 4, 5, 8, 2 ** 31])).toEqual([1, 0.1, 0.1, 0.1, 0.1]);
+    const periodic = cosine({ steps: 4, alpha: 0.1, periodic: true });
+    expect(values(periodic, [0, 4, 8, 12])).toEqual([1, 0.1, 1, 0.1]);
+    for (const s of [1, 2, 3]) {
+      expect(periodic(s)).toBe(once(s));
+      expect(periodic(8 - s)).toBeCloseTo(once(s), 15);
+      // 2³¹ is a multiple of the period 8: no digit is lost.
+      expect(periodic(2 ** 31 + s)).toBe(once(s));
+    }
+  });
+
+  test("cosine with exponent, and with decay steps beyond 32 bits (optax)", () => {
+    expect(cosine({ steps: 3, exponent: 2 })(1)).toBeCloseTo(0.75 ** 2, 15);
+    expect(cosine({ steps: 1e10 })(1e9)).toBeCloseTo(0.97552826, 8);
+  });
+
+  test("linear cosine, values of TensorFlow's formula", () => {
+    const options = { steps: 1000, alpha: 0.1, beta: 1e-4, periods: 5 };
+    const expected = [1.1001, 0.4251, 0.0001, 0.1751, 0.1001, 0.1001];
+    values(linearCosine(options), [0, 250, 500, 750, 1000, 1250]).forEach((value, i) => {
+      // 1e-14: the cosine of 5π or 10π is off by about 1e-15 of the argument's rounding.
+      expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-14);
+    });
+  });
+
+  test("clamped, on either side and on both", () => {
+    const line = linear({ end: 0, steps: 10 });
+    expect(values(clamped(line, { min: 0.5 }), [0, 10])).toEqual([1, 0.5]);
+    expect(values(clamped(line, { max: 0.5 }), [0, 10])).toEqual([0.5, 0]);
+    expect(
+      values(
+        clamped((s) => s, { min: 2, max: 4 }),
+        [0, 3, 9],
+      ),
+    ).toEqual([2, 3, 4]);
+  });
+
+  test("warm-up from 0, from elsewhere, and of 0 steps", () => {
+    const then = linear({ end: 0, steps: 4 });
+    expect(values(warmup(4, then), [0, 1, 2, 3, 4, 5, 8, 9])).toEqual([0, 0.25, 0.5, 0.75, 1, 0.75, 0, 0]);
+    expect(values(warmup(4, then, { start: 0.5 }), [0, 1, 4])).toEqual([0.5, 0.625, 1]);
+    expect(values(warmup(0, then), [0, 1, 4])).toEqual([1, 0.75, 0]);
+  });
+
+  test("warm-up can count its steps into what follows", () => {
+    const then = linear({ end: 0, steps: 8 });
+    expect(values(warmup(4, then, { count: "including" }), [0, 2, 4, 6, 8])).toEqual([0, 0.5, 0.5, 0.25, 0]);
+  });
+
+  test("optax's warmup_cosine_decay_schedule, whose decay steps include the warm-up", () => {
+    const [init, peak, end, warmupSteps, decaySteps] = [10, 0.5, 1e-4, 100, 1000];
+    const schedule = warmup(warmupSteps, cosine({ steps: decaySteps - warmupSteps, alpha: end / peak }), {
+      start: init / peak,
+    });
+    expect(values(schedule, [0, 100, 1000]).map((factor) => peak * factor)).toEqual([init, peak, end]);
+  });
+
+  test("sequential counts each part from its own start", () => {
+    const down = linear({ end: 0, steps: 4 });
+    expect(values(sequential([constant({ factor: 2 }), down], [3]), [0, 2, 3, 5, 7, 99])).toEqual([
+      2, 2, 1, 0.5, 0, 0,
+    ]);
+  });
+
+  test("sequential leaves out a schedule between two equal milestones, or before milestone 0", () => {
+    const a = constant({ factor: 1 });
+    const b = constant({ factor: 2 });
+    const c = constant({ factor: 3 });
+    expect(values(sequential([a, b, c], [2, 2]), [1, 2, 3])).toEqual([1, 3, 3]);
+    expect(values(sequential([a, b], [0]), [0, 1])).toEqual([2, 2]);
+    expect(sequential([c], [])(5)).toBe(3);
+  });
+
+  test("composed schedules take functions of the caller", () => {
+    expect(
+      values(
+        warmup(2, (s) => 1 / (1 + s)),
+        [0, 1, 2, 3],
+      ),
+    ).toEqual([0, 0.5, 1, 0.5]);
+  });
+
+  test("lists are copied: a later change of the caller's list changes nothing", () => {
+    const boundaries = [2];
+    const list = [1, 0.5];
+    const schedule = piecewiseConstant({ boundaries, values: list });
+    boundaries[0] = 0;
+    list[0] = 7;
+    expect(values(schedule, [2, 3])).toEqual([1, 0.5]);
+    expect(schedule.spec).toEqual({
+      kind: "piecewiseConstant",
+      boundaries: [2],
+      values: [1, 0.5],
+      boundary: "after",
+    });
+  });
+});
+
+describe("steps", () => {
+  test.each(every)("%s is finite at large steps and the same in any order", (_kind, schedule) => {
+    const steps = [0, 1, 5, 10, 11, 1000, 2 ** 31, 2 ** 31 + 1, 2 ** 53 - 1];
+    const forward = values(schedule, steps);
+    for (const value of forward) expect(Number.isFinite(value)).toBe(true);
+    expect(values(schedule, [...steps].reverse()).reverse()).toEqual(forward);
+  });
+
+  test.each(every)("%s refuses what is no step", (_kind, schedule) => {
+    for (const s of [-1, 0.5, Number.NaN, Infinity, 2 ** 53])
+      expectError("invalid-argument", () => schedule(s));
+  });
+});
+
+describe("options that are refused", () => {
+  const bad: Record<string, (options: never) => unknown> = {
+    constant,
+    linear,
+    step,
+    multistep,
+    piecewiseConstant,
+    exponential,
+    naturalExponential,
+    inverseTime,
+    polynomial,
+    cosine,
+    linearCosine,
+    noisyLinearCosine,
+    random,
+    onPlateau,
+    clamped: (options) => clamped(constant(), options),
+    warmup: (options) => warmup(1, constant(), options),
+  };
+  // Valid options of each kind; every one is then spoilt in each way that fits its type.
+  const valid: Record<string, Record<string, unknown>> = {
+    constant: { factor: 1 },
+    linear: { start: 1, end: 0.1, steps: 10 },
+    step: { size: 3, gamma: 0.1 },
+    multistep: { milestones: [1, 2], gamma: 0.1 },
+    piecewiseConstant: { boundaries: [1, 2], values: [1, 0.5, 0.1], boundary: "at" },
+    exponential: { rate: 0.9, steps: 2, staircase: true },
+    naturalExponential: { rate: 0.9, steps: 2, staircase: true },
+    inverseTime: { rate: 0.9, steps: 2, staircase: true },
+    polynomial: { steps: 10, end: 0.1, power: 2, cycle: true },
+    cosine: { steps: 10, alpha: 0.1, exponent: 2, periodic: true },
+    linearCosine: { steps: 10, alpha: 0.1, beta: 0.1, periods: 2 },
+    noisyLinearCosine: {
+      steps: 10,
+      alpha: 0,
+      beta: 0,
+      periods: 1,
+      initialVariance: 1,
+      varianceDecay: 1,
+      seed: 1,
+    },
+    random: { min: 0.1, max: 1, every: 2, seed: 1 },
+    clamped: { min: 0.1, max: 1 },
+    warmup: { start: 0, count: "after" },
+    onPlateau: {
+      mode: "max",
+      factor: 0.5,
+      patience: 1,
+      threshold: 0.1,
+      thresholdMode: "absolute",
+      cooldown: 1,
+      minimum: 0,
+      eps: 0,
+    },
+  };
+  const required = "linear.end linear.steps step.size multistep.milestones piecewiseConstant.boundaries \
+piecewiseConstant.values exponential.rate naturalExponential.rate inverseTime.rate polynomial.steps cosine.steps \
+linearCosine.steps noisyLinearCosine.steps noisyLinearCosine.seed random.min random.max random.seed".split(
+    /\s+/,
+  );
+  const wholeNumbers = /^(steps|size|every|seed|patience|cooldown)$/;
+
+  test("every kind is listed", () => expect(Object.keys(valid).sort()).toEqual(Object.keys(bad).sort()));
+
+  test.each(Object.entries(valid))("%s", (kind, options) => {
+    const make = (given: unknown) => bad[kind]!(given as never);
+    make(options);
+    const refuse = (given: unknown) => expectError("invalid-schedule", () => make(given));
+    refuse(null);
+    refuse([]);
+    refuse(3);
+    refuse({ ...options, unknownOption: 1 });
+    for (const [name, value] of Object.entries(options)) {
+      refuse({ ...options, [name]: undefined });
+      refuse({ ...options, [name]: null });
+      if (typeof value === "number") {
+        for (const wrong of [Number.NaN, -1, Infinity, "1"]) refuse({ ...options, [name]: wrong });
+        if (wholeNumbers.test(name)) refuse({ ...options, [name]: 1.5 });
+      } else if (Array.isArray(value)) {
+        for (const wrong of [1, [Number.NaN], [-1], ["1"]]) refuse({ ...options, [name]: wrong });
+      } else for (const wrong of [1, "elsewhere", 0]) refuse({ ...options, [name]: wrong });
+      const { [name]: _left, ...without } = options;
+      if (required.includes(`${kind}.${name}`)) refuse(without);
+      else if (kind !== "clamped") make(without);
+    }
+  });
+
+  test.each([
+    ["linear of 0 steps", () => linear({ end: 0, steps: 0 })],
+    ["polynomial of 0 steps", () => polynomial({ steps: 0 })],
+    ["cosine of 0 steps", () => cosine({ steps: 0 })],
+    ["linear cosine of 0 steps", () => linearCosine({ steps: 0 })],
+    ["exponential of 0 steps", () => exponential({ rate: 0.5, steps: 0 })],
+    ["step of size 0", () => step({ size: 0 })],
+    ["random drawn every 0 steps", () => random({ min: 0, max: 1, every: 0, seed: 1 })],
+    ["polynomial of power 0", () => polynomial({ steps: 1, power: 0 })],
+    ["unsorted boundaries", () => piecewiseConstant({ boundaries: [5, 2], values: [1, 1, 1] })],
+    ["fractional boundaries", () => piecewiseConstant({ boundaries: [1.5], values: [1, 1] })],
+    ["too few values", () => piecewiseConstant({ boundaries: [2, 5], values: [1, 1] })],
+    ["too many values", () => piecewiseConstant({ boundaries: [2], values: [1, 1, 1] })],
+    ["unsorted milestones", () => multistep({ milestones: [5, 2] })],
+    ["random bounds exchanged", () => random({ min: 1, max: 0.5, seed: 1 })],
+    ["clamped bounds exchanged", () => clamped(constant(), { min: 1, max: 0.5 })],
+    ["clamped without bounds", () => clamped(constant(), {})],
+    ["clamped of no schedule", () => clamped(3 as never, { min: 1 })],
+    ["negative warm-up", () => warmup(-1, constant())],
+    ["fractional warm-up", () => warmup(1.5, constant())],
+    ["warm-up into no schedule", () => warmup(1, undefined as never)],
+    ["sequential without schedules", () => sequential([], [])],
+    ["sequential with a milestone too many", () => sequential([constant()], [1])],
+    ["sequential with unsorted milestones", () => sequential([constant(), constant(), constant()], [5, 2])],
+    ["sequential of no schedules", () => sequential([constant(), 1 as never], [1])],
+    ["plateau factor 1", () => onPlateau({ factor: 1 })],
+    ["plateau relative threshold 1", () => onPlateau({ threshold: 1 })],
+  ])("%s", (_name, make) => expectError("invalid-schedule", make));
+});
