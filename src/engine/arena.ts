@@ -15,11 +15,11 @@ export interface ArenaParameter extends Parameter {
 }
 
 /** Parameters and gradients of a model in two buffers, so that a group is one dispatch however many tensors it has. */
-export interface Arena {
+export interface Arena<G extends readonly ArenaGroup[] = readonly ArenaGroup[]> {
   readonly parameters: GPUBuffer;
   readonly gradients: GPUBuffer;
   /** The tensors of each group, in order. */
-  readonly groups: readonly (readonly ArenaParameter[])[];
+  readonly groups: { readonly [K in keyof G]: readonly ArenaParameter[] };
   /** A tensor by name. @throws OptimError `unknown-name` */
   get(name: string): ArenaParameter;
   /** Frees both buffers. */
@@ -38,11 +38,11 @@ export interface ArenaOptions {
  * 256 bytes; the padding must stay zero.
  * @throws OptimError `invalid-argument`, `duplicate-name`, or `limit-exceeded` past the device's `maxBufferSize`.
  */
-export function createArena(
+export function createArena<const G extends readonly ArenaGroup[]>(
   device: GPUDevice,
-  groups: readonly ArenaGroup[],
+  groups: G,
   options: ArenaOptions = {},
-): Arena {
+): Arena<G> {
   const label = options.label ?? "arena";
   const { layout, size } = layOut(groups);
   if (size > device.limits.maxBufferSize)
@@ -69,7 +69,7 @@ export function createArena(
   return {
     parameters,
     gradients,
-    groups: tensors,
+    groups: tensors as unknown as Arena<G>["groups"],
     get(name) {
       const tensor = byName.get(name);
       if (tensor) return tensor;
