@@ -1,0 +1,21 @@
+/**
+ * Peak learning rate of each optimizer under warm-up and cosine decay, batch 128. With it two epochs give at least
+ * 90 % test accuracy.
+ */
+export const defaultRates = {
+  sgd: 0.3,
+  momentum: 0.05,
+  nesterov: 0.05,
+  adagrad: 0.03,
+  rmsprop: 1e-3,
+  "rmsprop-nesterov": 3e-4,
+  adadelta: 1,
+  adam: 3e-3,
+  amsgrad: 3e-3,
+  adamw: 3e-3,
+  adamax: 5e-3,
+  nadam: 3e-3,
+} as const;
+
+/** An optimizer's name on the command line. */
+export type OptimizerName = keyof typeof defaultRates;

@@ -1,0 +1,29 @@
+/** What a training run reports as it goes, as plain data that can leave the page. */
+export type TrainEvent =
+  | { readonly kind: "start"; readonly steps: number; readonly stepsPerEpoch: number }
+  | {
+      /** Some steps were done, `step` steps in all. */
+      readonly kind: "steps";
+      readonly epoch: number;
+      readonly step: number;
+      /** Training loss of each of them. */
+      readonly losses: readonly number[];
+      /** Learning rate of each of them. */
+      readonly rates: readonly number[];
+    }
+  | {
+      /** An epoch ended: mean training loss over it, accuracy (0 to 1) on the test set after it. */
+      readonly kind: "epoch";
+      readonly epoch: number;
+      readonly step: number;
+      readonly loss: number;
+      readonly accuracy: number;
+    }
+  | {
+      readonly kind: "done";
+      /** Training and evaluation, without loading. */
+      readonly seconds: number;
+      /** Weights as a safetensors file, base64. */
+      readonly weights: string;
+    }
+  | { readonly kind: "error"; readonly message: string };

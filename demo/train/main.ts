@@ -1,0 +1,46 @@
+import type { TrainEvent } from "./events.js";
+import { loadMnist } from "./mnist.js";
+import { readTrainOptions, type TrainOptionTexts } from "./options.js";
+import { startDevice, train } from "./train.js";
+import { runView, showForm, showStatus } from "./view.js";
+
+declare global {
+  interface Window {
+    /** Set by the headless runner, which follows the run. */
+    reportTraining?: (event: TrainEvent) => void;
+  }
+}
+
+// An empty field of the form means the default.
+const texts: TrainOptionTexts = Object.fromEntries(
+  [...new URLSearchParams(location.search)].filter(([, value]) => value !== ""),
+);
+let show: (event: TrainEvent) => void = () => {};
+
+function report(event: TrainEvent): void {
+  show(event);
+  window.reportTraining?.(event);
+}
+
+function fail(error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  showStatus(message);
+  report({ kind: "error", message });
+}
+
+window.addEventListener("error", (event) => fail(event.error ?? event.message));
+window.addEventListener("unhandledrejection", (event) => fail(event.reason));
+
+async function run(): Promise<void> {
+  const options = readTrainOptions(texts);
+  show = runView(options);
+  showStatus("Loading MNIST …");
+  const [mnist, device] = await Promise.all([loadMnist(), startDevice()]);
+  device.addEventListener("uncapturederror", ({ error }) => fail(new Error(`GPU error: ${error.message}`)));
+  void device.lost.then(({ message }) => fail(new Error(`The GPU device was lost: ${message}`)));
+  await train(device, mnist, options, report);
+}
+
+showForm(texts);
+// The form sends its fields in the address, where the headless runner puts its options, too.
+if (location.search) run().catch(fail);

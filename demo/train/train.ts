@@ -1,0 +1,154 @@
+import { defaultDevice, getWebGPUDevice, init, numpy as np, tree } from "@jax-js/jax";
+import { createOptimizer, type Optimizer } from "../../src/index.js";
+import { uploadBatch } from "./batches.js";
+import { accuracy } from "./evaluate.js";
+import type { TrainEvent } from "./events.js";
+import { type Loss, meanLoss, WaitingLosses } from "./losses.js";
+import type { Examples, Mnist } from "./mnist.js";
+import { initialParameters, lossAndGradients, type Parameters, parameterNames, shapes } from "./network.js";
+import type { TrainOptions } from "./options.js";
+import { shuffle, uniformNumbers } from "./random.js";
+import { ruleByName } from "./rules.js";
+import { writeSafetensors } from "./safetensors.js";
+import { scheduleByName } from "./schedules.js";
+
+/** Examples in a micro-batch of a full batch. */
+const MICRO_BATCH = 1_000;
+
+/** The device that jax-js works on, and so the optimizer. @throws Error where there is no WebGPU. */
+export async function startDevice(): Promise<GPUDevice> {
+  const available = await init("webgpu");
+  if (!available.includes("webgpu")) throw new Error("This browser gives no WebGPU adapter.");
+  defaultDevice("webgpu");
+  return getWebGPUDevice();
+}
+
+/**
+ * Trains the network on MNIST and reports as it goes. jax-js computes loss and gradients; the optimizer updates the
+ * parameters in their own GPU buffers. The same options give the same losses on the same adapter.
+ * @throws Error when a loss is not finite.
+ */
+export async function train(
+  device: GPUDevice,
+  { training, test }: Mnist,
+  options: TrainOptions,
+  report: (event: TrainEvent) => void,
+): Promise<void> {
+  const { epochs, seed, batch } = options;
+  const batchSize = batch === "full" ? training.count : batch;
+  const stepsPerEpoch = Math.ceil(training.count / batchSize);
+  const steps = epochs * stepsPerEpoch;
+  const rule = ruleByName(options.optimizer, options.lr);
+  const schedule = scheduleByName(options.schedule, steps, seed);
+  const parameters = initialParameters(seed);
+  const optimizer = await createOptimizer(device, {
+    rule,
+    schedule,
+    accumulation: batch === "full",
+    parameters: withGradients(parameters),
+  });
+  report({ kind: "start", steps, stepsPerEpoch });
+
+  const started = performance.now();
+  // Another stream than the initialization's, so that the order does not follow from the weights.
+  const uniform = uniformNumbers(~seed);
+  const order = Uint32Array.from({ length: training.count }, (_, index) => index);
+  let step = 0;
+  for (let epoch = 1; epoch <= epochs; epoch++) {
+    shuffle(order, uniform);
+    const all: Loss[] = [];
+    const waiting = new WaitingLosses();
+    let rates: number[] = [];
+    for (let start = 0; start < training.count; start += batchSize) {
+      const indices = order.subarray(start, start + batchSize);
+      if (rule.row.shader.lookahead) optimizer.lookahead();
+      const ready: Loss[] = [];
+      if (batch === "full") ready.push(await accumulateGradients(optimizer, parameters, training, indices));
+      else computeGradients(optimizer, parameters, training, indices, waiting);
+      optimizer.step();
+      rates.push(optimizer.groups[0]?.rate ?? Number.NaN);
+      step++;
+      if (batch !== "full" && !waiting.full && step % stepsPerEpoch !== 0) continue;
+      ready.push(...(await waiting.read()));
+      all.push(...ready);
+      report({ kind: "steps", epoch, step, losses: ready.map(({ value }) => value), rates });
+      rates = [];
+    }
+    const loss = meanLoss(all);
+    schedule.report?.(loss);
+    report({ kind: "epoch", epoch, step, loss, accuracy: await accuracy(parameters, test) });
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const weights = await weightsFile(parameters);
+  optimizer.destroy();
+  tree.dispose(parameters);
+  report({ kind: "done", seconds, weights });
+}
+
+/** The parameters' buffers, each with a first gradient of zeros. */
+function withGradients(parameters: Parameters) {
+  return parameterNames.map((name) => {
+    const length = shapes[name].reduce((product: number, extent) => product * extent, 1);
+    return {
+      name,
+      shape: shapes[name],
+      param: parameters[name].ref.gpuBufferSync(),
+      // Never freed: the optimizer may read it until it is given another.
+      grad: np.array(new Float32Array(length)).ref.gpuBufferSync(),
+    };
+  });
+}
+
+/** Computes loss and gradients and hands the gradients to the optimizer, all on the GPU. */
+function computeGradients(
+  optimizer: Optimizer,
+  parameters: Parameters,
+  examples: Examples,
+  indices: Uint32Array,
+  losses: WaitingLosses,
+): void {
+  const { count, images, labels } = uploadBatch(examples, indices);
+  const { loss, gradients } = lossAndGradients(parameters, images, labels);
+  // Asking for the buffers starts the computation. What still waits reads the parameters as they are later, so the
+  // loss is started before the step, too. `ref` keeps an array that would otherwise be freed here.
+  loss.ref.gpuBufferSync();
+  const buffers = parameterNames.map((name) => [name, gradients[name].ref.gpuBufferSync()] as const);
+  optimizer.setGradients(Object.fromEntries(buffers));
+  losses.push(loss, count);
+  // The buffers go back to jax-js, which writes them again only in work submitted after the step.
+  tree.dispose(gradients);
+}
+
+/** Accumulates the gradient of examples that are too many for one computation; gives their mean loss. */
+async function accumulateGradients(
+  optimizer: Optimizer,
+  parameters: Parameters,
+  examples: Examples,
+  indices: Uint32Array,
+): Promise<Loss> {
+  const waiting = new WaitingLosses();
+  const losses: Loss[] = [];
+  for (let start = 0; start < indices.length; start += MICRO_BATCH) {
+    const micro = indices.subarray(start, start + MICRO_BATCH);
+    computeGradients(optimizer, parameters, examples, micro, waiting);
+    optimizer.accumulate({ samples: micro.length });
+    if (waiting.full) losses.push(...(await waiting.read()));
+  }
+  losses.push(...(await waiting.read()));
+  return { value: meanLoss(losses), count: indices.length };
+}
+
+/** The weights as a safetensors file, base64. */
+async function weightsFile(parameters: Parameters): Promise<string> {
+  const tensors = await Promise.all(
+    parameterNames.map(async (name) => {
+      const data = await parameters[name].ref.data();
+      if (!(data instanceof Float32Array)) throw new TypeError(`Parameter ${name} is not float32.`);
+      return { name, shape: shapes[name], data };
+    }),
+  );
+  const bytes = writeSafetensors(tensors);
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+}

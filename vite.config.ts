@@ -1,0 +1,67 @@
+import { defineConfig } from "vitest/config";
+import { puppeteer } from "./tooling/puppeteer-provider.ts";
+import { wgsl } from "./tooling/wgsl-plugin.ts";
+
+const plugins = [wgsl()];
+const provide = { long: process.env.WEBGPU_OPTIM_LONG === "1" };
+
+export default defineConfig({
+  plugins,
+  build: {
+    target: "es2022",
+    minify: false,
+    lib: { entry: "src/index.ts", formats: ["es"] },
+    rolldownOptions: {
+      output: { preserveModules: true, preserveModulesRoot: "src", entryFileNames: "[name].js" },
+    },
+  },
+  test: {
+    projects: [
+      {
+        plugins,
+        test: {
+          name: "unit",
+          include: ["test/unit/**/*.test.ts"],
+          environment: "node",
+          // Threads end with the process, however it ends.
+          pool: "threads",
+          provide,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        plugins,
+        test: {
+          name: "gpu",
+          include: ["test/gpu/**/*.test.ts"],
+          provide,
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+          browser: {
+            enabled: true,
+            headless: true,
+            provider: puppeteer(),
+            instances: [{ browser: "chromium" }],
+            screenshotFailures: false,
+          },
+        },
+      },
+      {
+        plugins,
+        test: {
+          name: "package",
+          include: ["test/package/**/*.test.ts"],
+          environment: "node",
+          pool: "threads",
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          provide,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
