@@ -14,12 +14,12 @@ const WORKGROUP = 256;
 /** One vec4 read and one written per invocation. */
 const COPY = `
 @group(0) @binding(0) var<storage, read> source: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> target_: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> destination: array<vec4f>;
 @compute @workgroup_size(${WORKGROUP})
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.x + id.y * groups.x * ${WORKGROUP};
   if (i >= arrayLength(&source)) { return; }
-  target_[i] = source[i];
+  destination[i] = source[i];
 }`;
 
 /** The seven streams of Adam (four read, three written) with as little arithmetic as keeps them. */

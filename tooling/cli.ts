@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { benchJob } from "./jobs/bench.ts";
 import { testJob } from "./jobs/test.ts";
 import { trainJob } from "./jobs/train.ts";
 import { root } from "./root.ts";
 import { UsageError } from "./usage-error.ts";
 
 const jobs: Readonly<Record<string, (parameters: string[]) => Promise<void>>> = {
+  bench: benchJob,
   test: testJob,
   train: trainJob,
 };

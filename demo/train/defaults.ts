@@ -19,3 +19,8 @@ export const defaultRates = {
 
 /** An optimizer's name on the command line. */
 export type OptimizerName = keyof typeof defaultRates;
+
+/** The default rate: below a batch of 128 it falls with the root of the batch, as the noise of the gradient grows. */
+export function defaultRate(optimizer: OptimizerName, batch: number | "full"): number {
+  return defaultRates[optimizer] * (batch === "full" ? 1 : Math.min(1, Math.sqrt(batch / 128)));
+}

@@ -1,5 +1,5 @@
 import { OptimError } from "../../src/errors.js";
-import { defaultRates, type OptimizerName } from "./defaults.js";
+import { defaultRate, defaultRates, type OptimizerName } from "./defaults.js";
 import { type ScheduleName, scheduleNames } from "./schedules.js";
 
 /** What to train with. */
@@ -35,7 +35,7 @@ export function readTrainOptions(texts: TrainOptionTexts): TrainOptions {
   const batch =
     texts.batch === "full" ? "full" : wholeNumber("batch", texts.batch ?? "128", 1, EXAMPLES, " or full");
   const defaultEpochs = batch === "full" ? "30" : batch === 1 ? "1" : "5";
-  const lr = texts.lr === undefined ? defaultRates[optimizer] : Number(texts.lr.trim() || Number.NaN);
+  const lr = texts.lr === undefined ? defaultRate(optimizer, batch) : Number(texts.lr.trim() || Number.NaN);
   if (!(lr >= 0 && Number.isFinite(Math.fround(lr))))
     throw badOption("lr", "a finite number of at least 0", texts.lr);
   return {

@@ -5,7 +5,7 @@ import type { Arena } from "../../src/index.js";
 import { read } from "../support/buffers.js";
 
 test("the README's example fits its targets", async () => {
-  const code = /```ts\n([^]*?)```/.exec(readme)?.[1] ?? "";
+  const code = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
   expect(code).toContain('from "webgpu-optim"');
   const library = new URL("/src/index.ts", location.href).href;
   const module = `${code.replace('"webgpu-optim"', JSON.stringify(library))}\nexport { arena, device };`;

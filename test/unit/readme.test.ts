@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { defaultRates } from "../../demo/train/defaults.js";
 import { type RuleFactory, rules } from "../../src/index.js";
 import { commonOptions } from "../../src/rule.js";
 
@@ -31,7 +32,14 @@ const table = [
 
 test("the README's table of rules is that of kernels.ts", async () => {
   const readme = readFileSync(path, "utf8");
-  const section = /(<!-- rules: .* -->\n)[^]*?(<!-- \/rules -->)/;
+  const section = /(<!-- rules: .* -->\n)[\s\S]*?(<!-- \/rules -->)/;
   expect(readme).toMatch(section);
-  await expect(readme.replace(section, (_, open, close) => `${open}${table}\n${close}`)).toMatchFileSnapshot(path);
+  await expect(readme.replace(section, (_, open, close) => `${open}${table}\n${close}`)).toMatchFileSnapshot(
+    path,
+  );
+});
+
+test("the README states the default rates of train", () => {
+  const readme = readFileSync(path, "utf8");
+  for (const [name, rate] of Object.entries(defaultRates)) expect(readme).toContain(`| ${name} | ${rate} |`);
 });

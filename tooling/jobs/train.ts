@@ -5,7 +5,8 @@ import { readTrainOptions, type TrainOptions } from "../../demo/train/options.ts
 import { OptimError } from "../../src/errors.ts";
 import { launchBrowser } from "../browser.ts";
 import { parseOptions } from "../parse-options.ts";
-import { serveDemo } from "../serve-demo.ts";
+import { root } from "../root.ts";
+import { serve } from "../serve.ts";
 import { TrainingLog } from "../training-log.ts";
 import { trainInPage } from "../training-page.ts";
 import { UsageError } from "../usage-error.ts";
@@ -17,7 +18,7 @@ export async function trainJob(parameters: string[]): Promise<void> {
   if (out) mkdirSync(out, { recursive: true });
   if (json) mkdirSync(dirname(json), { recursive: true });
 
-  const server = await serveDemo();
+  const server = await serve({ configFile: join(root, "demo/vite.config.ts") });
   const gpu = await launchBrowser();
   console.log(`WebGPU adapter: ${gpu.adapter}`);
   console.log(
