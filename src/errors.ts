@@ -15,7 +15,8 @@ export type OptimErrorCode =
   | "destroyed"
   | "lookahead-order"
   | "slots-exhausted"
-  | "gpu-error";
+  | "gpu-error"
+  | "invalid-checkpoint";
 
 /** The parts of an {@link OptimError}: what happened, what was expected and got, and how to mend it. */
 export interface OptimErrorDetails {
@@ -32,7 +33,13 @@ export class OptimError extends Error {
 
   constructor(code: OptimErrorCode, what: string, details: OptimErrorDetails = {}, options?: ErrorOptions) {
     const { expected, got, fix } = details;
-    const comparison = [expected && `expected ${expected}`, got && `got ${got}`].filter(Boolean).join(", ");
+    const comparison = [
+      expected && `expected ${expected}`,
+      // The empty string and the empty list have no text.
+      got !== undefined && `got ${got || "an empty value"}`,
+    ]
+      .filter(Boolean)
+      .join(", ");
     super([what, comparison, fix && `Fix: ${fix}`].filter(Boolean).join(". "), options);
     this.code = code;
     this.details = details;

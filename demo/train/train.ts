@@ -1,4 +1,5 @@
 import { defaultDevice, getWebGPUDevice, init, numpy as np, tree } from "@jax-js/jax";
+import { writeSafetensors } from "../../src/checkpoint/safetensors.js";
 import { createOptimizer, type Optimizer } from "../../src/index.js";
 import { uploadBatch } from "./batches.js";
 import { accuracy } from "./evaluate.js";
@@ -9,7 +10,6 @@ import { initialParameters, lossAndGradients, type Parameters, parameterNames, s
 import type { TrainOptions } from "./options.js";
 import { shuffle, uniformNumbers } from "./random.js";
 import { ruleByName } from "./rules.js";
-import { writeSafetensors } from "./safetensors.js";
 import { scheduleByName } from "./schedules.js";
 
 /** Examples in a micro-batch of a full batch. */
@@ -144,7 +144,12 @@ async function weightsFile(parameters: Parameters): Promise<string> {
     parameterNames.map(async (name) => {
       const data = await parameters[name].ref.data();
       if (!(data instanceof Float32Array)) throw new TypeError(`Parameter ${name} is not float32.`);
-      return { name, shape: shapes[name], data };
+      return {
+        name,
+        dtype: "F32" as const,
+        shape: shapes[name],
+        data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+      };
     }),
   );
   const bytes = writeSafetensors(tensors);
