@@ -43,8 +43,20 @@ export function reflectRule(file: string, code: string): RuleShader {
     uniform.binding !== 0 ||
     uniform.type.name !== "Scalars"
   )
-    refuse("the uniform is missing", line, uniform ? `a binding named ${uniform.name}` : "none");
-  if (others.length > 0) refuse("a rule binds nothing else", line, others.map(({ name }) => name).join(", "));
+    refuse(
+      "the uniform is missing",
+      line,
+      uniform ? `a binding named ${uniform.name}` : "none",
+      uniform && lineOf(code, `\\b${uniform.name}\\s*:`),
+    );
+  const [other] = others;
+  if (other)
+    refuse(
+      "a rule binds nothing else",
+      line,
+      others.map(({ name }) => name).join(", "),
+      lineOf(code, `\\b${other.name}\\s*:`),
+    );
 
   const state = struct("State");
   for (const { name, type } of state?.members ?? [])
@@ -71,7 +83,13 @@ export function reflectRule(file: string, code: string): RuleShader {
   const lookahead = signature("lookahead", ["vec4f", ...(state ? ["State"] : [])]);
 
   const reserved = /\bengine_\w+/.exec(code);
-  if (reserved) refuse("names that begin with engine_ are the engine's", "another name", reserved[0]);
+  if (reserved)
+    refuse(
+      "names that begin with engine_ are the engine's",
+      "another name",
+      reserved[0],
+      lineOf(code, reserved[0]),
+    );
   return {
     file,
     code,
@@ -82,10 +100,22 @@ export function reflectRule(file: string, code: string): RuleShader {
   };
 }
 
+/** Line, from 1, of the first match. */
+function lineOf(code: string, pattern: string): number {
+  return code.slice(0, code.search(pattern)).split("\n").length;
+}
+
 function parse(file: string, code: string): WgslReflect {
   try {
     return new WgslReflect(code);
   } catch (cause) {
-    throw new OptimError("invalid-shader", `${file}: ${(cause as Error).message}`, {}, { cause });
+    // The parser ends its message with the line.
+    const [, what, line] = /^(.*?)\.* Line: ?(\d+)/s.exec((cause as Error).message) ?? [];
+    throw new OptimError(
+      "invalid-shader",
+      `${file}${line ? `:${line}` : ""}: ${what ?? (cause as Error).message}`,
+      { expected: "valid WGSL", got: "a syntax error", fix: "correct the WGSL" },
+      { cause },
+    );
   }
 }

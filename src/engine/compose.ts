@@ -4,21 +4,38 @@ import accumulate from "../shaders/engine/accumulate.wgsl?raw";
 import { type Width, WORKGROUP } from "./spans.js";
 
 /** Byte offsets of the f32 fields of `engine_Stage`. */
-export const STAGE = { gradient_scale: 0, coupled_decay: 4, decay: 8 } as const;
+export const STAGE = {
+  gradient_scale: 0,
+  coupled_decay: 4,
+  decay: 8,
+  sign: 12,
+  clip_value: 16,
+  clip_factor: 20,
+  zero_non_finite: 24,
+  skip: 28,
+} as const;
 
 /** Bytes of `engine_Chunk`: the first element of the chunk in its two bindings, and how many there are. */
 export const CHUNK_SIZE = 16;
 
-const HEADER = `
+/** What every kernel over tensors begins with, after the rule. */
+export const HEADER = `
 struct engine_Stage {
-  gradient_scale: f32, // unscales, averages and, to maximize, turns the sign
+  gradient_scale: f32, // unscales and averages
   coupled_decay: f32, // λ
   decay: f32, // ηλ
+  sign: f32, // −1 to maximize
+  // The rest is read by monitored steps only.
+  clip_value: f32,
+  clip_factor: f32,
+  zero_non_finite: u32,
+  skip: u32,
 }
 struct engine_Chunk {
   first: u32,
   gradient_first: u32,
-  count: u32,
+  count: u32, // of elements; of items in monitored steps
+  item: u32, // the first, in monitored steps
 }
 @group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
 @group(1) @binding(0) var<uniform> engine_chunk: engine_Chunk;
@@ -33,25 +50,28 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
   let engine_index = engine_chunk.first + engine_id.x;`;
 
 /** Reads and writes of one width, so that a rule always sees four lanes. */
-const lanes = (width: Width) =>
+export const lanes = (width: Width) =>
   width === 4
     ? { type: "vec4f", load: (place: string) => place, store: (value: string) => value }
     : { type: "f32", load: (place: string) => `vec4f(${place})`, store: (value: string) => `(${value}).x` };
 
-function bindings(
+/** The storage buffers of bind group 1, after the chunk. */
+export function bindings(
   width: Width,
   storages: readonly (readonly [access: "read" | "read_write", name: string])[],
+  places: readonly number[] = storages.map((_, index) => index + 1),
 ) {
   const { type } = lanes(width);
   return storages
     .map(
       ([access, name], index) =>
-        `@group(1) @binding(${index + 1}) var<storage, ${access}> engine_${name}: array<${type}>;\n`,
+        `@group(1) @binding(${places[index]}) var<storage, ${access}> engine_${name}: array<${type}>;\n`,
     )
     .join("");
 }
 
-const loadStates = ({ states }: RuleShader, load: (place: string) => string) =>
+/** Declares the state and loads it. */
+export const loadStates = ({ states }: RuleShader, load: (place: string) => string) =>
   states.length === 0
     ? ""
     : `
@@ -74,7 +94,7 @@ ${bindings(width, [
   let engine_point = ${load("engine_parameters[engine_index]")};
   let engine_parameter = ${load(`${origin}[engine_index]`)};
   let engine_read = ${load("engine_gradients[engine_chunk.gradient_first + engine_id.x]")};
-  let engine_staged = engine_stage.gradient_scale * engine_read + engine_stage.coupled_decay * engine_point;
+  let engine_staged = engine_stage.sign * engine_stage.gradient_scale * engine_read + engine_stage.coupled_decay * engine_point;
   let engine_gradient = select(engine_staged, engine_read, ${BARE});${loadStates(shader, load)}
   let engine_update = update(engine_parameter, engine_gradient${shader.states.length > 0 ? ", &engine_state" : ""});
   let engine_change = select(engine_update + engine_stage.decay * engine_parameter, engine_update, ${BARE});

@@ -23,6 +23,11 @@ export async function watchDevice(device: GPUDevice): Promise<void> {
   await Promise.resolve();
 }
 
+/** Whether the device is known to be gone. */
+export function isLost(device: GPUDevice): boolean {
+  return healths.get(device)?.lost !== undefined;
+}
+
 /** @throws OptimError `device-lost` when the device is known to be gone. */
 export function requireDevice(device: GPUDevice, label: string): void {
   const info = healths.get(device)?.lost;

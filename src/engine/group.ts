@@ -90,8 +90,8 @@ export class ParameterGroup {
 
   #rateAt(step: number): number {
     const factor = this.#schedule(step);
-    const rate = this.#options.lr * factor;
-    if (typeof factor === "number" && factor >= 0 && Number.isFinite(Math.fround(rate))) return rate;
+    const rate = typeof factor === "number" ? this.#options.lr * factor : Number.NaN;
+    if (factor >= 0 && Number.isFinite(Math.fround(rate))) return rate;
     throw new OptimError("invalid-schedule", `The schedule of '${this.#label}' fails at step ${step}`, {
       expected: "a finite factor of at least 0",
       got: `${String(factor)} (base rate ${this.#options.lr})`,
@@ -114,16 +114,17 @@ export class ParameterGroup {
       staged[offset / 4] = this.#finite(name, scalars[name], t);
     const coupled = options.decay === "coupled";
     const stage = {
-      gradient_scale: options.maximize ? -gradientScale : gradientScale,
+      gradient_scale: gradientScale,
       coupled_decay: coupled ? options.weightDecay : 0,
       decay: coupled ? 0 : rate * options.weightDecay,
+      sign: options.maximize ? -1 : 1,
     };
-    for (const [name, offset] of Object.entries(STAGE))
-      staged[(BLOCK + offset) / 4] = this.#finite(name, stage[name as keyof typeof stage], t);
+    for (const [name, value] of Object.entries(stage))
+      staged[(BLOCK + STAGE[name as keyof typeof stage]) / 4] = this.#finite(name, value, t);
     return {
       rate,
       memory,
-      bare: stage.gradient_scale === 1 && stage.coupled_decay === 0 && stage.decay === 0,
+      bare: gradientScale === 1 && !options.maximize && stage.coupled_decay === 0 && stage.decay === 0,
     };
   }
 
@@ -148,7 +149,8 @@ export class ParameterGroup {
   }
 }
 
-function checkSchedule(label: string, schedule: Schedule): Schedule {
+/** @throws OptimError `invalid-schedule` for what is no function. */
+export function checkSchedule(label: string, schedule: Schedule): Schedule {
   if (typeof schedule === "function") return schedule;
   throw new OptimError("invalid-schedule", `The schedule of '${label}' is no function`, {
     expected: "a schedule such as cosine({ steps }), or a function of the step",

@@ -1,8 +1,8 @@
 import { OptimError } from "../errors.js";
 import { checkOptions, type Rule } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
-import { requireDevice, watchDevice } from "./device.js";
-import { ParameterGroup } from "./group.js";
+import { isLost, requireDevice, watchDevice } from "./device.js";
+import { checkSchedule, ParameterGroup } from "./group.js";
 import { compileKernels } from "./kernels.js";
 import {
   type BufferRange,
@@ -62,6 +62,8 @@ interface GroupPlan {
 
 const constantRate: Schedule = () => 1;
 
+const COPY_DST = 0x8; // GPUBufferUsage.COPY_DST, absent outside browsers
+
 /**
  * Makes an optimizer over the caller's buffers: checks everything, allocates the state, compiles the kernels.
  * @throws OptimError before any GPU work for bad input; `out-of-memory`, `invalid-shader` or `device-lost` after it,
@@ -111,8 +113,8 @@ export async function createOptimizer(device: GPUDevice, options: OptimizerOptio
   try {
     const uniforms = own(new ChunkUniforms(device, label));
     const slots = own(new Slots(device, label, groups.length, stepsInFlight));
-    const passes = groups.map(({ rule, tensors }, index) =>
-      own(
+    const passes = groups.map(
+      ({ rule, tensors }, index) =>
         new GroupPasses(
           device,
           groups.length > 1 ? `${label} ${index}` : label,
@@ -121,19 +123,17 @@ export async function createOptimizer(device: GPUDevice, options: OptimizerOptio
           rule,
           kernels[index]!,
           tensors,
+          own,
         ),
-      ),
     );
+    probe(device, label, passes, slots.bindGroup);
     optimizer = new Optimizer(device, label, groups, passes, slots, uniforms, accumulation);
   } catch (error) {
     thrown = error;
   }
   const [invalid, exhausted] = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
   const failure = exhausted ?? invalid ?? thrown;
-  if (!failure && optimizer) {
-    requireDevice(device, label);
-    return optimizer;
-  }
+  if (!failure && optimizer && !isLost(device)) return optimizer;
   for (const resource of made) resource.destroy();
   requireDevice(device, label);
   if (thrown instanceof OptimError) throw thrown;
@@ -145,10 +145,24 @@ export async function createOptimizer(device: GPUDevice, options: OptimizerOptio
       got: (failure as { message?: string } | undefined)?.message ?? String(failure),
       fix: memory
         ? "free buffers, or take a rule with less state"
-        : "check that every buffer is alive and of this device",
+        : "check that every buffer is alive, unmapped and of this device",
     },
     { cause: failure },
   );
+}
+
+/** Submits a step of no workgroups: only a submit shows whether the buffers of a bind group are alive. */
+function probe(
+  device: GPUDevice,
+  label: string,
+  passes: readonly GroupPasses[],
+  uniforms: GPUBindGroup,
+): void {
+  const encoder = device.createCommandEncoder({ label: `${label} probe` });
+  const pass = encoder.beginComputePass({ label: `${label} probe` });
+  for (const group of passes) group.probe(pass, uniforms);
+  pass.end();
+  device.queue.submit([encoder.finish()]);
 }
 
 function checkGroups(options: OptimizerOptions): GroupPlan[] {
@@ -178,17 +192,29 @@ function checkGroups(options: OptimizerOptions): GroupPlan[] {
     });
   return given.map((group, index) => {
     const { parameters: _, rule: own = rule, schedule: ownSchedule = schedule, ...overrides } = group;
-    if (typeof own?.row?.scalars !== "function")
+    // A factory has a row as well, but no options.
+    if (typeof own !== "object" || typeof own?.row?.scalars !== "function" || typeof own.options !== "object")
       throw new OptimError("invalid-argument", `Group ${index} has no rule`, {
         expected: "a rule from a factory, such as adam({ lr: 1e-3 })",
-        got: own === undefined ? "nothing" : String(own),
+        got: typeof own === "function" ? "a function" : own === undefined ? "nothing" : String(own),
         fix: "import { adam } and pass rule: adam()",
       });
+    if (own.row.shader.lookahead) for (const tensor of tensors[index] ?? []) requireCopyTarget(own, tensor);
     return {
       rule: { row: own.row, options: checkOptions(own.row, overrides, own.options) },
-      schedule: ownSchedule ?? constantRate,
+      schedule: checkSchedule(own.row.name, ownSchedule ?? constantRate),
       tensors: tensors[index] ?? [],
     };
+  });
+}
+
+/** restore() copies parameters back. */
+function requireCopyTarget({ row }: Rule, { name, param }: Tensor): void {
+  if (param.buffer.usage & COPY_DST) return;
+  throw new OptimError("invalid-buffer", `Parameter of '${name}' cannot be restored after a look-ahead`, {
+    expected: `usage STORAGE | COPY_DST, which ${row.name} needs`,
+    got: `usage 0x${param.buffer.usage.toString(16)}`,
+    fix: "create the buffer with GPUBufferUsage.COPY_DST as well",
   });
 }
 
@@ -265,11 +291,11 @@ export class Optimizer {
   /**
    * Appends one step to the caller's encoder. Its rate and hyperparameters are those of now. Encoded steps must be
    * submitted in the order of their encoding; then call {@link submitted}.
-   * @throws OptimError `slots-exhausted`, `lookahead-order`, `invalid-schedule`, `invalid-option`, `device-lost` or
-   * `destroyed`; then nothing has changed.
+   * @throws OptimError `slots-exhausted`, `lookahead-order`, `invalid-schedule`, `invalid-option`, `invalid-argument`,
+   * `device-lost` or `destroyed`; then nothing has changed.
    */
   encode(encoder: GPUCommandEncoder): void {
-    this.#requireUsable();
+    this.#requireEncoder(encoder);
     if (this.#lookahead && !this.#lookedAhead)
       throw new OptimError("lookahead-order", `'${this.label}' takes its gradient at a look-ahead point`, {
         expected: "lookahead() before the gradient is computed, then the step",
@@ -305,7 +331,7 @@ export class Optimizer {
    * @throws OptimError `lookahead-order` when called twice without a step between.
    */
   encodeLookahead(encoder: GPUCommandEncoder): void {
-    this.#requireUsable();
+    this.#requireEncoder(encoder);
     if (!this.#lookahead) return;
     if (this.#lookedAhead)
       throw new OptimError("lookahead-order", `'${this.label}' is at the look-ahead point already`, {
@@ -331,7 +357,7 @@ export class Optimizer {
 
   /** Gives up a step after its look-ahead, and what was accumulated for it: the parameters are as before, bit for bit. */
   encodeRestore(encoder: GPUCommandEncoder): void {
-    this.#requireUsable();
+    this.#requireEncoder(encoder);
     this.#samples = undefined;
     if (!this.#lookedAhead) return;
     for (const passes of this.#passes) passes.restore(encoder);
@@ -350,14 +376,14 @@ export class Optimizer {
    * @throws OptimError `invalid-argument` without the option `accumulation` or for a size that is no positive number.
    */
   encodeAccumulate(encoder: GPUCommandEncoder, { samples = 1 }: { readonly samples?: number } = {}): void {
-    this.#requireUsable();
+    this.#requireEncoder(encoder);
     if (!this.#accumulation)
       throw new OptimError("invalid-argument", `'${this.label}' has no accumulator`, {
         expected: "the option accumulation: true",
         got: "false",
         fix: "pass it to createOptimizer",
       });
-    if (!(samples > 0 && Number.isFinite(Math.fround(samples))))
+    if (!(typeof samples === "number" && samples > 0 && Number.isFinite(Math.fround(samples))))
       throw new OptimError("invalid-argument", "The size of a micro-batch is no positive number", {
         expected: "a number of samples above 0",
         got: String(samples),
@@ -456,6 +482,17 @@ export class Optimizer {
     if (this.#destroyed)
       throw new OptimError("destroyed", `'${this.label}' was destroyed`, { fix: "create a new optimizer" });
     requireDevice(this.device, this.label);
+  }
+
+  /** Before a slot is taken, since nothing would free it. */
+  #requireEncoder(encoder: GPUCommandEncoder): void {
+    this.#requireUsable();
+    if (typeof encoder?.beginComputePass !== "function")
+      throw new OptimError("invalid-argument", `There is no encoder for '${this.label}' to append to`, {
+        expected: "a GPUCommandEncoder",
+        got: String(encoder),
+        fix: "pass device.createCommandEncoder()",
+      });
   }
 
   /** One compute pass over all groups; `at` is the dynamic offset of a group. */

@@ -32,6 +32,7 @@ export class GroupPasses {
     { row, options }: Rule,
     kernels: Kernels,
     tensors: readonly Tensor[],
+    own: <T extends { destroy(): void }>(resource: T) => T,
   ) {
     this.tensors = tensors;
     this.#sorted = sortTensors(tensors);
@@ -49,6 +50,7 @@ export class GroupPasses {
       this.#sorted,
       new Map(kinds.map((name) => [name, initial[name] ?? 0])),
       limits,
+      own,
     );
     this.#memory = memory;
     const range = (name: string) => (tensor: Tensor) => memory.range(tensor, name);
@@ -84,6 +86,19 @@ export class GroupPasses {
   ): void {
     const kernel = bare ? this.#kernels.bareStep : this.#kernels.step;
     encode(pass, kernel, uniforms, offset, accumulated ? this.#accumulatedStep : this.#step);
+  }
+
+  /** Encodes every dispatch of the group with no workgroups: nothing runs, and the buffers are checked at the submit. */
+  probe(pass: GPUComputePassEncoder, uniforms: GPUBindGroup): void {
+    const kinds = [
+      [this.#kernels.step, this.#step],
+      [this.#kernels.lookahead, this.#lookahead],
+    ] as const;
+    for (const [kernel, dispatches] of kinds)
+      if (kernel) {
+        const idle = dispatches.map((dispatch) => ({ ...dispatch, workgroups: 0 }));
+        encode(pass, kernel, uniforms, 0, idle);
+      }
   }
 
   /** Keeps the parameters and moves them to the point where the gradient is taken. */

@@ -89,7 +89,7 @@ export function pipelineOf(device: GPUDevice, source: PipelineSource): Promise<G
 async function compile(device: GPUDevice, source: PipelineSource): Promise<GPUComputePipeline> {
   const { label, file, code, constants, storages } = source;
   device.pushErrorScope("validation");
-  const module = device.createShaderModule({ label: file, code });
+  const module = device.createShaderModule({ label: `${label} ${file}`, code });
   const made = device.createComputePipelineAsync({
     label: `${label} ${file}`,
     layout: device.createPipelineLayout({

@@ -37,20 +37,24 @@ export class StateMemory {
   readonly #placements: ReadonlyMap<Tensor, Placement>;
   readonly #buffers: ReadonlyMap<string, readonly GPUBuffer[]>;
 
-  /** @param initial the value that each kind of state begins with */
+  /**
+   * @param initial the value that each kind of state begins with
+   * @param own called with each buffer as soon as it is made, since a later one may fail
+   */
   constructor(
     device: GPUDevice,
     label: string,
     tensors: readonly Tensor[],
     initial: ReadonlyMap<string, number>,
     limits: PlanLimits,
+    own: (buffer: GPUBuffer) => GPUBuffer,
   ) {
     const { placements, slabs } = placeState(tensors, limits);
     this.#placements = placements;
     this.#buffers = new Map(
       [...initial].map(([name, value]) => [
         name,
-        slabs.map((size, slab) => createFilled(device, `${label} ${name} ${slab}`, size, value)),
+        slabs.map((size, slab) => createFilled(device, `${label} ${name} ${slab}`, size, value, own)),
       ]),
     );
   }
@@ -62,6 +66,7 @@ export class StateMemory {
     if (!placement || !buffer)
       throw new OptimError("unknown-name", `'${tensor.name}' has no state '${name}'`, {
         expected: [...this.#buffers.keys()].join(", ") || "a rule with state",
+        got: `'${name}'`,
         fix: "correct the name",
       });
     return { buffer, offset: placement.offset, padding: tensor.param.padding };
@@ -78,14 +83,22 @@ export class StateMemory {
   }
 }
 
-function createFilled(device: GPUDevice, label: string, size: number, value: number): GPUBuffer {
+function createFilled(
+  device: GPUDevice,
+  label: string,
+  size: number,
+  value: number,
+  own: (buffer: GPUBuffer) => GPUBuffer,
+): GPUBuffer {
   const mappedAtCreation = value !== 0;
-  const buffer = device.createBuffer({
-    label,
-    size,
-    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    mappedAtCreation,
-  });
+  const buffer = own(
+    device.createBuffer({
+      label,
+      size,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      mappedAtCreation,
+    }),
+  );
   if (mappedAtCreation) {
     new Float32Array(buffer.getMappedRange()).fill(value);
     buffer.unmap();

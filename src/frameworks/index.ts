@@ -4,6 +4,9 @@ import { type Framework, importRule } from "./import.js";
 import { pytorch } from "./pytorch.js";
 import { textbook } from "./textbook.js";
 
+export { fromPyTorch } from "./pytorch.js";
+export { fromTextbook } from "./textbook.js";
+
 /** The frameworks whose names and configurations can be imported. */
 export const frameworks: Readonly<Record<string, Framework>> = { pytorch, textbook };
 

@@ -1,0 +1,239 @@
+// The package as it would be published: built, packed, unpacked and used.
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
+import { publint } from "publint";
+import { build } from "vite";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildAndPack, type Packed, runInstalled } from "./packed.js";
+
+const root = join(import.meta.dirname, "../..");
+let packed: Packed;
+beforeAll(() => {
+  packed = buildAndPack();
+});
+afterAll(() => packed?.remove());
+
+const files = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll("\\", "/"));
+const text = (file: string) => readFileSync(join(packed.folder, file), "utf8");
+const manifest = () =>
+  JSON.parse(text("package.json")) as {
+    name: string;
+    exports: Record<string, string | { types: string; default: string }>;
+    engines: { node: string };
+    sideEffects: boolean;
+    dependencies?: object;
+  };
+
+/** Every ts block of a Markdown file. */
+const blocks = (markdown: string): string[] =>
+  [...markdown.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
+
+describe("contents", () => {
+  test("manifest, licence, readme and dist, nothing else", () => {
+    const strays = files(packed.folder).filter(
+      (file) => !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/.+\.(js|d\.ts))$/.test(file),
+    );
+    expect(strays).toEqual([]);
+    for (const file of ["package.json", "LICENSE", "README.md"]) expect(files(packed.folder)).toContain(file);
+  });
+
+  test("every export is there, and every declaration has its module", () => {
+    for (const target of Object.values(manifest().exports))
+      for (const file of typeof target === "string" ? [target] : Object.values(target))
+        expect(existsSync(join(packed.folder, file)), file).toBe(true);
+    const all = new Set(files(join(packed.folder, "dist")));
+    const declarations = [...all].filter((file) => file.endsWith(".d.ts"));
+    expect(declarations.length).toBeGreaterThan(10);
+    // Modules of types alone leave no JavaScript behind.
+    const missing = declarations.filter((file) => !all.has(file.replace(/\.d\.ts$/, ".js")));
+    for (const file of missing)
+      expect(text(`dist/${file}`), file).not.toMatch(/^export (declare )?(const|function|class|let)/m);
+  });
+
+  test("no dependencies, no side effects, the engines that Vite names", () => {
+    expect(manifest().dependencies).toBeUndefined();
+    expect(manifest().sideEffects).toBe(false);
+    expect(manifest().engines.node).toBe(">=20.19");
+  });
+
+  test("published types refer to no file of the build", () => {
+    for (const file of files(packed.folder).filter((name) => name.endsWith(".d.ts"))) {
+      const code = text(file);
+      expect(code, file).not.toMatch(/\/\/\/ <reference/);
+      expect(code, file).not.toMatch(/\.wgsl["']|\?raw|declare module|wgsl_reflect|vite/);
+      // Relative imports name files that exist.
+      for (const [, path] of code.matchAll(/from "(\.[^"]+)"|import\("(\.[^"]+)"\)/g))
+        if (path)
+          expect(
+            existsSync(join(packed.folder, file, "..", path.replace(/\.js$/, ".d.ts"))),
+            `${file}: ${path}`,
+          ).toBe(true);
+    }
+  });
+});
+
+describe("tools", () => {
+  test("publint finds nothing", async () => {
+    const tarball = readFileSync(packed.tarball);
+    const { messages } = await publint({ pack: { tarball: new Uint8Array(tarball).buffer }, strict: true });
+    expect(messages).toEqual([]);
+  });
+
+  test("the types are right for ESM", () => {
+    const output = runInstalled(
+      "@arethetypeswrong/cli/dist/index.js",
+      ["--profile", "esm-only", "--no-definitely-typed", "--format", "json", packed.tarball],
+      packed.consumer,
+    );
+    const { analysis } = JSON.parse(output) as {
+      analysis: {
+        types: { kind: string } | false;
+        problems: { kind: string; resolutionKind?: string }[];
+        entrypoints: Record<string, unknown>;
+      };
+    };
+    expect(analysis.types).toEqual({ kind: "included" });
+    expect(Object.keys(analysis.entrypoints)).toContain(".");
+    // What only concerns require() or module resolution of Node 10 is outside this profile.
+    const concerns = analysis.problems.filter(
+      ({ kind, resolutionKind }) =>
+        !(kind === "CJSResolvesToESM") && !["node10", "node16-cjs"].includes(resolutionKind ?? ""),
+    );
+    expect(concerns).toEqual([]);
+  });
+});
+
+describe("a bundle", () => {
+  const bundle = async (code: string) => {
+    const entry = join(packed.consumer, "entry.js");
+    writeFileSync(entry, code);
+    const result = await build({
+      root: packed.consumer,
+      configFile: false,
+      logLevel: "silent",
+      build: { write: false, minify: false, lib: { entry, formats: ["es"], fileName: "bundle" } },
+    });
+    const [{ output }] = (Array.isArray(result) ? result : [result]) as [{ output: { code?: string }[] }];
+    return output.map(({ code = "" }) => code).join("\n");
+  };
+  /** The first line of each rule's file, which no other file has. */
+  const heads = () =>
+    new Map(
+      readdirSync(join(root, "src/shaders"))
+        .filter((file) => file.endsWith(".wgsl"))
+        .map((file) => [file, readFileSync(join(root, "src/shaders", file), "utf8").split("\n")[0]!]),
+    );
+
+  test("of adam alone carries adam's WGSL and no other rule's", async () => {
+    const code = await bundle(
+      'import { adam, createOptimizer } from "webgpu-optim"; console.log(adam, createOptimizer);',
+    );
+    const carried = [...heads()].filter(([, head]) => code.includes(JSON.stringify(head).slice(1, -1)));
+    expect(carried.map(([file]) => file)).toEqual(["adam.wgsl"]);
+    expect(code).not.toMatch(/wgsl_reflect|WgslReflect/);
+    expect(code).toContain("engine_main");
+  });
+
+  test("of everything carries every rule's, so the heads can be found", async () => {
+    const code = await bundle('import * as all from "webgpu-optim"; console.log(all);');
+    for (const [file, head] of heads()) expect(code, file).toContain(JSON.stringify(head).slice(1, -1));
+    expect(code).not.toMatch(/wgsl_reflect|WgslReflect/);
+  });
+
+  test("of nothing is empty: importing the package does nothing", async () => {
+    expect((await bundle('import "webgpu-optim";')).trim()).toBe("");
+  });
+
+  test("of a schedule carries no engine", async () => {
+    const code = await bundle('import { cosine } from "webgpu-optim"; console.log(cosine({ steps: 3 })(1));');
+    expect(code).not.toMatch(/engine_main|createComputePipeline/);
+  });
+});
+
+test("Node resolves the package and its manifest, without WebGPU", async () => {
+  const script = join(packed.consumer, "resolve.mjs");
+  writeFileSync(
+    script,
+    `import * as all from "webgpu-optim";
+    import manifest from "webgpu-optim/package.json" with { type: "json" };
+    const rule = all.adamw({ lr: 0.1 });
+    export default [manifest.name, rule.row.name, rule.row.shader.states, all.cosine({ steps: 2 })(1)];`,
+  );
+  const { default: found } = (await import(pathToFileURL(script).href)) as { default: unknown };
+  expect(found).toEqual(["webgpu-optim", "adamw", ["exp_avg", "exp_avg_sq"], expect.closeTo(0.5, 12)]);
+  const deep = join(packed.consumer, "deep.mjs");
+  writeFileSync(deep, 'import "webgpu-optim/dist/rule.js";');
+  await expect(import(pathToFileURL(deep).href)).rejects.toThrow();
+});
+
+describe.each([
+  { resolution: "NodeNext", module: "NodeNext" },
+  { resolution: "Bundler", module: "ESNext" },
+])("TypeScript, strict, resolution $resolution", ({ resolution, module }) => {
+  const compile = (sources: Readonly<Record<string, string>>) => {
+    const folder = join(packed.consumer, `typed-${resolution}`);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
+    for (const [name, code] of Object.entries(sources)) writeFileSync(join(folder, name), code);
+    const compilerOptions = {
+      target: "ES2022",
+      module,
+      moduleResolution: resolution,
+      lib: ["ES2022", "DOM"],
+      types: ["@webgpu/types"],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      skipLibCheck: false,
+      noEmit: true,
+    };
+    const config = { compilerOptions, files: Object.keys(sources) };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+    runInstalled("typescript/bin/tsc", ["-p", folder], packed.consumer);
+  };
+
+  test("a consumer and every example of the README compile", () => {
+    const examples = blocks(readFileSync(join(root, "README.md"), "utf8"));
+    expect(examples.length, "examples in README.md").toBeGreaterThan(0);
+    const consumer = `import {
+      adam, type Arena, createArena, createOptimizer, OptimError, type Optimizer, type ParameterGroup, requestDevice,
+      type Rule, type Schedule, sgd,
+    } from "webgpu-optim";
+    const device: GPUDevice = await requestDevice();
+    const arena: Arena = createArena(device, [{ w: [2, 3] }]);
+    const rule: Rule = adam({ lr: 1e-3, beta1: 0.9, maximize: true, decay: "decoupled" });
+    const halves: Schedule = (step) => 0.5 ** step;
+    const optimizer: Optimizer = await createOptimizer(device, {
+      rule, schedule: halves, groups: arena.groups.map((parameters) => ({ parameters, weightDecay: 0 })),
+    });
+    const groups: readonly ParameterGroup[] = optimizer.groups;
+    groups[0]!.lr = sgd().options.lr;
+    try { optimizer.step(); } catch (error) { if (error instanceof OptimError) error.code satisfies string; }
+    // @ts-expect-error: no such option
+    adam({ momentum: 0.9 });
+    // @ts-expect-error: a wrong type
+    adam({ lr: "0.1" });
+    // @ts-expect-error: no such choice
+    adam({ decay: "other" });
+    // @ts-expect-error: read only
+    optimizer.groups = [];
+    // @ts-expect-error: no code of the library's
+    const code: import("webgpu-optim").OptimErrorCode = "nonsense";
+    export { code };`;
+    compile({
+      "consumer.ts": consumer,
+      ...Object.fromEntries(
+        examples.map((code, index) => [`readme-${index + 1}.ts`, `${code}\nexport {};\n`]),
+      ),
+    });
+  });
+
+  test("a wrong use is found, so the types are not any", () => {
+    expect(() =>
+      compile({ "wrong.ts": 'import { createArena } from "webgpu-optim"; createArena(1, 2);' }),
+    ).toThrow(/TS2345/);
+  });
+});

@@ -1,0 +1,86 @@
+// Holds what the GPU computed against the float64 reference.
+import type { Rule } from "../../src/index.js";
+import { referenceState, referenceStep } from "../../src/reference/step.js";
+import { ulp } from "./numbers.js";
+
+/** One tensor's run: what went in, and parameters and states (in the rule's order) after each step. */
+export interface Run {
+  readonly rule: Rule;
+  readonly initial: Float32Array;
+  readonly gradients: readonly Float32Array[];
+  readonly rates: readonly number[];
+  readonly after: readonly (readonly Float32Array[])[];
+}
+
+/** The f32 error bound of one step in ULP of the largest summand: division and square root of hardware are coarser. */
+export const stepBound = (software: boolean) => (software ? 8 : 16);
+
+/** Every step by itself, from the GPU's own values before it: where it is off by more than `bound` ULP. */
+export function stepErrors(
+  { rule, initial, gradients, rates, after }: Run,
+  bound: number,
+  judged: (i: number) => boolean = () => true,
+): string[] {
+  const { name, shader } = rule.row;
+  const errors: string[] = [];
+  let parameters = Float64Array.from(initial);
+  let state = referenceState(name, rule.options, initial.length);
+  after.forEach(([values, ...states], index) => {
+    const at = { t: index + 1, lr: rates[index]! };
+    const one = referenceStep(
+      name,
+      rule.options,
+      at,
+      parameters,
+      Float64Array.from(gradients[index]!),
+      state,
+    );
+    const compare = (what: string, got: Float32Array, expected: Float64Array, largest: Float64Array) =>
+      got.forEach((value, i) => {
+        if (!judged(i)) return;
+        const error = Math.abs(value - expected[i]!) / ulp(largest[i]!);
+        if (!(error <= bound))
+          errors.push(`${what}[${i}] at step ${at.t}: ${value}, expected ${expected[i]}, ${error} ULP`);
+      });
+    compare("θ", values!, one.parameters, one.largest.parameters);
+    shader.states.forEach((kind, k) => {
+      compare(kind, states[k]!, one.state[kind]!, one.largest.state[kind]!);
+    });
+    parameters = Float64Array.from(values!);
+    state = Object.fromEntries(shader.states.map((kind, k) => [kind, Float64Array.from(states[k]!)]));
+  });
+  return errors;
+}
+
+/** The free run against the reference's own: where a parameter is off by more than `bound`·(1 + largest |θ| so far). */
+export function trajectoryErrors({ rule, initial, gradients, rates, after }: Run, bound: number): string[] {
+  const { name } = rule.row;
+  const errors: string[] = [];
+  let parameters: Float64Array = Float64Array.from(initial);
+  let state = referenceState(name, rule.options, initial.length);
+  const largest = parameters.map(Math.abs);
+  gradients.forEach((values, index) => {
+    const at = { t: index + 1, lr: rates[index]! };
+    ({ parameters, state } = referenceStep(
+      name,
+      rule.options,
+      at,
+      parameters,
+      Float64Array.from(values),
+      state,
+    ));
+    parameters.forEach((expected, i) => {
+      largest[i] = Math.max(largest[i]!, Math.abs(expected));
+      const got = after[index]?.[0]?.[i];
+      // Runs that are read at their end only have no values in between.
+      if (got === undefined) return;
+      if (!(Math.abs(got - expected) <= bound * (1 + largest[i]!)))
+        errors.push(`θ[${i}] at step ${at.t}: ${got}, expected ${expected}`);
+    });
+  });
+  return errors;
+}
+
+/** The bits of f32 values, to be compared exactly. */
+export const bits = (values: Float32Array) =>
+  new Uint32Array(values.buffer, values.byteOffset, values.length);

@@ -1,0 +1,45 @@
+import { type BufferRange, createOptimizer, type Parameter, type Rule } from "../../src/index.js";
+import { read, write } from "./buffers.js";
+import type { Watched } from "./device.js";
+import { gradients, normals } from "./numbers.js";
+
+/** A parameter whose ranges are given as such. */
+export interface TestTensor extends Parameter {
+  readonly param: BufferRange;
+  readonly grad: BufferRange;
+}
+
+/** Start and gradients of the tensor at `index`, the same wherever it lies. */
+export const initialOf = (index: number, { size }: BufferRange) => normals(100 + index, size / 4);
+export const gradientOf = (index: number, t: number, { size }: BufferRange) =>
+  gradients(50 + index, t, size / 4);
+
+/** Takes a few steps; gives parameters and states at the end, a list for each tensor, and the dispatches of a step. */
+export async function train(
+  { device, counts }: Watched,
+  rule: Rule,
+  tensors: readonly TestTensor[],
+): Promise<{ values: Float32Array[][]; dispatches: number }> {
+  const steps = 4;
+  const optimizer = await createOptimizer(device, { rule, parameters: tensors, stepsInFlight: 2 });
+  tensors.forEach(({ param }, index) => {
+    write(device, param, initialOf(index, param));
+  });
+  const before = counts.dispatches;
+  for (let t = 1; t <= steps; t += 1) {
+    optimizer.lookahead();
+    tensors.forEach(({ param, grad }, index) => {
+      write(device, grad, gradientOf(index, t, param));
+    });
+    optimizer.step();
+  }
+  const dispatches = (counts.dispatches - before) / steps;
+  const states = rule.row.shader.states;
+  const values = await read(
+    device,
+    tensors.flatMap(({ name, param }) => [param, ...states.map((state) => optimizer.state(name, state))]),
+  );
+  optimizer.destroy();
+  const each = 1 + states.length;
+  return { values: tensors.map((_, index) => values.slice(index * each, (index + 1) * each)), dispatches };
+}

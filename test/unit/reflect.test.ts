@@ -1,0 +1,231 @@
+// What the build reads from a rule's WGSL, and what it refuses.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { OptimError } from "../../src/errors.js";
+import { rules } from "../../src/index.js";
+import { reflectRule } from "../../src/reflect.js";
+
+const folder = join(import.meta.dirname, "../../src/shaders");
+const files = readdirSync(folder).filter((file) => file.endsWith(".wgsl"));
+const reflect = (file: string) => reflectRule(file, readFileSync(join(folder, file), "utf8"));
+
+describe("the rules' files", () => {
+  test("every file belongs to a rule and every rule to a file", () => {
+    expect(new Set(rules.map(({ row }) => row.shader.file))).toEqual(new Set(files));
+    expect(files.length).toBeGreaterThan(10);
+  });
+
+  test.each(files)("%s: f32 scalars lie one after the other, 4 bytes each", (file) => {
+    const { scalars, code } = reflect(file);
+    // The uniform's struct, read by hand: f32 members are 4 bytes long and aligned to 4.
+    const body = /struct Scalars \{([^}]*)\}/.exec(code.replace(/\/\/.*/g, ""))![1]!;
+    const names = [...body.matchAll(/^\s*(\w+): f32,/gm)].map(([, name]) => name!);
+    expect(Object.entries(scalars)).toEqual(names.map((name, index) => [name, 4 * index]));
+    expect(names.length).toBeGreaterThan(0);
+  });
+
+  test("adam, by hand", () => {
+    expect(reflect("adam.wgsl")).toMatchObject({
+      file: "adam.wgsl",
+      scalars: {
+        step_size: 0,
+        beta1: 4,
+        one_minus_beta1: 8,
+        beta2: 12,
+        one_minus_beta2: 16,
+        inverse_bias_correction2: 20,
+        eps: 24,
+      },
+      states: ["exp_avg", "exp_avg_sq"],
+      overrides: [],
+      lookahead: false,
+    });
+  });
+
+  test("a file without state, one with look-ahead, one with a constant", () => {
+    expect(reflect("sgd.wgsl")).toMatchObject({ scalars: { rate: 0 }, states: [], lookahead: false });
+    expect(reflect("nesterov-lookahead.wgsl")).toMatchObject({
+      states: ["momentum_buffer"],
+      lookahead: true,
+    });
+    expect(reflect("adagrad.wgsl")).toMatchObject({ states: ["sum"], overrides: ["eps_inside"] });
+  });
+
+  test.each(rules.map(({ row }) => ({ name: row.name, row })))(
+    "the row of $name fits its file",
+    ({ row }) => {
+      const options = Object.fromEntries(
+        Object.entries(row.options).map(([name, spec]) => [name, spec.default!]),
+      ) as Parameters<typeof row.scalars>[0];
+      const memory = row.advance?.(options, 1, 0.1, row.memory ?? []) ?? [];
+      expect(new Set(Object.keys(row.scalars(options, 1, 0.1, memory)))).toEqual(
+        new Set(Object.keys(row.shader.scalars)),
+      );
+      expect(new Set(Object.keys(row.constants?.(options) ?? {}))).toEqual(new Set(row.shader.overrides));
+      for (const state of Object.keys(row.initial?.(options) ?? {}))
+        expect(row.shader.states).toContain(state);
+    },
+  );
+});
+
+const SCALARS = "struct Scalars { rate: f32 }";
+const UNIFORM = "@group(0) @binding(0) var<uniform> scalars: Scalars;";
+const STATE = "struct State { sum: vec4f }";
+const UPDATE =
+  "fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f { return gradient; }";
+const lines = (...parts: readonly string[]) => parts.join("\n");
+
+function refusal(code: string): OptimError {
+  try {
+    reflectRule("mine.wgsl", code);
+  } catch (error) {
+    expect(error).toBeInstanceOf(OptimError);
+    return error as OptimError;
+  }
+  throw new Error(`accepted:\n${code}`);
+}
+
+describe("the rule contract", () => {
+  test("is kept by a rule with state and by one without", () => {
+    expect(reflectRule("mine.wgsl", lines(SCALARS, UNIFORM, STATE, UPDATE)).states).toEqual(["sum"]);
+    const stateless = "fn update(parameter: vec4<f32>, gradient: vec4f) -> vec4<f32> { return gradient; }";
+    expect(reflectRule("mine.wgsl", lines(SCALARS, UNIFORM, stateless)).states).toEqual([]);
+  });
+
+  test("offsets are those of WGSL, whatever the layout attributes say", () => {
+    const scalars = "struct Scalars { a: f32, @align(16) b: f32, @size(12) c: f32, d: f32 }";
+    expect(reflectRule("mine.wgsl", lines(scalars, UNIFORM, STATE, UPDATE)).scalars).toEqual({
+      a: 0,
+      b: 16,
+      c: 20,
+      d: 32,
+    });
+  });
+
+  test.each([
+    ["no Scalars", lines(STATE, UPDATE), undefined, "no struct Scalars"],
+    [
+      "a scalar that is no f32",
+      lines("struct Scalars { rate: u32 }", UNIFORM, STATE, UPDATE),
+      1,
+      "scalar 'rate' is not f32",
+    ],
+    [
+      "a vector among the scalars",
+      lines("", "struct Scalars { rate: vec2f }", UNIFORM, STATE, UPDATE),
+      2,
+      "got vec2",
+    ],
+    [
+      "more scalars than a slot holds",
+      lines(
+        `struct Scalars { ${Array.from({ length: 65 }, (_, i) => `s${i}: f32`).join(", ")} }`,
+        UNIFORM,
+        STATE,
+        UPDATE,
+      ),
+      1,
+      "at most 256 bytes, got 260",
+    ],
+    ["no uniform", lines(SCALARS, STATE, UPDATE), undefined, "the uniform is missing"],
+    [
+      "a uniform of another name",
+      lines(SCALARS, "@group(0) @binding(0) var<uniform> values: Scalars;", STATE, UPDATE),
+      2,
+      "a binding named values",
+    ],
+    [
+      "a uniform at another binding",
+      lines(SCALARS, "@group(0) @binding(1) var<uniform> scalars: Scalars;", STATE, UPDATE),
+      2,
+      "the uniform is missing",
+    ],
+    [
+      "a uniform in another group",
+      lines(SCALARS, "@group(1) @binding(0) var<uniform> scalars: Scalars;", STATE, UPDATE),
+      2,
+      "the uniform is missing",
+    ],
+    [
+      "a second binding",
+      lines(SCALARS, UNIFORM, STATE, "@group(0) @binding(2) var<storage> more: array<f32>;", UPDATE),
+      4,
+      "binds nothing else",
+    ],
+    [
+      "a state that is no vec4f",
+      lines(SCALARS, UNIFORM, "struct State { sum: f32 }", UPDATE),
+      3,
+      "state 'sum' is not vec4f",
+    ],
+    ["a state of integers", lines(SCALARS, UNIFORM, "struct State { sum: vec4u }", UPDATE), 3, "got vec4"],
+    ["no update", lines(SCALARS, UNIFORM, STATE), undefined, "no function update"],
+    [
+      "an update without the state",
+      lines(
+        SCALARS,
+        UNIFORM,
+        STATE,
+        "fn update(parameter: vec4f, gradient: vec4f) -> vec4f { return gradient; }",
+      ),
+      4,
+      "signature of 'update'",
+    ],
+    [
+      "an update that returns nothing",
+      lines(
+        SCALARS,
+        UNIFORM,
+        STATE,
+        "fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) { }",
+      ),
+      4,
+      "-> nothing",
+    ],
+    [
+      "an update of scalars",
+      lines(
+        SCALARS,
+        UNIFORM,
+        STATE,
+        "fn update(parameter: f32, gradient: vec4f, state: ptr<function, State>) -> vec4f { return gradient; }",
+      ),
+      4,
+      "(f32,",
+    ],
+    [
+      "a look-ahead with another signature",
+      lines(SCALARS, UNIFORM, STATE, UPDATE, "fn lookahead(parameter: vec4f) -> vec4f { return parameter; }"),
+      5,
+      "signature of 'lookahead'",
+    ],
+    [
+      "a name of the engine's",
+      lines(SCALARS, UNIFORM, STATE, "const engine_index = 1;", UPDATE),
+      4,
+      "got engine_index",
+    ],
+    [
+      "a name of the engine's inside a function",
+      lines(
+        SCALARS,
+        UNIFORM,
+        STATE,
+        "fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {",
+        "let engine_x = gradient; return engine_x; }",
+      ),
+      5,
+      "got engine_x",
+    ],
+    ["broken WGSL", lines(SCALARS, UNIFORM, STATE, "fn update(parameter: vec4f gradient"), 4, /mine\.wgsl/],
+  ] as const)("refuses %s", (_what, code, line, part) => {
+    const error = refusal(code);
+    expect(error.code).toBe("invalid-shader");
+    expect(error.message).toMatch(
+      line === undefined ? /^mine\.wgsl: / : new RegExp(`^mine\\.wgsl:${line}: `),
+    );
+    if (typeof part === "string") expect(error.message).toContain(part);
+    else expect(error.message).toMatch(part);
+  });
+});

@@ -1,0 +1,107 @@
+// Options of rules: defaults, ranges, and what is refused.
+import { describe, expect, test } from "vitest";
+import { adam, adamw, momentum, rmsprop, rules, sgd } from "../../src/index.js";
+import { checkOptions, choice, flag, fraction, nonNegative, positive, type RuleRow } from "../../src/rule.js";
+
+const row = {
+  ...sgd.row,
+  name: "example",
+  options: {
+    rate: nonNegative(0.5),
+    needed: nonNegative(),
+    eps: positive(1e-8),
+    beta: fraction(0.9),
+    half: { kind: "number", default: 0, min: 0, max: 1 },
+    flag: flag(true),
+    mode: choice("first", "second"),
+  },
+} as const satisfies RuleRow;
+
+const defaults = { rate: 0.5, eps: 1e-8, beta: 0.9, half: 0, flag: true, mode: "first" };
+
+describe("checkOptions", () => {
+  test("fills in the defaults, and the base before them", () => {
+    expect(checkOptions(row, { needed: 1 })).toEqual({ ...defaults, needed: 1 });
+    const base = checkOptions(row, { needed: 1, beta: 0.5, flag: false, mode: "second" });
+    expect(checkOptions(row, { needed: 2 }, base)).toEqual({ ...base, needed: 2 });
+    expect(checkOptions(row, {}, base)).toEqual(base);
+  });
+
+  test("what it gives cannot be changed, and what was given is not", () => {
+    const given = { needed: 1 };
+    const checked = checkOptions(row, given);
+    expect(Object.isFrozen(checked)).toBe(true);
+    expect(given).toEqual({ needed: 1 });
+  });
+
+  test.each([
+    [{}, "needed", "got nothing. Fix: pass needed"],
+    [{ needed: undefined }, "needed", "got nothing"],
+    [{ needed: 1, rate: -1e-300 }, "rate", "[0, ∞), got -1e-300"],
+    [{ needed: 1, rate: Number.POSITIVE_INFINITY }, "rate", "got Infinity"],
+    [{ needed: 1, rate: Number.NaN }, "rate", "got NaN"],
+    [{ needed: 1, rate: "1" }, "rate", "got 1"],
+    [{ needed: 1, rate: undefined }, "rate", "got nothing"],
+    [{ needed: 1, eps: 0 }, "eps", "(0, ∞), got 0"],
+    [{ needed: 1, beta: 1 }, "beta", "[0, 1), got 1"],
+    [{ needed: 1, half: 1.0000001 }, "half", "[0, 1], got 1.0000001"],
+    [{ needed: 1, flag: 1 }, "flag", "true or false, got 1"],
+    [{ needed: 1, mode: "third" }, "mode", "one of first, second, got third"],
+    [{ needed: 1, mode: 0 }, "mode", "got 0"],
+    [{ needed: 1, other: 1 }, "other", "expected one of rate, needed, eps"],
+    [{ needed: 1, constructor: 1 }, "constructor", "no option"],
+    [{ needed: 1, __proto__: null, toString: 1 }, "toString", "no option"],
+  ])("refuses %j", (given, name, part) => {
+    let thrown: { code?: string; message?: string } = {};
+    try {
+      checkOptions(row, given);
+    } catch (error) {
+      thrown = error as typeof thrown;
+    }
+    expect(thrown.code).toBe("invalid-option");
+    expect(thrown.message).toContain(`'${name}'`);
+    expect(thrown.message).toContain(part);
+  });
+
+  test("takes the bounds that belong to the range", () => {
+    const bounds = { needed: 0, rate: 0, eps: Number.MIN_VALUE, beta: 0, half: 1 };
+    expect(checkOptions(row, bounds)).toEqual({ ...defaults, ...bounds });
+    expect(checkOptions(row, { needed: Number.MAX_VALUE }).needed).toBe(Number.MAX_VALUE);
+  });
+});
+
+describe("factories", () => {
+  // PyTorch 2's documented defaults; the constructors of torch.optim.
+  test.each([
+    [
+      adam(),
+      { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, maximize: false, decay: "coupled" },
+    ],
+    [adamw(), { lr: 1e-3, weightDecay: 1e-2, decay: "decoupled" }],
+    [rmsprop(), { lr: 1e-2, alpha: 0.99, eps: 1e-8, epsInside: false }],
+    [momentum(), { lr: 1e-3, momentum: 0.9, dampening: 0, form: "buffer" }],
+    [rules.find(({ row }) => row.name === "adadelta")!(), { lr: 1, rho: 0.9, eps: 1e-6 }],
+    [rules.find(({ row }) => row.name === "adagrad")!(), { lr: 1e-2, lrDecay: 0, eps: 1e-10 }],
+    [rules.find(({ row }) => row.name === "adamax")!(), { lr: 2e-3, eps: 1e-8 }],
+    [rules.find(({ row }) => row.name === "nadam")!(), { lr: 2e-3, momentumDecay: 4e-3 }],
+  ])("$row.name has its defaults", (rule, wanted) => {
+    expect(rule.options).toMatchObject(wanted);
+  });
+
+  test.each(rules.map((rule) => ({ name: rule.row.name, rule })))(
+    "$name accepts its defaults",
+    ({ rule }) => {
+      const { options, row } = rule();
+      expect(rule(options).options).toEqual(options);
+      expect(row).toBe(rule.row);
+      for (const common of ["lr", "weightDecay", "decay", "maximize"])
+        expect(row.options).toHaveProperty(common);
+      expect(row.formula).not.toBe("");
+      expect(row.source).not.toBe("");
+    },
+  );
+
+  test("names are unique", () => {
+    expect(new Set(rules.map(({ row }) => row.name)).size).toBe(rules.length);
+  });
+});
