@@ -5,14 +5,11 @@ export {
   type ArenaParameter,
   createArena,
 } from "./engine/arena.js";
+export { createOptimizer } from "./engine/create.js";
 export { type RequestDeviceOptions, requestDevice } from "./engine/device.js";
 export type { ParameterGroup } from "./engine/group.js";
-export {
-  createOptimizer,
-  type GroupOptions,
-  type Optimizer,
-  type OptimizerOptions,
-} from "./engine/optimizer.js";
+export type { Optimizer } from "./engine/optimizer.js";
+export type { GroupOptions, OptimizerOptions } from "./engine/options.js";
 export type { BufferRange, Parameter } from "./engine/parameters.js";
 export { OptimError, type OptimErrorCode, type OptimErrorDetails } from "./errors.js";
 export * from "./frameworks/index.js";

@@ -1,0 +1,166 @@
+import { OptimError } from "../errors.js";
+import { checkOptions, type Rule } from "../rule.js";
+import type { Schedule } from "../schedules/schedule.js";
+import { checkSchedule } from "./group.js";
+import { checkParameters, type Parameter, type Tensor } from "./parameters.js";
+import { BLOCK } from "./slots.js";
+
+/** Parameters with their own rule, schedule or hyperparameters: any option of the rule may stand here. */
+export interface GroupOptions {
+  readonly parameters: readonly Parameter[];
+  /** Instead of the optimizer's. */
+  readonly rule?: Rule;
+  /** Instead of the optimizer's. */
+  readonly schedule?: Schedule;
+  readonly [option: string]: unknown;
+}
+
+/** Options of {@link createOptimizer}. */
+export interface OptimizerOptions {
+  /** What every step computes, from a factory such as `adamw({ lr: 1e-3 })`. A group may have its own. */
+  readonly rule?: Rule;
+  /** Factor on each group's rate at a step counted from 0; constant 1 if left out. */
+  readonly schedule?: Schedule;
+  /** All parameters, in one group; or else `groups`. */
+  readonly parameters?: readonly Parameter[];
+  readonly groups?: readonly GroupOptions[];
+  /** Whether `accumulate()` will be used; it costs a buffer as large as the parameters. */
+  readonly accumulation?: boolean;
+  /** Steps, look-aheads and accumulations that may be encoded and not yet submitted; default 64. */
+  readonly stepsInFlight?: number;
+  /** Begins the label of every GPU object; default the rule's name. */
+  readonly label?: string;
+}
+
+const OPTION_NAMES: readonly string[] = [
+  "rule",
+  "schedule",
+  "parameters",
+  "groups",
+  "accumulation",
+  "stepsInFlight",
+  "label",
+] satisfies (keyof OptimizerOptions)[];
+
+/** A checked group, before anything is made of it. */
+export interface CheckedGroup {
+  readonly rule: Rule;
+  readonly schedule: Schedule;
+  readonly tensors: readonly Tensor[];
+}
+
+const constantRate: Schedule = () => 1;
+
+const COPY_DST = 0x8; // GPUBufferUsage.COPY_DST, absent outside browsers
+
+/** All that {@link createOptimizer} was asked for, checked. */
+export interface CheckedOptions {
+  readonly label: string;
+  readonly groups: readonly CheckedGroup[];
+  readonly accumulation: boolean;
+  readonly stepsInFlight: number;
+}
+
+/** Checks everything that can be checked without the GPU. @throws OptimError */
+export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptions): CheckedOptions {
+  for (const name of Object.keys(options ?? {}))
+    if (!OPTION_NAMES.includes(name))
+      throw new OptimError("invalid-argument", `createOptimizer has no option '${name}'`, {
+        expected: `one of ${OPTION_NAMES.join(", ")}`,
+        got: `'${name}'`,
+        fix: "hyperparameters go to the rule or to a group",
+      });
+  const groups = checkGroups(options);
+  const { accumulation = false, stepsInFlight = 64 } = options;
+  if (!Number.isSafeInteger(stepsInFlight) || stepsInFlight < 1)
+    throw new OptimError("invalid-argument", "stepsInFlight is no count", {
+      expected: "a whole number of at least 1",
+      got: String(stepsInFlight),
+      fix: "leave it out for 64",
+    });
+  const label = options.label ?? groups[0]?.rule.row.name ?? "optimizer";
+  checkLimits(device, label, groups, stepsInFlight);
+  return { label, groups, accumulation, stepsInFlight };
+}
+
+function checkGroups(options: OptimizerOptions): CheckedGroup[] {
+  const { parameters, groups, rule, schedule } = options ?? {};
+  if (!(parameters === undefined ? Array.isArray(groups) : Array.isArray(parameters) && groups === undefined))
+    throw new OptimError("invalid-argument", "There are no parameters", {
+      expected: "either a list 'parameters' or a list 'groups'",
+      got: parameters === undefined ? String(groups) : groups === undefined ? String(parameters) : "both",
+      fix: "pass { parameters: [{ name, param, grad }] }",
+    });
+  const given: readonly GroupOptions[] = groups ?? [{ parameters: parameters ?? [] }];
+  const tensors = checkParameters(
+    given.map((group, index) => {
+      if (Array.isArray(group?.parameters)) return group.parameters;
+      throw new OptimError("invalid-argument", `Group ${index} has no list of parameters`, {
+        expected: "{ parameters: [{ name, param, grad }], … }",
+        got: String(group?.parameters),
+        fix: "pass a list",
+      });
+    }),
+  );
+  if (tensors.length === 0)
+    throw new OptimError("invalid-argument", "There is no parameter group", {
+      expected: "at least one group",
+      got: "none",
+      fix: "pass the parameters to train",
+    });
+  return given.map((group, index) => {
+    const { parameters: _, rule: own = rule, schedule: ownSchedule = schedule, ...overrides } = group;
+    // A factory has a row as well, but no options.
+    if (typeof own !== "object" || typeof own?.row?.scalars !== "function" || typeof own.options !== "object")
+      throw new OptimError("invalid-argument", `Group ${index} has no rule`, {
+        expected: "a rule from a factory, such as adam({ lr: 1e-3 })",
+        got: typeof own === "function" ? "a function" : own === undefined ? "nothing" : String(own),
+        fix: "import { adam } and pass rule: adam()",
+      });
+    if (own.row.shader.lookahead) for (const tensor of tensors[index] ?? []) requireCopyTarget(own, tensor);
+    return {
+      rule: { row: own.row, options: checkOptions(own.row, overrides, own.options) },
+      schedule: checkSchedule(own.row.name, ownSchedule ?? constantRate),
+      tensors: tensors[index] ?? [],
+    };
+  });
+}
+
+/** restore() copies parameters back. */
+function requireCopyTarget({ row }: Rule, { name, param }: Tensor): void {
+  if (param.buffer.usage & COPY_DST) return;
+  throw new OptimError("invalid-buffer", `Parameter of '${name}' cannot be restored after a look-ahead`, {
+    expected: `usage STORAGE | COPY_DST, which ${row.name} needs`,
+    got: `usage 0x${param.buffer.usage.toString(16)}`,
+    fix: "create the buffer with GPUBufferUsage.COPY_DST as well",
+  });
+}
+
+function checkLimits(device: GPUDevice, label: string, groups: readonly CheckedGroup[], slots: number): void {
+  const { maxStorageBuffersPerShaderStage, maxBufferSize } = device.limits;
+  const requireAtMost = (what: string, limit: string, most: number, needed: number, fix: string) => {
+    if (needed > most)
+      throw new OptimError("limit-exceeded", `'${label}' needs too many ${what}`, {
+        expected: `at most ${most} (${limit})`,
+        got: `${needed}`,
+        fix,
+      });
+  };
+  for (const { rule } of groups) {
+    const { states, lookahead } = rule.row.shader;
+    requireAtMost(
+      "storage buffers",
+      "maxStorageBuffersPerShaderStage",
+      maxStorageBuffersPerShaderStage,
+      2 + states.length + (lookahead ? 1 : 0),
+      "request a larger limit from the adapter",
+    );
+  }
+  requireAtMost(
+    "uniform bytes",
+    "maxBufferSize",
+    maxBufferSize,
+    slots * groups.length * 2 * BLOCK,
+    "lower stepsInFlight",
+  );
+}
