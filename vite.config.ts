@@ -3,7 +3,8 @@ import { puppeteer } from "./tooling/puppeteer-provider.ts";
 import { wgsl } from "./tooling/wgsl-plugin.ts";
 
 const plugins = [wgsl()];
-const provide = { long: process.env.WEBGPU_OPTIM_LONG === "1" };
+const long = process.env.WEBGPU_OPTIM_LONG === "1";
+const provide = { long };
 
 export default defineConfig({
   plugins,
@@ -62,6 +63,23 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      // Whole jobs, minutes each: `test --long` only.
+      ...(long
+        ? [
+            {
+              plugins,
+              test: {
+                name: "long",
+                include: ["test/long/**/*.test.ts"],
+                environment: "node" as const,
+                pool: "threads" as const,
+                fileParallelism: false,
+                provide,
+                sequence: { groupOrder: 3 },
+              },
+            },
+          ]
+        : []),
     ],
   },
 });
