@@ -16,7 +16,8 @@ export type OptimErrorCode =
   | "lookahead-order"
   | "slots-exhausted"
   | "gpu-error"
-  | "invalid-checkpoint";
+  | "invalid-checkpoint"
+  | "non-finite";
 
 /** The parts of an {@link OptimError}: what happened, what was expected and got, and how to mend it. */
 export interface OptimErrorDetails {

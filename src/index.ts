@@ -8,9 +8,11 @@ export {
 export { createOptimizer } from "./engine/create.js";
 export { type RequestDeviceOptions, requestDevice } from "./engine/device.js";
 export type { ParameterGroup } from "./engine/group.js";
+export type { GuardOptions, LossScaleOptions } from "./engine/guards.js";
 export type { Optimizer } from "./engine/optimizer.js";
 export type { GroupOptions, OptimizerOptions } from "./engine/options.js";
 export type { BufferRange, Parameter } from "./engine/parameters.js";
+export type { StepReport, TelemetryOptions, TensorReport } from "./engine/reports.js";
 export { OptimError, type OptimErrorCode, type OptimErrorDetails } from "./errors.js";
 export * from "./frameworks/index.js";
 export * from "./kernels.js";

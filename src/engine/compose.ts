@@ -28,7 +28,7 @@ struct engine_Stage {
   // The rest is read by monitored steps only.
   clip_value: f32,
   clip_factor: f32,
-  zero_non_finite: u32,
+  zero_non_finite: f32, // 1 or 0
   skip: u32,
 }
 struct engine_Chunk {

@@ -1,6 +1,7 @@
 import { OptimError } from "../errors.js";
 import { isLost, requireDevice, watchDevice } from "./device.js";
 import { compileKernels } from "./kernels.js";
+import { compileMonitor, Monitor } from "./monitor.js";
 import { Optimizer } from "./optimizer.js";
 import { checkOptimizerOptions, type OptimizerOptions } from "./options.js";
 import { GroupPasses } from "./passes.js";
@@ -19,12 +20,15 @@ export async function createOptimizer(device: GPUDevice, options: OptimizerOptio
       got: String(device),
       fix: "await requestDevice() and pass what it gives",
     });
-  const { label, groups, accumulation, stepsInFlight } = checkOptimizerOptions(device, options);
+  const checked = checkOptimizerOptions(device, options);
+  const { label, groups, accumulation, stepsInFlight, guards, telemetry } = checked;
   await watchDevice(device);
   requireDevice(device, label);
-  const kernels = await Promise.all(
-    groups.map(({ rule }) => compileKernels(device, label, rule, accumulation)),
-  );
+  const rules = groups.map(({ rule }) => rule);
+  const [monitorKernels, ...kernels] = await Promise.all([
+    guards ? compileMonitor(device, label, rules) : undefined,
+    ...rules.map((rule) => compileKernels(device, label, rule, accumulation)),
+  ]);
   requireDevice(device, label);
 
   // Everything below is made in one synchronous run, inside error scopes of this run only.
@@ -54,7 +58,21 @@ export async function createOptimizer(device: GPUDevice, options: OptimizerOptio
         ),
     );
     probe(device, label, passes, slots.bindGroup);
-    optimizer = new Optimizer(device, label, groups, passes, slots, uniforms, accumulation);
+    const monitor =
+      guards && monitorKernels
+        ? new Monitor(
+            device,
+            label,
+            device.limits,
+            uniforms,
+            passes.map(({ monitored }) => monitored),
+            monitorKernels,
+            guards,
+            stepsInFlight,
+            own,
+          )
+        : undefined;
+    optimizer = new Optimizer(device, checked, passes, slots, made, monitor, telemetry);
   } catch (error) {
     thrown = error;
   }

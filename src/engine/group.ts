@@ -5,12 +5,15 @@ import { STAGE } from "./compose.js";
 import { BLOCK } from "./slots.js";
 
 /** What a group's next step will be, worked out before anything changes. */
-interface PendingStep {
+export interface PendingStep {
   readonly rate: number;
   readonly memory: RuleMemory;
   /** Whether the stages around the rule do nothing: gradients as they are, no decay. */
   readonly bare: boolean;
 }
+
+/** More than steps can be in flight and skipped before the host knows. */
+const KEPT_MEMORIES = 4096;
 
 /** Tensors that share a rule, its hyperparameters and a schedule; `optimizer.groups[i]`. */
 export class ParameterGroup {
@@ -21,7 +24,8 @@ export class ParameterGroup {
   #options: RuleOptions;
   #schedule: Schedule;
   #steps = 0;
-  #memory: RuleMemory;
+  /** The rule's memory after so many steps. The GPU may have skipped some that the host does not know of yet. */
+  readonly #memories = new Map<number, RuleMemory>();
   #rate: number | undefined;
 
   /** @internal */
@@ -30,7 +34,7 @@ export class ParameterGroup {
     this.#rule = rule;
     this.#options = rule.options;
     this.#schedule = checkSchedule(label, schedule);
-    this.#memory = rule.row.memory ?? [];
+    this.#memories.set(0, rule.row.memory ?? []);
     this.names = names;
   }
 
@@ -101,14 +105,16 @@ export class ParameterGroup {
 
   /**
    * Writes the uniforms of the next step into `staged` and gives what {@link commit} needs.
+   * @param steps taken before it, where that is not what the host counted
    * @internal
    */
-  prepare(staged: Float32Array, gradientScale: number): PendingStep {
+  prepare(staged: Float32Array, gradientScale: number, steps = this.#steps): PendingStep {
     const { row } = this.#rule;
     const options = this.#options;
-    const t = this.#steps + 1;
-    const rate = this.#rateAt(this.#steps);
-    const memory = row.advance ? row.advance(options, t, rate, this.#memory) : this.#memory;
+    const t = steps + 1;
+    const rate = this.#rateAt(steps);
+    const before = this.#memories.get(steps) ?? row.memory ?? [];
+    const memory = row.advance ? row.advance(options, t, rate, before) : before;
     const scalars = row.scalars(options, t, rate, memory);
     for (const [name, offset] of Object.entries(row.shader.scalars))
       staged[offset / 4] = this.#finite(name, scalars[name], t);
@@ -132,7 +138,16 @@ export class ParameterGroup {
   commit({ rate, memory }: PendingStep): void {
     this.#steps += 1;
     this.#rate = rate;
-    this.#memory = memory;
+    this.#memories.set(this.#steps, memory);
+    this.#memories.delete(this.#steps - KEPT_MEMORIES);
+  }
+
+  /**
+   * Takes back steps that the GPU skipped, once that is known.
+   * @internal
+   */
+  takeBack(count: number): void {
+    this.#steps -= count;
   }
 
   #finite(name: string, value: number | undefined, t: number): number {

@@ -1,10 +1,12 @@
 import { OptimError } from "../errors.js";
 import { requireDevice } from "./device.js";
-import { ParameterGroup } from "./group.js";
-import type { CheckedGroup } from "./options.js";
+import { ParameterGroup, type PendingStep } from "./group.js";
+import { checkGuards, type GuardOptions } from "./guards.js";
+import type { Monitor } from "./monitor.js";
+import type { CheckedOptions } from "./options.js";
 import { type BufferRange, checkGradient, refuseOverlap, type Tensor } from "./parameters.js";
 import type { GroupPasses } from "./passes.js";
-import type { ChunkUniforms } from "./plan.js";
+import { Reports, type StepReport, type TelemetryOptions } from "./reports.js";
 import { BLOCK, type Slots } from "./slots.js";
 
 /** Runs a rule over the caller's parameters. Made by `createOptimizer`. */
@@ -16,7 +18,9 @@ export class Optimizer {
   readonly #passes: readonly GroupPasses[];
   readonly #tensors: ReadonlyMap<string, { tensor: Tensor; passes: GroupPasses }>;
   readonly #slots: Slots;
-  readonly #uniforms: ChunkUniforms;
+  readonly #made: readonly { destroy(): void }[];
+  readonly #monitor: Monitor | undefined;
+  readonly #reports: Reports | undefined;
   readonly #accumulation: boolean;
   readonly #lookahead: boolean;
   #lookedAhead = false;
@@ -24,15 +28,18 @@ export class Optimizer {
   #samples: { first: number; total: number } | undefined;
   #destroyed = false;
 
-  /** @internal */
+  /**
+   * @param made what `destroy()` frees
+   * @internal
+   */
   constructor(
     device: GPUDevice,
-    label: string,
-    groups: readonly CheckedGroup[],
+    { label, groups, accumulation }: CheckedOptions,
     passes: readonly GroupPasses[],
     slots: Slots,
-    uniforms: ChunkUniforms,
-    accumulation: boolean,
+    made: { destroy(): void }[],
+    monitor: Monitor | undefined,
+    telemetry: TelemetryOptions | undefined,
   ) {
     this.device = device;
     this.label = label;
@@ -50,9 +57,25 @@ export class Optimizer {
       passes.flatMap((group) => group.tensors.map((tensor) => [tensor.name, { tensor, passes: group }])),
     );
     this.#slots = slots;
-    this.#uniforms = uniforms;
+    this.#made = made;
     this.#accumulation = accumulation;
     this.#lookahead = groups.some(({ rule }) => rule.row.shader.lookahead);
+    this.#monitor = monitor;
+    this.#reports =
+      monitor &&
+      new Reports(
+        device,
+        label,
+        monitor,
+        telemetry,
+        (news) => {
+          for (const group of this.groups) group.takeBack(news);
+        },
+        (buffer) => {
+          made.push(buffer);
+          return buffer;
+        },
+      );
   }
 
   /**
@@ -72,19 +95,40 @@ export class Optimizer {
     this.#slots.requireFree();
     const samples = this.#samples;
     const scale = samples ? samples.first / samples.total : 1;
-    const pending = this.groups.map((group, index) => group.prepare(this.#slots.staged[index]!, scale));
-    const offset = this.#slots.take();
-    this.#encodePass(encoder, "step", offset, (passes, pass, at, group) =>
-      passes.step(pass, this.#slots.bindGroup, at, {
-        accumulated: samples !== undefined,
-        bare: pending[group]!.bare,
-      }),
-    );
+    const pending = this.#monitor
+      ? this.#encodeMonitored(encoder, this.#monitor, scale, samples !== undefined)
+      : this.#encodePlain(encoder, scale, samples !== undefined);
     this.groups.forEach((group, index) => {
       group.commit(pending[index]!);
     });
     this.#lookedAhead = false;
     this.#samples = undefined;
+  }
+
+  #encodeMonitored(
+    encoder: GPUCommandEncoder,
+    monitor: Monitor,
+    scale: number,
+    accumulated: boolean,
+  ): readonly PendingStep[] {
+    const prepared = monitor.prepare(this.groups, scale);
+    const slot = this.#slots.reserve();
+    const pass = encoder.beginComputePass({ label: `${this.label} step` });
+    monitor.encode(pass, slot, this.groups, prepared, accumulated);
+    pass.end();
+    return prepared.pending;
+  }
+
+  #encodePlain(encoder: GPUCommandEncoder, scale: number, accumulated: boolean): readonly PendingStep[] {
+    const pending = this.groups.map((group, index) => group.prepare(this.#slots.staged[index]!, scale));
+    const offset = this.#slots.take();
+    this.#encodePass(encoder, "step", offset, (passes, pass, at, group) =>
+      passes.step(pass, this.#slots.bindGroup, at, {
+        accumulated,
+        bare: pending[group]!.bare,
+      }),
+    );
+    return pending;
   }
 
   /** Encodes and submits one step. All steps encoded before must have been submitted. */
@@ -187,6 +231,7 @@ export class Optimizer {
         fix: "call submitted() without a count after queue.submit()",
       });
     this.#slots.release(count);
+    this.#reports?.poll();
   }
 
   /**
@@ -210,7 +255,9 @@ export class Optimizer {
     if (moved.size === 0) return;
     const tensors = [...this.#tensors.values()].map(({ tensor }) => tensor);
     refuseOverlap(tensors, "gradient", (tensor) => moved.get(tensor) ?? tensor.gradient);
+    const plans = this.#monitor?.planWith((tensor) => moved.get(tensor) ?? tensor.gradient);
     for (const [tensor, gradient] of moved) tensor.gradient = gradient;
+    if (plans) this.#monitor?.use(plans);
     for (const passes of this.#passes)
       if (passes.tensors.some((tensor) => moved.has(tensor))) passes.gradientsMoved();
   }
@@ -226,13 +273,71 @@ export class Optimizer {
     return passes.state(tensor, state);
   }
 
+  /**
+   * Guards in force. Changes act from the next encoded step on; the loss scale changes by itself, on the GPU.
+   * @throws OptimError `invalid-argument` without the option `guards` or for a value out of range
+   */
+  setGuards(options: Omit<GuardOptions, "lossScale" | "skipsInFlight">): void {
+    this.#requireUsable();
+    const monitor = this.#requireMonitor("guards");
+    for (const fixed of ["lossScale", "skipsInFlight"])
+      if (Object.hasOwn(options, fixed))
+        throw new OptimError("invalid-argument", `'${fixed}' cannot change after creation`, {
+          got: `'${fixed}'`,
+          fix: "create a new optimizer",
+        });
+    monitor.guards = checkGuards(options, monitor.guards);
+  }
+
+  /**
+   * The f32 loss scale on the GPU: multiply the loss by it. Usage `UNIFORM | STORAGE | COPY_SRC`.
+   * @throws OptimError `invalid-argument` without the option `guards`
+   */
+  get lossScale(): BufferRange {
+    this.#requireUsable();
+    return this.#requireMonitor("guards").lossScale;
+  }
+
+  /**
+   * Reports of the steps, in order and some steps late; ends when the optimizer is destroyed or the device is lost.
+   * @throws OptimError `invalid-argument` without the option `telemetry`
+   */
+  get reports(): AsyncIterable<StepReport> {
+    this.#requireUsable();
+    this.#requireMonitor("telemetry");
+    return this.#reports!;
+  }
+
+  /**
+   * Rejects with OptimError `non-finite` once a step is reported to have met a NaN or an infinity.
+   * @throws OptimError `invalid-argument` without the options `guards` or `telemetry`
+   */
+  get failure(): Promise<never> {
+    this.#requireMonitor("guards");
+    return this.#reports!.failure;
+  }
+
+  /** Resolves when every submitted step is reported: the step counts of the groups are then those of the GPU. */
+  async settled(): Promise<void> {
+    this.#requireUsable();
+    await this.#reports?.settle();
+  }
+
+  #requireMonitor(option: "guards" | "telemetry"): Monitor {
+    if (this.#monitor) return this.#monitor;
+    throw new OptimError("invalid-argument", `'${this.label}' has no ${option}`, {
+      expected: `the option ${option}`,
+      got: "none",
+      fix: `pass ${option} to createOptimizer`,
+    });
+  }
+
   /** Frees what the engine made: state, uniforms, scratch. The caller's buffers and the device stay. */
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    for (const passes of this.#passes) passes.destroy();
-    this.#slots.destroy();
-    this.#uniforms.destroy();
+    this.#reports?.end();
+    for (const resource of this.#made) resource.destroy();
   }
 
   #find(name: string) {
@@ -282,5 +387,6 @@ export class Optimizer {
     encode(encoder);
     this.device.queue.submit([encoder.finish()]);
     this.#slots.release(this.#slots.held);
+    this.#reports?.poll();
   }
 }

@@ -2,7 +2,9 @@ import { OptimError } from "../errors.js";
 import { checkOptions, type Rule } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
 import { checkSchedule } from "./group.js";
+import { checkGuards, checkNames, type GuardOptions, type Guards } from "./guards.js";
 import { checkParameters, type Parameter, type Tensor } from "./parameters.js";
+import type { TelemetryOptions } from "./reports.js";
 import { BLOCK } from "./slots.js";
 
 /** Parameters with their own rule, schedule or hyperparameters: any option of the rule may stand here. */
@@ -28,6 +30,10 @@ export interface OptimizerOptions {
   readonly accumulation?: boolean;
   /** Steps, look-aheads and accumulations that may be encoded and not yet submitted; default 64. */
   readonly stepsInFlight?: number;
+  /** Clipping, unscaling, loss scale and what is done about NaN: all on the GPU. */
+  readonly guards?: GuardOptions;
+  /** Reports of norms, non-finite gradients and skipped steps, some steps late. */
+  readonly telemetry?: TelemetryOptions;
   /** Begins the label of every GPU object; default the rule's name. */
   readonly label?: string;
 }
@@ -39,6 +45,8 @@ const OPTION_NAMES: readonly string[] = [
   "groups",
   "accumulation",
   "stepsInFlight",
+  "guards",
+  "telemetry",
   "label",
 ] satisfies (keyof OptimizerOptions)[];
 
@@ -59,6 +67,9 @@ export interface CheckedOptions {
   readonly groups: readonly CheckedGroup[];
   readonly accumulation: boolean;
   readonly stepsInFlight: number;
+  /** Present where steps are monitored: with guards or telemetry. */
+  readonly guards: Guards | undefined;
+  readonly telemetry: TelemetryOptions | undefined;
 }
 
 /** Checks everything that can be checked without the GPU. @throws OptimError */
@@ -79,8 +90,28 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
       fix: "leave it out for 64",
     });
   const label = options.label ?? groups[0]?.rule.row.name ?? "optimizer";
-  checkLimits(device, label, groups, stepsInFlight);
-  return { label, groups, accumulation, stepsInFlight };
+  const telemetry = options.telemetry && checkTelemetry(options.telemetry);
+  const guards =
+    options.guards || telemetry ? checkGuards(options.guards ?? { nonFinite: "keep" }) : undefined;
+  checkLimits(device, label, groups, stepsInFlight, guards);
+  return { label, groups, accumulation, stepsInFlight, guards, telemetry };
+}
+
+function checkTelemetry(options: TelemetryOptions): TelemetryOptions {
+  checkNames("telemetry", options, ["onReport", "every", "perTensor"]);
+  const { onReport, every = 1, perTensor = false } = options;
+  if (
+    (onReport === undefined || typeof onReport === "function") &&
+    Number.isSafeInteger(every) &&
+    every >= 1 &&
+    typeof perTensor === "boolean"
+  )
+    return options;
+  throw new OptimError("invalid-argument", "The telemetry options are ill-typed", {
+    expected: "onReport a function, every a whole number of at least 1, perTensor true or false",
+    got: `onReport ${typeof onReport}, every ${String(every)}, perTensor ${String(perTensor)}`,
+    fix: "correct them, or leave them out",
+  });
 }
 
 function checkGroups(options: OptimizerOptions): CheckedGroup[] {
@@ -136,7 +167,13 @@ function requireCopyTarget({ row }: Rule, { name, param }: Tensor): void {
   });
 }
 
-function checkLimits(device: GPUDevice, label: string, groups: readonly CheckedGroup[], slots: number): void {
+function checkLimits(
+  device: GPUDevice,
+  label: string,
+  groups: readonly CheckedGroup[],
+  slots: number,
+  guards: Guards | undefined,
+): void {
   const { maxStorageBuffersPerShaderStage, maxBufferSize } = device.limits;
   const requireAtMost = (what: string, limit: string, most: number, needed: number, fix: string) => {
     if (needed > most)
@@ -152,7 +189,7 @@ function checkLimits(device: GPUDevice, label: string, groups: readonly CheckedG
       "storage buffers",
       "maxStorageBuffersPerShaderStage",
       maxStorageBuffersPerShaderStage,
-      2 + states.length + (lookahead ? 1 : 0),
+      2 + states.length + (lookahead ? 1 : 0) + (guards ? 2 : 0),
       "request a larger limit from the adapter",
     );
   }
@@ -160,7 +197,7 @@ function checkLimits(device: GPUDevice, label: string, groups: readonly CheckedG
     "uniform bytes",
     "maxBufferSize",
     maxBufferSize,
-    slots * groups.length * 2 * BLOCK,
+    slots * groups.length * 2 * BLOCK * (guards?.skipsInFlight ?? 1),
     "lower stepsInFlight",
   );
 }

@@ -1,13 +1,17 @@
 import type { Rule } from "../rule.js";
 import type { Kernel, Kernels } from "./kernels.js";
+import type { MonitoredGroup } from "./monitor.js";
 import type { BufferRange, Range, Tensor } from "./parameters.js";
-import { type ChunkUniforms, type Dispatch, Planner } from "./plan.js";
+import { bindSpan, type ChunkUniforms, type Dispatch, Planner } from "./plan.js";
 import { type PlanLimits, sortTensors } from "./spans.js";
 import { StateMemory } from "./state.js";
 
 /** Engine memory beside the states of the rule. */
 const ORIGIN = "lookahead_origin";
 const ACCUMULATOR = "gradient_accumulator";
+
+/** Where the caller's gradient is. */
+const gradientOf = (tensor: Tensor): Range => tensor.gradient;
 
 /** The GPU side of a group: its memory and the dispatches of each kind of pass. */
 export class GroupPasses {
@@ -17,8 +21,9 @@ export class GroupPasses {
   readonly #kernels: Kernels;
   readonly #memory: StateMemory;
   readonly #states: readonly string[];
-  readonly #stepPlanner: Planner;
-  readonly #accumulatePlanner: Planner;
+  readonly #others: readonly ((tensor: Tensor) => Range)[];
+  readonly #stepPlanner: Planner<Dispatch>;
+  readonly #accumulatePlanner: Planner<Dispatch>;
   readonly #lookahead: readonly Dispatch[];
   readonly #accumulatedStep: readonly Dispatch[];
   #step: readonly Dispatch[];
@@ -55,26 +60,26 @@ export class GroupPasses {
     this.#memory = memory;
     const range = (name: string) => (tensor: Tensor) => memory.range(tensor, name);
     const parameter = (tensor: Tensor): Range => tensor.param;
-    const gradient = (tensor: Tensor): Range => tensor.gradient;
     const others = [...row.shader.states, ...(kernels.lookahead ? [ORIGIN] : [])].map(range);
-    const planner = (name: string, streams: Omit<ConstructorParameters<typeof Planner>[3], "label">) =>
-      new Planner(device, limits, uniforms, { label: `${label} ${name}`, ...streams });
-    this.#stepPlanner = planner("step", { target: parameter, gradient, others });
-    this.#accumulatePlanner = planner("accumulate", { target: range(ACCUMULATOR), gradient, others: [] });
-    this.#lookahead = kernels.lookahead
-      ? planner("lookahead", { target: parameter, others }).plan(this.#sorted)
-      : [];
+    const planner = (name: string, target: typeof parameter, others: readonly (typeof parameter)[]) =>
+      new Planner(target, (span, gradient) =>
+        bindSpan(device, limits, uniforms, { label: `${label} ${name}`, target, others }, span, gradient),
+      );
+    this.#others = others;
+    this.#stepPlanner = planner("step", parameter, others);
+    this.#accumulatePlanner = planner("accumulate", range(ACCUMULATOR), []);
+    this.#lookahead = kernels.lookahead ? planner("lookahead", parameter, others).plan(this.#sorted) : [];
     this.#accumulatedStep = kernels.accumulate
       ? this.#stepPlanner.plan(this.#sorted, range(ACCUMULATOR))
       : [];
-    this.#step = this.#stepPlanner.plan(this.#sorted);
-    this.#accumulate = kernels.accumulate ? this.#accumulatePlanner.plan(this.#sorted) : [];
+    this.#step = this.#stepPlanner.plan(this.#sorted, gradientOf);
+    this.#accumulate = kernels.accumulate ? this.#accumulatePlanner.plan(this.#sorted, gradientOf) : [];
   }
 
   /** Looks the plan up again after the gradients of a tensor moved. */
   gradientsMoved(): void {
-    this.#step = this.#stepPlanner.plan(this.#sorted);
-    if (this.#kernels.accumulate) this.#accumulate = this.#accumulatePlanner.plan(this.#sorted);
+    this.#step = this.#stepPlanner.plan(this.#sorted, gradientOf);
+    if (this.#kernels.accumulate) this.#accumulate = this.#accumulatePlanner.plan(this.#sorted, gradientOf);
   }
 
   /** The update, of the gradients or of what was accumulated. */
@@ -120,6 +125,16 @@ export class GroupPasses {
     }
   }
 
+  /** What a monitor needs to run the group's steps instead. */
+  get monitored(): MonitoredGroup {
+    const memory = this.#memory;
+    return {
+      tensors: this.#sorted,
+      others: this.#others,
+      accumulator: this.#kernels.accumulate && ((tensor) => memory.range(tensor, ACCUMULATOR)),
+    };
+  }
+
   /** Names of the rule's states. */
   get states(): readonly string[] {
     return this.#states;
@@ -127,10 +142,6 @@ export class GroupPasses {
 
   state(tensor: Tensor, name: string): BufferRange {
     return this.#memory.bufferRange(tensor, name);
-  }
-
-  destroy(): void {
-    this.#memory.destroy();
   }
 }
 

@@ -2,7 +2,15 @@ import { CHUNK_SIZE } from "./compose.js";
 import type { Range, Tensor } from "./parameters.js";
 import { chunkLayout } from "./pipelines.js";
 import { BLOCK } from "./slots.js";
-import { cutChunks, joinSpans, type PlanLimits, type Span, type Width, WORKGROUP } from "./spans.js";
+import {
+  type Chunk,
+  cutChunks,
+  joinSpans,
+  type PlanLimits,
+  type Span,
+  type Width,
+  WORKGROUP,
+} from "./spans.js";
 
 /** One dispatch, ready to encode. */
 export interface Dispatch {
@@ -11,7 +19,7 @@ export interface Dispatch {
   readonly workgroups: number;
 }
 
-/** Uniforms of chunks, `{ first, gradient_first, count }` each; equal ones share a place. */
+/** Uniforms of chunks, `engine_Chunk` each; equal ones share a place. */
 export class ChunkUniforms {
   readonly #device: GPUDevice;
   readonly #label: string;
@@ -24,15 +32,16 @@ export class ChunkUniforms {
     this.#label = label;
   }
 
-  binding(first: number, gradientFirst: number, count: number): GPUBufferBinding {
-    const key = `${first},${gradientFirst},${count}`;
+  /** @param item of monitored steps only */
+  binding(first: number, gradientFirst: number, count: number, item = 0): GPUBufferBinding {
+    const key = `${first},${gradientFirst},${count},${item}`;
     let place = this.#places.get(key);
     if (!place) {
       place = { buffer: this.#withRoom(), offset: this.#used };
       this.#device.queue.writeBuffer(
         place.buffer,
         place.offset,
-        new Uint32Array([first, gradientFirst, count, 0]),
+        new Uint32Array([first, gradientFirst, count, item]),
       );
       this.#used += BLOCK;
       this.#places.set(key, place);
@@ -64,8 +73,6 @@ export interface Streams {
   readonly label: string;
   /** What the pass writes; its offset decides the index of all but the gradient. */
   readonly target: (tensor: Tensor) => Range;
-  /** Read only; laid out as the caller likes. */
-  readonly gradient?: (tensor: Tensor) => Range;
   /** Engine memory, congruent with the target. */
   readonly others: readonly ((tensor: Tensor) => Range)[];
 }
@@ -79,84 +86,99 @@ export function storageTypes(gradient: boolean, others: number): readonly GPUBuf
   ];
 }
 
+/** A chunk's part of a range, from an offset that WebGPU can bind; `first` is the chunk's first lane in it. */
+export function bindChunk(
+  range: Range,
+  { width, start, size }: Chunk,
+  { minStorageBufferOffsetAlignment }: PlanLimits,
+) {
+  const within = (range.offset + start) % minStorageBufferOffsetAlignment;
+  const binding: GPUBufferBinding = {
+    buffer: range.buffer,
+    offset: range.offset + start - within,
+    size: within + size,
+  };
+  return { binding, first: within / (4 * width) };
+}
+
+/** Dispatches of a pass over a span, one a chunk. */
+export function bindSpan(
+  device: GPUDevice,
+  limits: PlanLimits,
+  uniforms: ChunkUniforms,
+  { label, target, others }: Streams,
+  span: Span,
+  gradient: Range | undefined,
+): readonly Dispatch[] {
+  const [tensor] = span.tensors;
+  const written = target(tensor);
+  const offsets = gradient ? [written.offset, gradient.offset] : [written.offset];
+  const layout = chunkLayout(device, storageTypes(gradient !== undefined, others.length));
+  return cutChunks(span.size, offsets, limits).map((chunk) => {
+    const { binding, first } = bindChunk(written, chunk, limits);
+    const read = gradient && bindChunk(gradient, chunk, limits);
+    const lanes = chunk.size / (4 * chunk.width);
+    const resources = [
+      uniforms.binding(first, read?.first ?? 0, lanes),
+      binding,
+      ...(read ? [read.binding] : []),
+      ...others.map((range) => bindChunk(range(tensor), chunk, limits).binding),
+    ];
+    return {
+      width: chunk.width,
+      workgroups: Math.ceil(lanes / WORKGROUP),
+      bindGroup: device.createBindGroup({
+        label: `${label} ${tensor.name}`,
+        layout,
+        entries: resources.map((resource, index) => ({ binding: index, resource })),
+      }),
+    };
+  });
+}
+
 /**
- * Turns tensors into dispatches. Bind groups are kept by the identity of the gradient buffer, weakly: autodiff
- * libraries recycle a handful.
+ * Turns tensors into what one pass encodes for them. What was bound for a span is kept by the identity of its gradient
+ * buffer, weakly: autodiff libraries recycle a handful.
  */
-export class Planner {
-  readonly #device: GPUDevice;
-  readonly #limits: PlanLimits;
-  readonly #uniforms: ChunkUniforms;
-  readonly #streams: Streams;
-  readonly #known = new WeakMap<GPUBuffer, Map<string, readonly Dispatch[]>>();
+export class Planner<D> {
+  readonly #target: (tensor: Tensor) => Range;
+  readonly #bind: (span: Span, gradient: Range | undefined) => readonly D[];
+  readonly #mayGoOn: ((end: number) => boolean) | undefined;
+  readonly #known = new WeakMap<GPUBuffer, Map<string, readonly D[]>>();
 
-  constructor(device: GPUDevice, limits: PlanLimits, uniforms: ChunkUniforms, streams: Streams) {
-    this.#device = device;
-    this.#limits = limits;
-    this.#uniforms = uniforms;
-    this.#streams = streams;
+  /** @param mayGoOn as for `joinSpans` */
+  constructor(
+    target: (tensor: Tensor) => Range,
+    bind: (span: Span, gradient: Range | undefined) => readonly D[],
+    mayGoOn?: (end: number) => boolean,
+  ) {
+    this.#target = target;
+    this.#bind = bind;
+    this.#mayGoOn = mayGoOn;
   }
 
-  /** @param tensors sorted; @param gradient overrides where the gradient is read */
-  plan(tensors: readonly Tensor[], gradient = this.#streams.gradient): readonly Dispatch[] {
-    const { target } = this.#streams;
-    const spans = joinSpans(tensors, (tensor) =>
-      gradient ? [target(tensor), gradient(tensor)] : [target(tensor)],
-    );
-    return spans.flatMap((span) => this.#dispatches(span, gradient));
+  /** @param tensors sorted */
+  plan(tensors: readonly Tensor[], gradient?: (tensor: Tensor) => Range): readonly D[] {
+    const ranges = (tensor: Tensor) =>
+      gradient ? [this.#target(tensor), gradient(tensor)] : [this.#target(tensor)];
+    return joinSpans(tensors, ranges, this.#mayGoOn).flatMap((span) => {
+      const source = gradient?.(span.tensors[0]);
+      return this.#bound(span, source ?? this.#target(span.tensors[0]), () => this.#bind(span, source));
+    });
   }
 
-  #dispatches(span: Span, gradient: Streams["gradient"]): readonly Dispatch[] {
-    const [first] = span.tensors;
-    const source = gradient?.(first);
-    const { buffer } = source ?? this.#streams.target(first);
-    let known = this.#known.get(buffer);
+  #bound({ tensors: [first], size }: Span, range: Range, bind: () => readonly D[]): readonly D[] {
+    let known = this.#known.get(range.buffer);
     if (!known) {
       known = new Map();
-      this.#known.set(buffer, known);
+      this.#known.set(range.buffer, known);
     }
-    const key = `${first.name}\n${span.size}\n${source?.offset}`;
-    let dispatches = known.get(key);
-    if (!dispatches) {
-      dispatches = this.#bind(span, source);
-      known.set(key, dispatches);
+    const key = `${first.name}\n${size}\n${range.offset}`;
+    let bound = known.get(key);
+    if (!bound) {
+      bound = bind();
+      known.set(key, bound);
     }
-    return dispatches;
-  }
-
-  #bind(span: Span, gradient: Range | undefined): readonly Dispatch[] {
-    const [tensor] = span.tensors;
-    const { label, target: targetOf, others } = this.#streams;
-    const target = targetOf(tensor);
-    const congruent = [target, ...others.map((range) => range(tensor))];
-    const alignment = this.#limits.minStorageBufferOffsetAlignment;
-    const offsets = gradient ? [target.offset, gradient.offset] : [target.offset];
-    const layout = chunkLayout(this.#device, storageTypes(gradient !== undefined, others.length));
-    return cutChunks(span.size, offsets, this.#limits).map(({ width, start, size }) => {
-      const bytes = width * 4;
-      const within = (range: Range) => (range.offset + start) % alignment;
-      const binding = (range: Range): GPUBufferBinding => ({
-        buffer: range.buffer,
-        offset: range.offset + start - within(range),
-        size: within(range) + size,
-      });
-      const storages = gradient
-        ? [binding(target), binding(gradient), ...congruent.slice(1).map(binding)]
-        : congruent.map(binding);
-      const uniform = this.#uniforms.binding(
-        within(target) / bytes,
-        gradient ? within(gradient) / bytes : 0,
-        size / bytes,
-      );
-      return {
-        width,
-        workgroups: Math.ceil(size / bytes / WORKGROUP),
-        bindGroup: this.#device.createBindGroup({
-          label: `${label} ${tensor.name}`,
-          layout,
-          entries: [uniform, ...storages].map((resource, index) => ({ binding: index, resource })),
-        }),
-      };
-    });
+    return bound;
   }
 }

@@ -56,13 +56,19 @@ export class Slots {
       });
   }
 
+  /** Holds the next slot and gives its number. */
+  reserve(): number {
+    this.requireFree();
+    const slot = this.#next;
+    this.#next = (slot + 1) % this.#count;
+    this.#held += 1;
+    return slot;
+  }
+
   /** Writes what is staged into the next slot and gives its dynamic offset for group 0. */
   take(): number {
-    this.requireFree();
-    const offset = this.#next * this.#groups * 2 * BLOCK;
+    const offset = this.reserve() * this.#groups * 2 * BLOCK;
     this.#device.queue.writeBuffer(this.#buffer, offset, this.#staging);
-    this.#next = (this.#next + 1) % this.#count;
-    this.#held += 1;
     return offset;
   }
 

@@ -32,10 +32,12 @@ export interface Chunk {
 /**
  * Joins tensors into spans. Tensors must be sorted as `sortTensors` does.
  * @param rangesOf the ranges of a tensor that must be contiguous: its parameter, and its gradient where it is bound.
+ * @param mayGoOn whether another tensor may follow one that ends at this offset of the first range
  */
 export function joinSpans(
   tensors: readonly Tensor[],
   rangesOf: (tensor: Tensor) => readonly Range[],
+  mayGoOn: (end: number) => boolean = () => true,
 ): readonly Span[] {
   const spans: { tensors: [Tensor, ...Tensor[]]; size: number }[] = [];
   for (const tensor of tensors) {
@@ -45,7 +47,9 @@ export function joinSpans(
     const first = span && rangesOf(span.tensors[0]);
     const joins =
       span &&
-      first?.every(
+      first &&
+      mayGoOn(first[0]!.offset + span.size) &&
+      first.every(
         (range, index) =>
           range.buffer === ranges[index]?.buffer && range.offset + span.size === ranges[index].offset,
       );

@@ -1,0 +1,119 @@
+// Writes the kernels of monitored steps, which work item by item and keep sums for each: the measure of the gradients,
+// and the step with guards.
+import type { RuleShader } from "../rule.js";
+import { bindings, HEADER, lanes, loadStates } from "./compose.js";
+import { ITEM_THREADS } from "./items.js";
+import type { Width } from "./spans.js";
+
+/** Gradients are read by their bits: WGSL may take NaN and infinity in a float for impossible. */
+const bitLanes = (width: Width) =>
+  width === 4
+    ? { type: "vec4u", load: (place: string) => place, squares: (value: string) => `dot(${value}, ${value})` }
+    : {
+        type: "u32",
+        load: (place: string) => `vec4u(${place})`,
+        squares: (value: string) => `${value}.x * ${value}.x`,
+      };
+
+/** @param next the binding after the pass's own */
+const itemBindings = (next: number) => `
+struct engine_Item {
+  first: u32,
+  count: u32,
+  factor: u32, // index in engine_sums of the clip factor of its tensor
+  sums: u32, // index in engine_sums of the partial sum of its first thread
+}
+@group(1) @binding(${next}) var<storage, read> engine_items: array<engine_Item>;
+// A partial sum of each thread of each item: Σθ², ΣΔ², Σg², how many gradients are not finite.
+@group(1) @binding(${next + 1}) var<storage, read_write> engine_sums: array<vec4f>;
+
+fn engine_not_finite(bits: vec4u) -> vec4<bool> {
+  return (bits & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
+}
+
+// After unscaling and averaging: by value. NaN passes where there is no limit.
+fn engine_clip(value: vec4f, limit: f32) -> vec4f {
+  return select(clamp(value, vec4f(-limit), vec4f(limit)), value, limit >= 3e38);
+}
+
+@compute @workgroup_size(${ITEM_THREADS})
+fn engine_main(
+  @builtin(workgroup_id) engine_group: vec3u,
+  @builtin(num_workgroups) engine_groups: vec3u,
+  @builtin(local_invocation_index) engine_thread: u32,
+) {
+  for (var engine_i = engine_group.x; engine_i < engine_chunk.count; engine_i += engine_groups.x) {
+    let engine_item = engine_items[engine_chunk.item + engine_i];
+    let engine_partial = engine_item.sums + engine_thread;`;
+
+/** Σg² and the count of non-finite gradients, as the clipping by norm is to see them. */
+export function composeMeasure(width: Width): string {
+  const { type, load, squares } = bitLanes(width);
+  return `struct Scalars {
+  gradient_scale: f32,
+  clip_value: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+${HEADER}@group(1) @binding(1) var<storage, read> engine_gradients: array<${type}>;
+@group(1) @binding(2) var<storage, read> engine_loss_scale: f32;
+${itemBindings(3)}
+    var engine_squares = 0.0;
+    var engine_bad = 0u;
+    for (var engine_k = engine_thread; engine_k < engine_item.count; engine_k += ${ITEM_THREADS}u) {
+      let engine_bits = ${load("engine_gradients[engine_chunk.gradient_first + engine_item.first + engine_k]")};
+      let engine_lost = engine_not_finite(engine_bits);
+      let engine_counted = select(vec4u(), vec4u(1u), engine_lost);
+      engine_bad += ${width === 4 ? "engine_counted.x + engine_counted.y + engine_counted.z + engine_counted.w" : "engine_counted.x"};
+      let engine_read = select(bitcast<vec4f>(engine_bits), vec4f(), engine_lost);
+      let engine_scaled = scalars.gradient_scale / engine_loss_scale * engine_read;
+      let engine_gradient = engine_clip(engine_scaled, scalars.clip_value);
+      engine_squares += ${squares("engine_gradient")};
+    }
+    engine_sums[engine_partial].z = engine_squares;
+    engine_sums[engine_partial].w = f32(engine_bad);
+  }
+}
+`;
+}
+
+/** The step with guards. What a skipped one leaves is what it found; a look-ahead is undone. */
+export function composeMonitoredStep(shader: RuleShader, width: Width): string {
+  const { load, store } = lanes(width);
+  const bits = bitLanes(width);
+  const origin = shader.lookahead ? "engine_origin" : "engine_parameters";
+  const storages = [
+    ["read_write", "parameters"],
+    ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
+    ...(shader.lookahead ? [["read_write", "origin"] as const] : []),
+  ] as const;
+  return `${shader.code}${HEADER}@group(1) @binding(2) var<storage, read> engine_gradients: array<${bits.type}>;
+${bindings(width, storages, [1, ...storages.slice(1).map((_, index) => index + 3)])}${itemBindings(storages.length + 2)}
+    let engine_factor = engine_stage.sign * engine_stage.clip_factor * engine_sums[engine_item.factor].x;
+    var engine_squares = vec2f();
+    for (var engine_k = engine_thread; engine_k < engine_item.count; engine_k += ${ITEM_THREADS}u) {
+      let engine_index = engine_chunk.first + engine_item.first + engine_k;
+      let engine_point = ${load("engine_parameters[engine_index]")};
+      let engine_parameter = ${load(`${origin}[engine_index]`)};
+      if (engine_stage.skip != 0u) {${shader.lookahead ? `\n        engine_parameters[engine_index] = ${store("engine_parameter")};` : ""}
+        engine_squares.x += ${bits.squares("engine_parameter")};
+        continue;
+      }
+      let engine_bits = ${bits.load("engine_gradients[engine_chunk.gradient_first + engine_item.first + engine_k]")};
+      let engine_zeroed = engine_not_finite(engine_bits) & vec4<bool>(engine_stage.zero_non_finite != 0.0);
+      let engine_read = select(bitcast<vec4f>(engine_bits), vec4f(), engine_zeroed);
+      let engine_clipped = engine_clip(engine_stage.gradient_scale * engine_read, engine_stage.clip_value);
+      let engine_gradient = engine_factor * engine_clipped + engine_stage.coupled_decay * engine_point;${loadStates(shader, load)}
+      let engine_update = update(engine_parameter, engine_gradient${shader.states.length > 0 ? ", &engine_state" : ""});
+      let engine_change = engine_update + engine_stage.decay * engine_parameter;
+      let engine_next = engine_parameter - engine_change;
+      engine_parameters[engine_index] = ${store("engine_next")};${shader.states
+        .map((name) => `\n      engine_state_${name}[engine_index] = ${store(`engine_state.${name}`)};`)
+        .join("")}
+      engine_squares += vec2f(${bits.squares("engine_next")}, ${bits.squares("engine_change")});
+    }
+    engine_sums[engine_partial].x = engine_squares.x;
+    engine_sums[engine_partial].y = engine_squares.y;
+  }
+}
+`;
+}

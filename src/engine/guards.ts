@@ -1,0 +1,140 @@
+import { OptimError } from "../errors.js";
+
+/** Dynamic loss scale, as mixed-precision training needs it (Micikevicius et al. 2018, sec. 3.2; PyTorch GradScaler). */
+export interface LossScaleOptions {
+  /** First scale; default 65536. */
+  readonly initial?: number;
+  /** Factor after `interval` steps without a non-finite gradient; default 2. */
+  readonly growth?: number;
+  /** Factor after a step with one; default 0.5. */
+  readonly backoff?: number;
+  /** Default 2000. */
+  readonly interval?: number;
+  /** Default 1. */
+  readonly min?: number;
+  /** Default 2^24. */
+  readonly max?: number;
+}
+
+/** What is done to gradients before the rule sees them, on the GPU and without a read-back. */
+export interface GuardOptions {
+  /** Largest |g| of an element. */
+  readonly clipValue?: number;
+  /** Largest norm of a tensor's gradient. */
+  readonly clipNorm?: number;
+  /** Largest norm of all gradients together. */
+  readonly clipGlobalNorm?: number;
+  /** Factor of a norm n over its limit c: `pytorch` min(1, c/(n + 1e-6)), `optax` c/n where n ≥ c. */
+  readonly clipFormula?: "pytorch" | "optax";
+  /** A step with a NaN or an infinity is not taken (`skip`, the default), taken with zeros for them, or taken as it is. */
+  readonly nonFinite?: "skip" | "zero" | "keep";
+  /** What the caller multiplies the loss by: a fixed number, or a scale held on the GPU. */
+  readonly lossScale?: number | LossScaleOptions;
+  /** Skipped steps that the host need not know of yet; more are skipped too, and reported as faults. Default 8. */
+  readonly skipsInFlight?: number;
+}
+
+/** Checked guards, defaults filled in. */
+export interface Guards {
+  readonly clipValue: number;
+  readonly clipNorm: number;
+  readonly clipGlobalNorm: number;
+  readonly clipFormula: "pytorch" | "optax";
+  readonly nonFinite: "skip" | "zero" | "keep";
+  readonly lossScale: Required<LossScaleOptions>;
+  readonly dynamicScale: boolean;
+  readonly skipsInFlight: number;
+}
+
+/** Stands for no limit; the largest number that is one in f32 as well. */
+export const UNLIMITED = (2 - 2 ** -23) * 2 ** 127;
+
+const SCALE_DEFAULTS = { initial: 65536, growth: 2, backoff: 0.5, interval: 2000, min: 1, max: 2 ** 24 };
+
+const NAMES = [
+  "clipValue",
+  "clipNorm",
+  "clipGlobalNorm",
+  "clipFormula",
+  "nonFinite",
+  "lossScale",
+  "skipsInFlight",
+];
+
+/** @throws OptimError `invalid-argument` */
+export function checkGuards(options: GuardOptions, base?: Guards): Guards {
+  checkNames("guards", options, NAMES);
+  const limit = (name: "clipValue" | "clipNorm" | "clipGlobalNorm") =>
+    number(name, options[name] ?? base?.[name] ?? UNLIMITED, (value) => value > 0, "a number above 0");
+  const { lossScale = base ? undefined : 1, skipsInFlight = base?.skipsInFlight ?? 8 } = options;
+  const scale = lossScale === undefined ? base!.lossScale : checkScale(lossScale);
+  return {
+    clipValue: limit("clipValue"),
+    clipNorm: limit("clipNorm"),
+    clipGlobalNorm: limit("clipGlobalNorm"),
+    clipFormula: oneOf("clipFormula", options.clipFormula ?? base?.clipFormula ?? "pytorch", [
+      "pytorch",
+      "optax",
+    ]),
+    nonFinite: oneOf("nonFinite", options.nonFinite ?? base?.nonFinite ?? "skip", ["skip", "zero", "keep"]),
+    lossScale: scale,
+    dynamicScale: lossScale === undefined ? base!.dynamicScale : typeof lossScale === "object",
+    skipsInFlight: number(
+      "skipsInFlight",
+      skipsInFlight,
+      (value) => Number.isSafeInteger(value) && value >= 1 && value <= 64,
+      "a whole number from 1 to 64",
+    ),
+  };
+}
+
+function checkScale(given: number | LossScaleOptions): Required<LossScaleOptions> {
+  if (typeof given === "object" && given !== null)
+    checkNames("lossScale", given, Object.keys(SCALE_DEFAULTS));
+  const scale =
+    typeof given === "number" ? { ...SCALE_DEFAULTS, initial: given } : { ...SCALE_DEFAULTS, ...given };
+  const positive = (value: number) => value > 0;
+  number("lossScale", scale.initial, positive, "a number above 0");
+  number("lossScale.growth", scale.growth, (value) => value >= 1, "a number of at least 1");
+  number("lossScale.backoff", scale.backoff, (value) => value > 0 && value <= 1, "a number in (0, 1]");
+  number(
+    "lossScale.interval",
+    scale.interval,
+    (value) => Number.isSafeInteger(value) && value >= 1,
+    "a whole number",
+  );
+  number("lossScale.min", scale.min, positive, "a number above 0");
+  number("lossScale.max", scale.max, (value) => value >= scale.min, "a number of at least min");
+  return scale;
+}
+
+/** @throws OptimError `invalid-argument` for what is no object, or has other names. */
+export function checkNames(what: string, given: object, names: readonly string[]): void {
+  if (typeof given !== "object" || given === null)
+    throw new OptimError("invalid-argument", `The option '${what}' is no object`, { got: String(given) });
+  for (const name of Object.keys(given))
+    if (!names.includes(name))
+      throw new OptimError("invalid-argument", `'${what}' has no option '${name}'`, {
+        expected: `one of ${names.join(", ")}`,
+        got: `'${name}'`,
+        fix: "correct the spelling or leave it out",
+      });
+}
+
+function number(name: string, value: number, valid: (value: number) => boolean, expected: string): number {
+  if (typeof value === "number" && Number.isFinite(Math.fround(value)) && valid(value)) return value;
+  throw new OptimError("invalid-argument", `'${name}' is out of range`, {
+    expected,
+    got: String(value),
+    fix: `pass ${expected}, or leave it out`,
+  });
+}
+
+function oneOf<T extends string>(name: string, value: T, values: readonly T[]): T {
+  if (values.includes(value)) return value;
+  throw new OptimError("invalid-argument", `'${name}' is unknown`, {
+    expected: `one of ${values.join(", ")}`,
+    got: String(value),
+    fix: "pass one of these",
+  });
+}

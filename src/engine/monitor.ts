@@ -1,0 +1,472 @@
+import { OptimError } from "../errors.js";
+import type { Rule } from "../rule.js";
+import control from "../shaders/engine/control.wgsl?raw";
+import settle from "../shaders/engine/settle.wgsl?raw";
+import { STAGE } from "./compose.js";
+import { composeMeasure, composeMonitoredStep } from "./compose-monitored.js";
+import type { ParameterGroup, PendingStep } from "./group.js";
+import type { Guards } from "./guards.js";
+import { type ItemTable, itemTable, type Walk, walkChunks } from "./item-table.js";
+import { endsWholeLanes } from "./items.js";
+import type { Kernel } from "./kernels.js";
+import type { BufferRange, Range, Tensor } from "./parameters.js";
+import { chunkLayout, pipelineOf, stepLayout } from "./pipelines.js";
+import { bindChunk, type ChunkUniforms, Planner } from "./plan.js";
+import { BLOCK } from "./slots.js";
+import type { PlanLimits, Span, Width } from "./spans.js";
+
+/** Bytes of a group in a row of scalars: a block of the rule's, a block of the engine's. */
+const GROUP_BYTES = 2 * BLOCK;
+/** Records that the GPU keeps; older ones are overwritten. */
+export const HISTORY = 64;
+/** f32 or u32 words of a record. */
+export const RECORD_WORDS = 10;
+/** Bytes of the control block: loss scale, good steps, attempt, applied, skipped, faults. */
+export const CONTROL_BYTES = 24;
+
+const SKIP_NON_FINITE = 1;
+const OPTAX_NORM = 2;
+const DYNAMIC_SCALE = 4;
+const FLUSH = 8;
+
+/** The kernels that all groups share, and the step of each. */
+export interface MonitorKernels {
+  readonly measure: Kernel;
+  readonly settle: GPUComputePipeline;
+  readonly decide: GPUComputePipeline;
+  readonly steps: readonly Kernel[];
+}
+
+const MEASURE: readonly GPUBufferBindingType[] = [
+  "read-only-storage",
+  "read-only-storage",
+  "read-only-storage",
+  "storage",
+];
+const SETTLE: readonly GPUBufferBindingType[] = ["read-only-storage", "storage"];
+const DECIDE: readonly GPUBufferBindingType[] = [
+  "storage",
+  "storage",
+  "read-only-storage",
+  "storage",
+  "storage",
+];
+const stepStorages = (others: number): readonly GPUBufferBindingType[] => [
+  "storage",
+  "read-only-storage",
+  ...Array.from({ length: others }, () => "storage" as const),
+  "read-only-storage",
+  "storage",
+];
+
+/** Compiles the kernels of monitored steps. */
+export async function compileMonitor(
+  device: GPUDevice,
+  label: string,
+  rules: readonly Rule[],
+): Promise<MonitorKernels> {
+  const compile = (file: string, code: string, storages: readonly GPUBufferBindingType[], constants = {}) =>
+    pipelineOf(device, { label, file, code, constants, storages });
+  const both = async (make: (width: Width) => Promise<GPUComputePipeline>): Promise<Kernel> => {
+    const [four, one] = await Promise.all([make(4), make(1)]);
+    return { 4: four, 1: one };
+  };
+  const [measure, settled, decide, ...steps] = await Promise.all([
+    both((width) => compile("engine/measure", composeMeasure(width), MEASURE)),
+    compile("engine/settle.wgsl", settle, SETTLE),
+    compile("engine/control.wgsl", control, DECIDE),
+    ...rules.map(({ row, options }) =>
+      both((width) =>
+        compile(
+          row.shader.file,
+          composeMonitoredStep(row.shader, width),
+          stepStorages(row.shader.states.length + (row.shader.lookahead ? 1 : 0)),
+          row.constants?.(options) ?? {},
+        ),
+      ),
+    ),
+  ]);
+  return { measure, settle: settled, decide, steps };
+}
+
+/** A group as the monitor sees it: its tensors, sorted, and what its step reads beside parameters and gradients. */
+export interface MonitoredGroup {
+  readonly tensors: readonly Tensor[];
+  readonly others: readonly ((tensor: Tensor) => Range)[];
+  readonly accumulator: ((tensor: Tensor) => Range) | undefined;
+}
+
+/** The measure and the step of one chunk. */
+interface MonitoredDispatch {
+  readonly width: Width;
+  readonly workgroups: number;
+  readonly measure: GPUBindGroup;
+  readonly step: GPUBindGroup;
+}
+
+/** Rows of scalars for a step, staged. */
+export interface PreparedRows {
+  /** Steps applied if none in flight is skipped. */
+  readonly newest: number;
+  readonly rows: number;
+  readonly scale: number;
+  /** Of each group, for its newest row. */
+  readonly pending: readonly PendingStep[];
+}
+
+/** One way through all tensors: over the caller's gradients, or over the accumulators. */
+interface Route {
+  readonly table: ItemTable;
+  readonly items: GPUBuffer;
+  readonly settle: GPUBindGroup;
+  readonly planners: readonly Planner<MonitoredDispatch>[];
+}
+
+const gradientOf = (tensor: Tensor): Range => tensor.gradient;
+
+/** Measures gradients on the GPU, decides there about each step, and keeps what telemetry reports. */
+export class Monitor {
+  guards: Guards;
+  /** f32: what the caller multiplies the loss by. */
+  readonly lossScale: BufferRange;
+  readonly control: GPUBuffer;
+  readonly history: GPUBuffer;
+  readonly sums: GPUBuffer;
+  /** Every tensor, in the order of the totals in `sums`. */
+  readonly tensors: readonly Tensor[];
+  /** Byte offset of the totals in `sums`: vec4f of Σθ², ΣΔ², Σg² and the count of non-finite gradients. */
+  readonly totals: number;
+  readonly #device: GPUDevice;
+  readonly #limits: PlanLimits;
+  readonly #groups: readonly MonitoredGroup[];
+  readonly #kernels: MonitorKernels;
+  readonly #direct: Route;
+  readonly #accumulated: Route | undefined;
+  #lastRoute: Route;
+  readonly #attempts: GPUBuffer;
+  readonly #attemptGroup: GPUBindGroup;
+  readonly #rows: GPUBuffer;
+  readonly #liveGroup: GPUBindGroup;
+  readonly #decide: GPUBindGroup;
+  readonly #staging: Float32Array<ArrayBuffer>;
+  readonly #header = new DataView(new ArrayBuffer(BLOCK));
+  readonly #slots: number;
+  #plans: readonly (readonly MonitoredDispatch[])[];
+  #accumulatedPlans: readonly (readonly MonitoredDispatch[])[];
+  /** Steps encoded, from 1. */
+  #attempt = 0;
+  /** Steps that the GPU is known to have skipped. */
+  #skipped = 0;
+
+  constructor(
+    device: GPUDevice,
+    label: string,
+    limits: PlanLimits,
+    uniforms: ChunkUniforms,
+    groups: readonly MonitoredGroup[],
+    kernels: MonitorKernels,
+    guards: Guards,
+    stepsInFlight: number,
+    own: <T extends { destroy(): void }>(resource: T) => T,
+  ) {
+    this.#device = device;
+    this.#limits = limits;
+    this.#groups = groups;
+    this.#kernels = kernels;
+    this.guards = guards;
+    this.#slots = stepsInFlight;
+    const create = (name: string, size: number, usage = 0) =>
+      own(
+        device.createBuffer({
+          label: `${label} ${name}`,
+          size: Math.ceil(Math.max(size, 4) / 4) * 4,
+          usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC | usage,
+        }),
+      );
+    const tensors = groups.flatMap((group) => group.tensors);
+    this.tensors = tensors;
+    const walks = (accumulated: boolean): Walk[] =>
+      groups.map((group) => ({
+        tensors: group.tensors,
+        gradient: (accumulated && group.accumulator) || gradientOf,
+      }));
+    const accumulates = groups.some(({ accumulator }) => accumulator);
+    // Both routes share the sums, so the totals stand behind the longer one.
+    const count = Math.max(
+      ...[walks(false), ...(accumulates ? [walks(true)] : [])].map(
+        (route) => itemTable(route, tensors, limits, () => 0).count,
+      ),
+    );
+    const partials = count * 64;
+    this.totals = partials * 16;
+    this.sums = create("sums", (partials + 2 * tensors.length) * 16);
+    this.control = create("control", CONTROL_BYTES, GPUBufferUsage.UNIFORM);
+    this.history = create("history", HISTORY * RECORD_WORDS * 4);
+    this.lossScale = { buffer: this.control, offset: 0, size: 4 };
+    device.queue.writeBuffer(this.control, 0, new Float32Array([guards.lossScale.initial]));
+    const live = create("live scalars", groups.length * GROUP_BYTES, GPUBufferUsage.UNIFORM);
+    // One more for flushes, which are submitted at once.
+    this.#attempts = create("attempts", (stepsInFlight + 1) * BLOCK, GPUBufferUsage.UNIFORM);
+    this.#rows = create("rows", stepsInFlight * guards.skipsInFlight * groups.length * GROUP_BYTES);
+    this.#staging = new Float32Array((guards.skipsInFlight * groups.length * GROUP_BYTES) / 4);
+    const settled = create("settle", 8, GPUBufferUsage.UNIFORM);
+    device.queue.writeBuffer(settled, 0, new Uint32Array([tensors.length, partials]));
+    const plan = create("plan", 12, GPUBufferUsage.UNIFORM);
+    device.queue.writeBuffer(
+      plan,
+      0,
+      new Uint32Array([tensors.length, partials, (groups.length * GROUP_BYTES) / 4]),
+    );
+    const bind = (name: string, layout: GPUBindGroupLayout, resources: readonly GPUBufferBinding[]) =>
+      device.createBindGroup({
+        label: `${label} ${name}`,
+        layout,
+        entries: resources.map((resource, binding) => ({ binding, resource })),
+      });
+    const step = stepLayout(device);
+    this.#attemptGroup = bind("attempts", step, [
+      { buffer: this.#attempts, size: BLOCK },
+      { buffer: this.#attempts, size: BLOCK },
+    ]);
+    this.#liveGroup = bind("live scalars", step, [
+      { buffer: live, size: BLOCK },
+      { buffer: live, offset: BLOCK, size: BLOCK },
+    ]);
+    this.#decide = bind("control", chunkLayout(device, DECIDE), [
+      { buffer: plan },
+      { buffer: this.control },
+      { buffer: this.sums },
+      { buffer: this.#rows },
+      { buffer: live },
+      { buffer: this.history },
+    ]);
+    const route = (accumulated: boolean, name: string): Route => {
+      const table = itemTable(walks(accumulated), tensors, limits, () => partials + tensors.length);
+      const items = create(`${name} items`, table.items.byteLength);
+      const ranges = create(`${name} ranges`, table.ranges.byteLength);
+      device.queue.writeBuffer(items, 0, table.items);
+      device.queue.writeBuffer(ranges, 0, table.ranges);
+      return {
+        table,
+        items,
+        settle: bind("settle", chunkLayout(device, SETTLE), [
+          { buffer: settled },
+          { buffer: ranges },
+          { buffer: this.sums },
+        ]),
+        planners: groups.map(
+          ({ others }) =>
+            new Planner(
+              (tensor) => tensor.param,
+              (span, gradient) => this.#bind(label, uniforms, table, items, others, span, gradient!),
+              endsWholeLanes,
+            ),
+        ),
+      };
+    };
+    this.#direct = route(false, "gradient");
+    this.#lastRoute = this.#direct;
+    this.#accumulated = accumulates ? route(true, "accumulator") : undefined;
+    this.#plans = this.planWith(gradientOf);
+    this.#accumulatedPlans = this.#accumulated
+      ? groups.map(({ tensors, accumulator }, index) =>
+          this.#accumulated!.planners[index]!.plan(tensors, accumulator!),
+        )
+      : [];
+  }
+
+  /**
+   * The plan over gradients elsewhere; nothing changes until {@link use}.
+   * @throws OptimError `invalid-buffer` where they are laid out unlike those that the monitor was made for.
+   */
+  planWith(gradient: (tensor: Tensor) => Range): readonly (readonly MonitoredDispatch[])[] {
+    return this.#groups.map(({ tensors }, index) => this.#direct.planners[index]!.plan(tensors, gradient));
+  }
+
+  /** Reads gradients where a plan says. */
+  use(plans: readonly (readonly MonitoredDispatch[])[]): void {
+    this.#plans = plans;
+  }
+
+  #bind(
+    label: string,
+    uniforms: ChunkUniforms,
+    table: ItemTable,
+    items: GPUBuffer,
+    others: MonitoredGroup["others"],
+    span: Span,
+    gradient: Range,
+  ): readonly MonitoredDispatch[] {
+    const device = this.#device;
+    const [tensor] = span.tensors;
+    const bind = (name: string, storages: readonly GPUBufferBindingType[], resources: GPUBufferBinding[]) =>
+      device.createBindGroup({
+        label: `${label} ${name} ${tensor.name}`,
+        layout: chunkLayout(device, storages),
+        entries: resources.map((resource, binding) => ({ binding, resource })),
+      });
+    return walkChunks(span, { tensors: span.tensors, gradient: () => gradient }, this.#limits).map(
+      (chunk) => {
+        const place = table.place(span, chunk);
+        if (!place)
+          throw new OptimError("invalid-buffer", `The gradient of '${tensor.name}' is laid out anew`, {
+            expected: "with guards or telemetry, offsets modulo 16 and neighbours as at creation",
+            got: `offset ${gradient.offset}`,
+            fix: "keep the layout of the gradients, or create a new optimizer",
+          });
+        const written = bindChunk(tensor.param, chunk, this.#limits);
+        const read = bindChunk(gradient, chunk, this.#limits);
+        const uniform = uniforms.binding(written.first, read.first, place.count, place.item);
+        const tail = [{ buffer: items }, { buffer: this.sums }];
+        return {
+          width: chunk.width,
+          workgroups: Math.min(place.count, this.#limits.maxComputeWorkgroupsPerDimension),
+          measure: bind("measure", MEASURE, [uniform, read.binding, { buffer: this.control }, ...tail]),
+          step: bind("step", stepStorages(others.length), [
+            uniform,
+            written.binding,
+            read.binding,
+            ...others.map((range) => bindChunk(range(tensor), chunk, this.#limits).binding),
+            ...tail,
+          ]),
+        };
+      },
+    );
+  }
+
+  /**
+   * Works out the rows of scalars that the next step may read: the newest first; each further one is for one more step
+   * skipped among those that the host has not heard of. Nothing is written yet.
+   * @param scale of the mean over micro-batches
+   */
+  prepare(groups: readonly ParameterGroup[], scale: number): PreparedRows {
+    const { guards } = this;
+    const newest = this.#attempt - this.#skipped;
+    const rows = Math.min(guards.skipsInFlight, newest + 1);
+    const words = GROUP_BYTES / 4;
+    const pending: PendingStep[] = [];
+    for (let row = 0; row < rows; row += 1)
+      groups.forEach((group, index) => {
+        const start = (row * groups.length + index) * words;
+        const staged = this.#staging.subarray(start, start + words);
+        const prepared = group.prepare(staged, scale, Math.max(0, group.steps - row));
+        if (row === 0) pending.push(prepared);
+        staged[(BLOCK + STAGE.clip_value) / 4] = guards.clipValue;
+        staged[(BLOCK + STAGE.zero_non_finite) / 4] = guards.nonFinite === "zero" ? 1 : 0;
+      });
+    return { newest, rows, scale, pending };
+  }
+
+  /**
+   * Encodes a step: measure, sums by tensor, decision, update.
+   * @param slot which of the `stepsInFlight` places to write
+   */
+  encode(
+    pass: GPUComputePassEncoder,
+    slot: number,
+    groups: readonly ParameterGroup[],
+    prepared: PreparedRows,
+    accumulated: boolean,
+  ): void {
+    const { guards } = this;
+    const { newest, rows, scale } = prepared;
+    const rowBytes = groups.length * GROUP_BYTES;
+    const firstRow = slot * guards.skipsInFlight * rowBytes;
+    this.#device.queue.writeBuffer(this.#rows, firstRow, this.#staging, 0, (rows * rowBytes) / 4);
+    this.#attempt += 1;
+    const flags =
+      (guards.nonFinite === "skip" ? SKIP_NON_FINITE : 0) |
+      (guards.clipFormula === "optax" ? OPTAX_NORM : 0) |
+      (guards.dynamicScale ? DYNAMIC_SCALE : 0);
+    this.#writeAttempt(slot, flags, newest, rows, firstRow / 4, scale);
+    const route = accumulated ? this.#accumulated! : this.#direct;
+    this.#lastRoute = route;
+    const plans = accumulated ? this.#accumulatedPlans : this.#plans;
+    pass.setBindGroup(0, this.#attemptGroup, [slot * BLOCK, slot * BLOCK]);
+    for (const dispatches of plans) encodeAll(pass, this.#kernels.measure, dispatches, "measure");
+    this.#settle(pass, route);
+    plans.forEach((dispatches, index) => {
+      const offset = index * GROUP_BYTES;
+      pass.setBindGroup(0, this.#liveGroup, [offset, offset]);
+      encodeAll(pass, this.#kernels.steps[index]!, dispatches, "step");
+    });
+  }
+
+  /** Completes the record of the last step, whose norms are otherwise summed up with the next. */
+  encodeFlush(pass: GPUComputePassEncoder): void {
+    const slot = this.#slots;
+    this.#writeAttempt(slot, FLUSH, 0, 0, 0, 1);
+    pass.setBindGroup(0, this.#attemptGroup, [slot * BLOCK, slot * BLOCK]);
+    this.#settle(pass, this.#lastRoute);
+  }
+
+  #settle(pass: GPUComputePassEncoder, route: Route): void {
+    pass.setPipeline(this.#kernels.settle);
+    pass.setBindGroup(1, route.settle);
+    pass.dispatchWorkgroups(
+      Math.min(Math.max(this.tensors.length, 1), this.#limits.maxComputeWorkgroupsPerDimension),
+    );
+    pass.setPipeline(this.#kernels.decide);
+    pass.setBindGroup(1, this.#decide);
+    pass.dispatchWorkgroups(1);
+  }
+
+  #writeAttempt(slot: number, flags: number, newest: number, rows: number, row: number, scale: number): void {
+    const { clipValue, clipNorm, clipGlobalNorm, lossScale } = this.guards;
+    const header = this.#header;
+    let at = 0;
+    const f32 = (value: number) => {
+      header.setFloat32(at, value, true);
+      at += 4;
+    };
+    const u32 = (value: number) => {
+      header.setUint32(at, value, true);
+      at += 4;
+    };
+    // In the order of `Attempt`.
+    f32(scale);
+    f32(clipValue);
+    u32(this.#attempt);
+    u32(newest);
+    u32(rows);
+    u32(row);
+    u32(flags);
+    f32(clipNorm);
+    f32(clipGlobalNorm);
+    f32(lossScale.growth);
+    f32(lossScale.backoff);
+    u32(lossScale.interval);
+    f32(lossScale.min);
+    f32(lossScale.max);
+    this.#device.queue.writeBuffer(this.#attempts, slot * BLOCK, header);
+  }
+
+  /** Steps encoded. */
+  get attempt(): number {
+    return this.#attempt;
+  }
+
+  /** Takes the count of skipped steps that the GPU reported, and gives how many of them are news. */
+  learn(skipped: number): number {
+    const news = skipped - this.#skipped;
+    this.#skipped = skipped;
+    return news;
+  }
+}
+
+function encodeAll(
+  pass: GPUComputePassEncoder,
+  kernel: Kernel,
+  dispatches: readonly MonitoredDispatch[],
+  which: "measure" | "step",
+): void {
+  let current = 0;
+  for (const dispatch of dispatches) {
+    if (dispatch.width !== current) {
+      pass.setPipeline(kernel[dispatch.width]);
+      current = dispatch.width;
+    }
+    pass.setBindGroup(1, dispatch[which]);
+    pass.dispatchWorkgroups(dispatch.workgroups);
+  }
+}

@@ -1,0 +1,239 @@
+import { OptimError } from "../errors.js";
+import { CONTROL_BYTES, HISTORY, type Monitor, RECORD_WORDS } from "./monitor.js";
+
+/** Telemetry options. */
+export interface TelemetryOptions {
+  /** Called with each report, in order, some steps late. */
+  readonly onReport?: (report: StepReport) => void;
+  /** Steps between two read-backs; default 1. Each brings the reports of all steps since (at most 63). */
+  readonly every?: number;
+  /** Whether reports hold norms by tensor, of the newest step of each read-back. Default false. */
+  readonly perTensor?: boolean;
+}
+
+/** Norms of a tensor. */
+export interface TensorReport {
+  /** Of the gradient, unscaled and clipped by value. */
+  readonly gradientNorm: number;
+  readonly parameterNorm: number;
+  readonly updateNorm: number;
+  /** Gradients that were NaN or infinite. */
+  readonly nonFinite: number;
+}
+
+/** What the GPU did in one encoded step. Norms are Euclidean, over all groups. */
+export interface StepReport extends TensorReport {
+  /** Encoded steps up to this one, from 1. */
+  readonly attempt: number;
+  /** Steps taken up to this one. */
+  readonly applied: number;
+  /** Steps skipped up to this one. */
+  readonly skipped: number;
+  /** Of these, steps skipped because more were skipped in flight than `skipsInFlight`. */
+  readonly faults: number;
+  /** Whether this one was taken. */
+  readonly taken: boolean;
+  /** What clipping by global norm multiplied the gradient by. */
+  readonly clipFactor: number;
+  /** Of this step; the next may have another. */
+  readonly lossScale: number;
+  /** updateNorm / parameterNorm. */
+  readonly updateRatio: number;
+  /** By tensor, with the option `perTensor`, in the newest report of a read-back. */
+  readonly tensors?: ReadonlyMap<string, TensorReport>;
+}
+
+/** Read-backs that may be under way at once. */
+const STAGES = 3;
+const CONTROL_ROOM = 256;
+
+/** Brings what the monitor recorded to the host, late and without waiting, through a few mapped buffers. */
+export class Reports {
+  /** Rejects with the first report of a non-finite gradient, or with the loss of the device. */
+  readonly failure: Promise<never>;
+  readonly #device: GPUDevice;
+  readonly #label: string;
+  readonly #monitor: Monitor;
+  readonly #telemetry: TelemetryOptions | undefined;
+  readonly #learn: (skipped: number) => void;
+  readonly #free: GPUBuffer[] = [];
+  readonly #waiting = new Set<() => void>();
+  readonly #queue: StepReport[] = [];
+  #fail!: (error: OptimError) => void;
+  #asked = 0;
+  #reported = 0;
+  #underWay = 0;
+  #ended = false;
+
+  /** @param learn told how many skipped steps are news */
+  constructor(
+    device: GPUDevice,
+    label: string,
+    monitor: Monitor,
+    telemetry: TelemetryOptions | undefined,
+    learn: (skipped: number) => void,
+    own: <T extends { destroy(): void }>(resource: T) => T,
+  ) {
+    this.#device = device;
+    this.#label = label;
+    this.#monitor = monitor;
+    this.#telemetry = telemetry;
+    this.#learn = learn;
+    this.failure = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    // Those who do not look are not to be stopped by it.
+    this.failure.catch(() => {});
+    const tensors = telemetry?.perTensor ? monitor.tensors.length * 16 : 0;
+    for (let i = 0; i < STAGES; i += 1)
+      this.#free.push(
+        own(
+          device.createBuffer({
+            label: `${label} report ${i}`,
+            size: CONTROL_ROOM + HISTORY * RECORD_WORDS * 4 + tensors,
+            usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+          }),
+        ),
+      );
+  }
+
+  /** Starts a read-back of what was submitted, if there is news and a free buffer. */
+  poll(every = this.#telemetry?.every ?? 1): void {
+    const monitor = this.#monitor;
+    const staging = monitor.attempt - this.#asked >= every ? this.#free.pop() : undefined;
+    if (!staging) return;
+    this.#asked = monitor.attempt;
+    this.#underWay += 1;
+    const encoder = this.#device.createCommandEncoder({ label: `${this.#label} report` });
+    if (this.#telemetry) {
+      const pass = encoder.beginComputePass({ label: `${this.#label} report` });
+      monitor.encodeFlush(pass);
+      pass.end();
+    }
+    encoder.copyBufferToBuffer(monitor.control, 0, staging, 0, CONTROL_BYTES);
+    const history = HISTORY * RECORD_WORDS * 4;
+    encoder.copyBufferToBuffer(monitor.history, 0, staging, CONTROL_ROOM, history);
+    if (this.#telemetry?.perTensor)
+      encoder.copyBufferToBuffer(
+        monitor.sums,
+        monitor.totals,
+        staging,
+        CONTROL_ROOM + history,
+        monitor.tensors.length * 16,
+      );
+    this.#device.queue.submit([encoder.finish()]);
+    staging
+      .mapAsync(GPUMapMode.READ)
+      .then(
+        () => {
+          const copy = staging.getMappedRange().slice(0);
+          staging.unmap();
+          this.#free.push(staging);
+          this.#receive(new DataView(copy));
+        },
+        (cause) =>
+          this.end(new OptimError("device-lost", `No reports of '${this.#label}' arrive`, {}, { cause })),
+      )
+      .finally(() => {
+        this.#underWay -= 1;
+        this.#wake();
+      });
+  }
+
+  /** Resolves when everything submitted is reported. */
+  async settle(): Promise<void> {
+    for (;;) {
+      if (this.#ended || (this.#underWay === 0 && this.#asked === this.#monitor.attempt)) return;
+      this.poll(1);
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
+  }
+
+  #receive(view: DataView): void {
+    if (this.#ended) return;
+    const u32 = (at: number) => view.getUint32(at, true);
+    const f32 = (at: number) => view.getFloat32(at, true);
+    const attempt = u32(8);
+    this.#learn(this.#monitor.learn(u32(16)));
+    // The oldest of the history only says what came before the next.
+    const first = Math.max(this.#reported, attempt - HISTORY + 1) + 1;
+    for (let number = first; number <= attempt; number += 1) {
+      const at = CONTROL_ROOM + (number % HISTORY) * RECORD_WORDS * 4;
+      const before = CONTROL_ROOM + ((number - 1) % HISTORY) * RECORD_WORDS * 4;
+      const applied = u32(at + 4);
+      const parameterNorm = f32(at + 32);
+      const updateNorm = f32(at + 36);
+      this.#deliver({
+        attempt: number,
+        applied,
+        skipped: u32(at + 8),
+        faults: u32(at + 12),
+        taken: applied > u32(before + 4),
+        gradientNorm: f32(at + 16),
+        clipFactor: f32(at + 20),
+        lossScale: f32(at + 24),
+        nonFinite: f32(at + 28),
+        parameterNorm,
+        updateNorm,
+        updateRatio: updateNorm / parameterNorm,
+        ...(number === attempt && this.#telemetry?.perTensor && { tensors: this.#tensors(view) }),
+      });
+    }
+    this.#reported = Math.max(this.#reported, attempt);
+  }
+
+  #tensors(view: DataView): ReadonlyMap<string, TensorReport> {
+    const start = CONTROL_ROOM + HISTORY * RECORD_WORDS * 4;
+    return new Map(
+      this.#monitor.tensors.map(({ name }, index) => {
+        const sum = (lane: number) => view.getFloat32(start + index * 16 + lane * 4, true);
+        return [
+          name,
+          {
+            parameterNorm: Math.sqrt(sum(0)),
+            updateNorm: Math.sqrt(sum(1)),
+            gradientNorm: Math.sqrt(sum(2)),
+            nonFinite: sum(3),
+          },
+        ];
+      }),
+    );
+  }
+
+  #deliver(report: StepReport): void {
+    if (report.nonFinite > 0)
+      this.#fail(
+        new OptimError("non-finite", `Gradients of '${this.#label}' are not finite`, {
+          got: `${report.nonFinite} NaN or infinite values in step ${report.attempt}`,
+          fix: "lower the rate, clip, or look at the loss",
+        }),
+      );
+    if (!this.#telemetry) return;
+    this.#queue.push(report);
+    if (this.#queue.length > 16 * HISTORY) this.#queue.shift();
+    this.#telemetry.onReport?.(report);
+    this.#wake();
+  }
+
+  /** Reports as they arrive, until the optimizer is destroyed or the device lost. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<StepReport, void> {
+    for (;;) {
+      const next = this.#queue.shift();
+      if (next) yield next;
+      else if (this.#ended) return;
+      else await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
+  }
+
+  /** Ends the reports. */
+  end(error?: OptimError): void {
+    this.#ended = true;
+    if (error) this.#fail(error);
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+}
