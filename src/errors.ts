@@ -17,7 +17,8 @@ export type OptimErrorCode =
   | "slots-exhausted"
   | "gpu-error"
   | "invalid-checkpoint"
-  | "non-finite";
+  | "non-finite"
+  | "averaged";
 
 /** The parts of an {@link OptimError}: what happened, what was expected and got, and how to mend it. */
 export interface OptimErrorDetails {

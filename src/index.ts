@@ -5,6 +5,7 @@ export {
   type ArenaParameter,
   createArena,
 } from "./engine/arena.js";
+export type { AverageOptions, SlowWeightsOptions } from "./engine/blends.js";
 export { createOptimizer } from "./engine/create.js";
 export { type RequestDeviceOptions, requestDevice } from "./engine/device.js";
 export type { ParameterGroup } from "./engine/group.js";

@@ -13,6 +13,8 @@ export const STAGE = {
   clip_factor: 20,
   zero_non_finite: 24,
   skip: 28,
+  slow_weight: 32,
+  average_weight: 36,
 } as const;
 
 /** Bytes of `engine_Chunk`: the first element of the chunk in its two bindings, and how many there are. */
@@ -25,11 +27,14 @@ struct engine_Stage {
   coupled_decay: f32, // λ
   decay: f32, // ηλ
   sign: f32, // −1 to maximize
-  // The rest is read by monitored steps only.
+  // Four for monitored steps.
   clip_value: f32,
   clip_factor: f32,
   zero_non_finite: f32, // 1 or 0
   skip: u32,
+  // How far slow weights and average move towards the parameters after this step.
+  slow_weight: f32,
+  average_weight: f32,
 }
 struct engine_Chunk {
   first: u32,
@@ -116,6 +121,34 @@ export function composeLookahead(shader: RuleShader, width: Width): string {
   let engine_parameter = ${load("engine_parameters[engine_index]")};${loadStates(shader, load)}
   engine_origin[engine_index] = ${store("engine_parameter")};
   engine_parameters[engine_index] = ${store(`lookahead(engine_parameter${shader.states.length > 0 ? ", engine_state" : ""})`)};
+}
+`;
+}
+
+/** What a blend does with the parameters θ and their copy a. */
+export type BlendKind = "slow" | "average" | "keep" | "swap";
+
+/** Blends a copy of the parameters with them: `average` moves the copy, `slow` the parameters too. */
+export function composeBlend(kind: BlendKind, width: Width): string {
+  const { load, store } = lanes(width);
+  const mix = (weight: string) => `
+  if (${weight} == 0.0 || engine_stage.skip != 0u) {
+    return;
+  }
+  let engine_next = select(engine_copy + ${weight} * (engine_parameter - engine_copy), engine_parameter, ${weight} >= 1.0);`;
+  const write = (place: string, value: string) => `\n  engine_${place}[engine_index] = ${store(value)};`;
+  const bodies: Record<BlendKind, string> = {
+    slow: `${mix("engine_stage.slow_weight")}${write("copies", "engine_next")}${write("parameters", "engine_next")}`,
+    average: `${mix("engine_stage.average_weight")}${write("copies", "engine_next")}`,
+    keep: write("copies", "engine_parameter"),
+    swap: `${write("copies", "engine_parameter")}${write("parameters", "engine_copy")}`,
+  };
+  return `${HEADER}${bindings(width, [
+    ["read_write", "parameters"],
+    ["read_write", "copies"],
+  ])}${ENTRY}
+  let engine_parameter = ${load("engine_parameters[engine_index]")};
+  let engine_copy = ${load("engine_copies[engine_index]")};${bodies[kind]}
 }
 `;
 }

@@ -21,13 +21,14 @@ export async function createOptimizer(device: GPUDevice, options: OptimizerOptio
       fix: "await requestDevice() and pass what it gives",
     });
   const checked = checkOptimizerOptions(device, options);
-  const { label, groups, accumulation, stepsInFlight, guards, telemetry } = checked;
+  const { label, groups, accumulation, stepsInFlight, guards, telemetry, blends } = checked;
+  const extras = { accumulation, slow: blends.slow !== undefined, average: blends.average !== undefined };
   await watchDevice(device);
   requireDevice(device, label);
   const rules = groups.map(({ rule }) => rule);
   const [monitorKernels, ...kernels] = await Promise.all([
     guards ? compileMonitor(device, label, rules) : undefined,
-    ...rules.map((rule) => compileKernels(device, label, rule, accumulation)),
+    ...rules.map((rule) => compileKernels(device, label, rule, extras)),
   ]);
   requireDevice(device, label);
 
@@ -53,6 +54,7 @@ export async function createOptimizer(device: GPUDevice, options: OptimizerOptio
           uniforms,
           rule,
           kernels[index]!,
+          extras,
           tensors,
           own,
         ),

@@ -3,6 +3,8 @@ import { OptimError } from "../errors.js";
 /** What is known of a device: set when `device.lost` settles, for a crash and for `device.destroy()` alike. */
 interface Health {
   lost?: GPUDeviceLostInfo;
+  /** Called once when it is. */
+  readonly listeners: Set<() => void>;
 }
 
 const healths = new WeakMap<GPUDevice, Health>();
@@ -11,11 +13,13 @@ const healths = new WeakMap<GPUDevice, Health>();
 export async function watchDevice(device: GPUDevice): Promise<void> {
   let health = healths.get(device);
   if (!health) {
-    const watched: Health = {};
+    const watched: Health = { listeners: new Set() };
     health = watched;
     healths.set(device, watched);
     void device.lost.then((info) => {
       watched.lost = info;
+      for (const listener of watched.listeners) listener();
+      watched.listeners.clear();
     });
   }
   // A device lost earlier has a settled promise, whose reaction above runs before this race is decided.
@@ -28,14 +32,30 @@ export function isLost(device: GPUDevice): boolean {
   return healths.get(device)?.lost !== undefined;
 }
 
+/** Calls back when a watched device is lost; gives a function that takes this back. */
+export function onLoss(device: GPUDevice, listener: () => void): () => void {
+  const listeners = healths.get(device)?.listeners;
+  listeners?.add(listener);
+  return () => listeners?.delete(listener);
+}
+
+/** What a lost device is reported as. */
+export function lossError(device: GPUDevice, label: string, options?: ErrorOptions): OptimError {
+  const info = healths.get(device)?.lost;
+  return new OptimError(
+    "device-lost",
+    `The device of '${label}' is lost`,
+    {
+      got: `reason '${info?.reason ?? "not known yet"}'${info?.message ? `: ${info.message}` : ""}`,
+      fix: "request a new device and make the optimizer again from its last checkpoint",
+    },
+    options,
+  );
+}
+
 /** @throws OptimError `device-lost` when the device is known to be gone. */
 export function requireDevice(device: GPUDevice, label: string): void {
-  const info = healths.get(device)?.lost;
-  if (info)
-    throw new OptimError("device-lost", `The device of '${label}' is lost`, {
-      got: `reason '${info.reason}'${info.message ? `: ${info.message}` : ""}`,
-      fix: "request a new device and make the optimizer again from its last checkpoint",
-    });
+  if (isLost(device)) throw lossError(device, label);
 }
 
 /** Options of {@link requestDevice}. */

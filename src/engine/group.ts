@@ -1,6 +1,7 @@
 import { OptimError } from "../errors.js";
 import { checkOptions, type Rule, type RuleMemory, type RuleOptions } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
+import type { BlendWeight } from "./blends.js";
 import { STAGE } from "./compose.js";
 import { BLOCK } from "./slots.js";
 
@@ -8,8 +9,17 @@ import { BLOCK } from "./slots.js";
 export interface PendingStep {
   readonly rate: number;
   readonly memory: RuleMemory;
+  /** Whether slow weights and average move after this step. */
+  readonly slow: boolean;
+  readonly average: boolean;
   /** Whether the stages around the rule do nothing: gradients as they are, no decay. */
   readonly bare: boolean;
+}
+
+/** Weights of what is kept beside the parameters, where it is. */
+export interface BlendWeights {
+  readonly slow: BlendWeight | undefined;
+  readonly average: BlendWeight | undefined;
 }
 
 /** More than steps can be in flight and skipped before the host knows. */
@@ -21,6 +31,7 @@ export class ParameterGroup {
   readonly names: readonly string[];
   readonly #label: string;
   readonly #rule: Rule;
+  readonly #blends: BlendWeights;
   #options: RuleOptions;
   #schedule: Schedule;
   #steps = 0;
@@ -29,7 +40,8 @@ export class ParameterGroup {
   #rate: number | undefined;
 
   /** @internal */
-  constructor(label: string, rule: Rule, schedule: Schedule, names: readonly string[]) {
+  constructor(label: string, rule: Rule, schedule: Schedule, names: readonly string[], blends: BlendWeights) {
+    this.#blends = blends;
     this.#label = label;
     this.#rule = rule;
     this.#options = rule.options;
@@ -124,12 +136,16 @@ export class ParameterGroup {
       coupled_decay: coupled ? options.weightDecay : 0,
       decay: coupled ? 0 : rate * options.weightDecay,
       sign: options.maximize ? -1 : 1,
+      slow_weight: this.#blends.slow?.(t) ?? 0,
+      average_weight: this.#blends.average?.(t) ?? 0,
     };
     for (const [name, value] of Object.entries(stage))
       staged[(BLOCK + STAGE[name as keyof typeof stage]) / 4] = this.#finite(name, value, t);
     return {
       rate,
       memory,
+      slow: stage.slow_weight > 0,
+      average: stage.average_weight > 0,
       bare: gradientScale === 1 && !options.maximize && stage.coupled_decay === 0 && stage.decay === 0,
     };
   }

@@ -1,5 +1,12 @@
 import type { Rule } from "../rule.js";
-import { BARE, composeAccumulate, composeLookahead, composeStep } from "./compose.js";
+import {
+  BARE,
+  type BlendKind,
+  composeAccumulate,
+  composeBlend,
+  composeLookahead,
+  composeStep,
+} from "./compose.js";
 import { pipelineOf } from "./pipelines.js";
 import { storageTypes } from "./plan.js";
 import type { Width } from "./spans.js";
@@ -14,6 +21,15 @@ export interface Kernels {
   readonly bareStep: Kernel;
   readonly lookahead: Kernel | undefined;
   readonly accumulate: Kernel | undefined;
+  readonly blends: Readonly<Record<BlendKind, Kernel>> | undefined;
+}
+
+/** What a group does beside its rule. */
+export interface Extras {
+  readonly accumulation: boolean;
+  /** Whether slow weights are kept. */
+  readonly slow: boolean;
+  readonly average: boolean;
 }
 
 /** Compiles all that a rule can need, in both widths, so that nothing compiles later. */
@@ -21,7 +37,7 @@ export async function compileKernels(
   device: GPUDevice,
   label: string,
   { row, options }: Rule,
-  accumulation: boolean,
+  { accumulation, slow, average }: Extras,
 ): Promise<Kernels> {
   const { shader } = row;
   const constants = row.constants?.(options) ?? {};
@@ -42,7 +58,9 @@ export async function compileKernels(
       ...constants,
       [BARE]: bare,
     });
-  const [step, bareStep, lookahead, accumulate] = await Promise.all([
+  const blend = (kind: BlendKind) =>
+    kernel(`engine/${kind}`, (width) => composeBlend(kind, width), storageTypes(false, 1), {});
+  const [step, bareStep, lookahead, accumulate, blends] = await Promise.all([
     stepKernel(0),
     stepKernel(1),
     shader.lookahead
@@ -54,6 +72,11 @@ export async function compileKernels(
         )
       : undefined,
     accumulation ? kernel("engine/accumulate.wgsl", composeAccumulate, storageTypes(true, 0), {}) : undefined,
+    slow || average
+      ? Promise.all([blend("slow"), blend("average"), blend("keep"), blend("swap")]).then(
+          ([slow, average, keep, swap]) => ({ slow, average, keep, swap }),
+        )
+      : undefined,
   ]);
-  return { step, bareStep, lookahead, accumulate };
+  return { step, bareStep, lookahead, accumulate, blends };
 }

@@ -146,7 +146,8 @@ export class Monitor {
   readonly #attempts: GPUBuffer;
   readonly #attemptGroup: GPUBindGroup;
   readonly #rows: GPUBuffer;
-  readonly #liveGroup: GPUBindGroup;
+  /** Bind group 0 with the scalars that the GPU chose; a group's lie at its index times 512. */
+  readonly live: GPUBindGroup;
   readonly #decide: GPUBindGroup;
   readonly #staging: Float32Array<ArrayBuffer>;
   readonly #header = new DataView(new ArrayBuffer(BLOCK));
@@ -228,7 +229,7 @@ export class Monitor {
       { buffer: this.#attempts, size: BLOCK },
       { buffer: this.#attempts, size: BLOCK },
     ]);
-    this.#liveGroup = bind("live scalars", step, [
+    this.live = bind("live scalars", step, [
       { buffer: live, size: BLOCK },
       { buffer: live, offset: BLOCK, size: BLOCK },
     ]);
@@ -350,7 +351,11 @@ export class Monitor {
         const start = (row * groups.length + index) * words;
         const staged = this.#staging.subarray(start, start + words);
         const prepared = group.prepare(staged, scale, Math.max(0, group.steps - row));
-        if (row === 0) pending.push(prepared);
+        const newer = pending[index];
+        // What any row may blend is encoded; the row that is read decides.
+        pending[index] = newer
+          ? { ...newer, slow: newer.slow || prepared.slow, average: newer.average || prepared.average }
+          : prepared;
         staged[(BLOCK + STAGE.clip_value) / 4] = guards.clipValue;
         staged[(BLOCK + STAGE.zero_non_finite) / 4] = guards.nonFinite === "zero" ? 1 : 0;
       });
@@ -387,7 +392,7 @@ export class Monitor {
     this.#settle(pass, route);
     plans.forEach((dispatches, index) => {
       const offset = index * GROUP_BYTES;
-      pass.setBindGroup(0, this.#liveGroup, [offset, offset]);
+      pass.setBindGroup(0, this.live, [offset, offset]);
       encodeAll(pass, this.#kernels.steps[index]!, dispatches, "step");
     });
   }

@@ -1,6 +1,6 @@
 import { OptimError } from "../errors.js";
 import { requireDevice } from "./device.js";
-import { ParameterGroup, type PendingStep } from "./group.js";
+import { type BlendWeights, ParameterGroup, type PendingStep } from "./group.js";
 import { checkGuards, type GuardOptions } from "./guards.js";
 import type { Monitor } from "./monitor.js";
 import type { CheckedOptions } from "./options.js";
@@ -19,10 +19,13 @@ export class Optimizer {
   readonly #tensors: ReadonlyMap<string, { tensor: Tensor; passes: GroupPasses }>;
   readonly #slots: Slots;
   readonly #made: readonly { destroy(): void }[];
+  readonly #blends: BlendWeights;
   readonly #monitor: Monitor | undefined;
   readonly #reports: Reports | undefined;
   readonly #accumulation: boolean;
   readonly #lookahead: boolean;
+  readonly #keptSlow = new WeakSet<ParameterGroup>();
+  #averaged = false;
   #lookedAhead = false;
   /** Sizes of the micro-batches accumulated since the last step. */
   #samples: { first: number; total: number } | undefined;
@@ -34,7 +37,7 @@ export class Optimizer {
    */
   constructor(
     device: GPUDevice,
-    { label, groups, accumulation }: CheckedOptions,
+    { label, groups, accumulation, blends }: CheckedOptions,
     passes: readonly GroupPasses[],
     slots: Slots,
     made: { destroy(): void }[],
@@ -50,8 +53,10 @@ export class Optimizer {
           rule,
           schedule,
           tensors.map(({ name }) => name),
+          blends,
         ),
     );
+    this.#blends = blends;
     this.#passes = passes;
     this.#tensors = new Map(
       passes.flatMap((group) => group.tensors.map((tensor) => [tensor.name, { tensor, passes: group }])),
@@ -86,6 +91,7 @@ export class Optimizer {
    */
   encode(encoder: GPUCommandEncoder): void {
     this.#requireEncoder(encoder);
+    this.#requireOwnParameters();
     if (this.#lookahead && !this.#lookedAhead)
       throw new OptimError("lookahead-order", `'${this.label}' takes its gradient at a look-ahead point`, {
         expected: "lookahead() before the gradient is computed, then the step",
@@ -114,7 +120,11 @@ export class Optimizer {
     const prepared = monitor.prepare(this.groups, scale);
     const slot = this.#slots.reserve();
     const pass = encoder.beginComputePass({ label: `${this.label} step` });
+    this.#keepSlow(pass);
     monitor.encode(pass, slot, this.groups, prepared, accumulated);
+    this.#passes.forEach((passes, index) => {
+      passes.blend(pass, monitor.live, index * 2 * BLOCK, prepared.pending[index]!);
+    });
     pass.end();
     return prepared.pending;
   }
@@ -122,13 +132,55 @@ export class Optimizer {
   #encodePlain(encoder: GPUCommandEncoder, scale: number, accumulated: boolean): readonly PendingStep[] {
     const pending = this.groups.map((group, index) => group.prepare(this.#slots.staged[index]!, scale));
     const offset = this.#slots.take();
-    this.#encodePass(encoder, "step", offset, (passes, pass, at, group) =>
-      passes.step(pass, this.#slots.bindGroup, at, {
-        accumulated,
-        bare: pending[group]!.bare,
-      }),
-    );
+    const uniforms = this.#slots.bindGroup;
+    const pass = encoder.beginComputePass({ label: `${this.label} step` });
+    this.#keepSlow(pass);
+    this.#passes.forEach((passes, index) => {
+      const at = offset + index * 2 * BLOCK;
+      const { bare, slow, average } = pending[index]!;
+      passes.step(pass, uniforms, at, { accumulated, bare });
+      passes.blend(pass, uniforms, at, { slow, average });
+    });
+    pass.end();
     return pending;
+  }
+
+  /** The first slow weights are the parameters before the first step. */
+  #keepSlow(pass: GPUComputePassEncoder): void {
+    if (!this.#blends.slow) return;
+    this.groups.forEach((group, index) => {
+      if (group.steps > 0 || this.#keptSlow.has(group)) return;
+      this.#passes[index]!.keepSlow(pass, this.#slots.bindGroup, 0);
+      this.#keptSlow.add(group);
+    });
+  }
+
+  /**
+   * Exchanges parameters and their running average, to evaluate with the average; again to go on. Bit for bit.
+   * @throws OptimError `invalid-argument` without the option `average` or before the first step
+   */
+  encodeSwapAverage(encoder: GPUCommandEncoder): void {
+    this.#requireEncoder(encoder);
+    if (!this.#blends.average || this.groups.every(({ steps }) => steps === 0))
+      throw new OptimError("invalid-argument", `'${this.label}' has no average`, {
+        expected: "the option average, and a step",
+        got: this.#blends.average ? "no step yet" : "no option average",
+        fix: "pass average: {} to createOptimizer",
+      });
+    const pass = encoder.beginComputePass({ label: `${this.label} swap` });
+    for (const passes of this.#passes) passes.swapAverage(pass, this.#slots.bindGroup);
+    pass.end();
+    this.#averaged = !this.#averaged;
+  }
+
+  /** Encodes and submits a swap. */
+  swapAverage(): void {
+    this.#submit("swap", (encoder) => this.encodeSwapAverage(encoder));
+  }
+
+  /** Whether the parameters are the average now. */
+  get averaged(): boolean {
+    return this.#averaged;
   }
 
   /** Encodes and submits one step. All steps encoded before must have been submitted. */
@@ -144,6 +196,7 @@ export class Optimizer {
   encodeLookahead(encoder: GPUCommandEncoder): void {
     this.#requireEncoder(encoder);
     if (!this.#lookahead) return;
+    this.#requireOwnParameters();
     if (this.#lookedAhead)
       throw new OptimError("lookahead-order", `'${this.label}' is at the look-ahead point already`, {
         expected: "a step, or restore(), after each look-ahead",
@@ -350,6 +403,15 @@ export class Optimizer {
     });
   }
 
+  #requireOwnParameters(): void {
+    if (this.#averaged)
+      throw new OptimError("averaged", `The parameters of '${this.label}' are their average`, {
+        expected: "swapAverage() again before the next step",
+        got: "a step on the average",
+        fix: "call swapAverage()",
+      });
+  }
+
   #requireUsable(): void {
     if (this.#destroyed)
       throw new OptimError("destroyed", `'${this.label}' was destroyed`, { fix: "create a new optimizer" });
@@ -372,11 +434,11 @@ export class Optimizer {
     encoder: GPUCommandEncoder,
     name: string,
     offset: number,
-    encode: (passes: GroupPasses, pass: GPUComputePassEncoder, at: number, group: number) => void,
+    encode: (passes: GroupPasses, pass: GPUComputePassEncoder, at: number) => void,
   ): void {
     const pass = encoder.beginComputePass({ label: `${this.label} ${name}` });
     this.#passes.forEach((passes, index) => {
-      encode(passes, pass, offset + index * 2 * BLOCK, index);
+      encode(passes, pass, offset + index * 2 * BLOCK);
     });
     pass.end();
   }

@@ -1,7 +1,8 @@
 import { OptimError } from "../errors.js";
 import { checkOptions, type Rule } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
-import { checkSchedule } from "./group.js";
+import { type AverageOptions, averageWeight, type SlowWeightsOptions, slowWeight } from "./blends.js";
+import { type BlendWeights, checkSchedule } from "./group.js";
 import { checkGuards, checkNames, type GuardOptions, type Guards } from "./guards.js";
 import { checkParameters, type Parameter, type Tensor } from "./parameters.js";
 import type { TelemetryOptions } from "./reports.js";
@@ -34,6 +35,10 @@ export interface OptimizerOptions {
   readonly guards?: GuardOptions;
   /** Reports of norms, non-finite gradients and skipped steps, some steps late. */
   readonly telemetry?: TelemetryOptions;
+  /** A running average of the parameters, for evaluation: `swapAverage()`. */
+  readonly average?: AverageOptions;
+  /** Lookahead's slow weights around the rule. */
+  readonly slowWeights?: SlowWeightsOptions;
   /** Begins the label of every GPU object; default the rule's name. */
   readonly label?: string;
 }
@@ -47,6 +52,8 @@ const OPTION_NAMES: readonly string[] = [
   "stepsInFlight",
   "guards",
   "telemetry",
+  "average",
+  "slowWeights",
   "label",
 ] satisfies (keyof OptimizerOptions)[];
 
@@ -70,6 +77,7 @@ export interface CheckedOptions {
   /** Present where steps are monitored: with guards or telemetry. */
   readonly guards: Guards | undefined;
   readonly telemetry: TelemetryOptions | undefined;
+  readonly blends: BlendWeights;
 }
 
 /** Checks everything that can be checked without the GPU. @throws OptimError */
@@ -94,7 +102,11 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
   const guards =
     options.guards || telemetry ? checkGuards(options.guards ?? { nonFinite: "keep" }) : undefined;
   checkLimits(device, label, groups, stepsInFlight, guards);
-  return { label, groups, accumulation, stepsInFlight, guards, telemetry };
+  const blends = {
+    slow: options.slowWeights && slowWeight(options.slowWeights),
+    average: options.average && averageWeight(options.average),
+  };
+  return { label, groups, accumulation, stepsInFlight, guards, telemetry, blends };
 }
 
 function checkTelemetry(options: TelemetryOptions): TelemetryOptions {

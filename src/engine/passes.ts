@@ -1,5 +1,5 @@
 import type { Rule } from "../rule.js";
-import type { Kernel, Kernels } from "./kernels.js";
+import type { Extras, Kernel, Kernels } from "./kernels.js";
 import type { MonitoredGroup } from "./monitor.js";
 import type { BufferRange, Range, Tensor } from "./parameters.js";
 import { bindSpan, type ChunkUniforms, type Dispatch, Planner } from "./plan.js";
@@ -9,6 +9,8 @@ import { StateMemory } from "./state.js";
 /** Engine memory beside the states of the rule. */
 const ORIGIN = "lookahead_origin";
 const ACCUMULATOR = "gradient_accumulator";
+const SLOW = "slow_weights";
+const AVERAGE = "average";
 
 /** Where the caller's gradient is. */
 const gradientOf = (tensor: Tensor): Range => tensor.gradient;
@@ -26,6 +28,8 @@ export class GroupPasses {
   readonly #accumulatePlanner: Planner<Dispatch>;
   readonly #lookahead: readonly Dispatch[];
   readonly #accumulatedStep: readonly Dispatch[];
+  readonly #slow: readonly Dispatch[];
+  readonly #average: readonly Dispatch[];
   #step: readonly Dispatch[];
   #accumulate: readonly Dispatch[];
 
@@ -36,16 +40,17 @@ export class GroupPasses {
     uniforms: ChunkUniforms,
     { row, options }: Rule,
     kernels: Kernels,
+    { slow, average }: Extras,
     tensors: readonly Tensor[],
     own: <T extends { destroy(): void }>(resource: T) => T,
   ) {
     this.tensors = tensors;
     this.#sorted = sortTensors(tensors);
     this.#kernels = kernels;
-    this.#states = row.shader.states;
+    this.#states = [...row.shader.states, ...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : [])];
     const initial = row.initial?.(options) ?? {};
     const kinds = [
-      ...row.shader.states,
+      ...this.#states,
       ...(kernels.lookahead ? [ORIGIN] : []),
       ...(kernels.accumulate ? [ACCUMULATOR] : []),
     ];
@@ -72,6 +77,9 @@ export class GroupPasses {
     this.#accumulatedStep = kernels.accumulate
       ? this.#stepPlanner.plan(this.#sorted, range(ACCUMULATOR))
       : [];
+    const copies = (name: string) => planner(name, parameter, [range(name)]).plan(this.#sorted);
+    this.#slow = slow ? copies(SLOW) : [];
+    this.#average = average ? copies(AVERAGE) : [];
     this.#step = this.#stepPlanner.plan(this.#sorted, gradientOf);
     this.#accumulate = kernels.accumulate ? this.#accumulatePlanner.plan(this.#sorted, gradientOf) : [];
   }
@@ -116,6 +124,28 @@ export class GroupPasses {
     if (this.#kernels.accumulate) encode(pass, this.#kernels.accumulate, uniforms, offset, this.#accumulate);
   }
 
+  /** Keeps the parameters as the first slow weights. */
+  keepSlow(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, offset: number): void {
+    if (this.#kernels.blends) encode(pass, this.#kernels.blends.keep, uniforms, offset, this.#slow);
+  }
+
+  /** Moves slow weights and average towards the parameters, as far as the step's uniforms say. */
+  blend(
+    pass: GPUComputePassEncoder,
+    uniforms: GPUBindGroup,
+    offset: number,
+    { slow, average }: { readonly slow: boolean; readonly average: boolean },
+  ): void {
+    const { blends } = this.#kernels;
+    if (blends && slow) encode(pass, blends.slow, uniforms, offset, this.#slow);
+    if (blends && average) encode(pass, blends.average, uniforms, offset, this.#average);
+  }
+
+  /** Exchanges parameters and average. */
+  swapAverage(pass: GPUComputePassEncoder, uniforms: GPUBindGroup): void {
+    if (this.#kernels.blends) encode(pass, this.#kernels.blends.swap, uniforms, 0, this.#average);
+  }
+
   /** Copies back the parameters that the look-ahead kept. */
   restore(encoder: GPUCommandEncoder): void {
     if (!this.#kernels.lookahead) return;
@@ -135,7 +165,7 @@ export class GroupPasses {
     };
   }
 
-  /** Names of the rule's states. */
+  /** Names of what a checkpoint keeps of each tensor: the rule's states, slow weights, average. */
   get states(): readonly string[] {
     return this.#states;
   }

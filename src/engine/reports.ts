@@ -1,5 +1,7 @@
 import { OptimError } from "../errors.js";
+import { lossError, onLoss } from "./device.js";
 import { CONTROL_BYTES, HISTORY, type Monitor, RECORD_WORDS } from "./monitor.js";
+import type { Slots } from "./slots.js";
 
 /** Telemetry options. */
 export interface TelemetryOptions {
@@ -33,6 +35,8 @@ export interface StepReport extends TensorReport {
   readonly faults: number;
   /** Whether this one was taken. */
   readonly taken: boolean;
+  /** False where the submit never ran: WebGPU drops one whole that uses a destroyed buffer. Norms are NaN then. */
+  readonly ran: boolean;
   /** What clipping by global norm multiplied the gradient by. */
   readonly clipFactor: number;
   /** Of this step; the next may have another. */
@@ -49,11 +53,12 @@ const CONTROL_ROOM = 256;
 
 /** Brings what the monitor recorded to the host, late and without waiting, through a few mapped buffers. */
 export class Reports {
-  /** Rejects with the first report of a non-finite gradient, or with the loss of the device. */
+  /** Rejects with the first report of a non-finite gradient or of a step that never ran, or with the loss of the device. */
   readonly failure: Promise<never>;
   readonly #device: GPUDevice;
   readonly #label: string;
   readonly #monitor: Monitor;
+  readonly #slots: Slots;
   readonly #telemetry: TelemetryOptions | undefined;
   readonly #learn: (skipped: number) => void;
   readonly #free: GPUBuffer[] = [];
@@ -63,13 +68,18 @@ export class Reports {
   #asked = 0;
   #reported = 0;
   #underWay = 0;
+  #applied = 0;
   #ended = false;
+  #lost: OptimError | undefined;
+  #missing: OptimError | undefined;
+  readonly #forgetLoss: () => void;
 
-  /** @param learn told how many skipped steps are news */
+  /** @param learn told how many steps are news that the GPU did not take */
   constructor(
     device: GPUDevice,
     label: string,
     monitor: Monitor,
+    slots: Slots,
     telemetry: TelemetryOptions | undefined,
     learn: (skipped: number) => void,
     own: <T extends { destroy(): void }>(resource: T) => T,
@@ -77,6 +87,7 @@ export class Reports {
     this.#device = device;
     this.#label = label;
     this.#monitor = monitor;
+    this.#slots = slots;
     this.#telemetry = telemetry;
     this.#learn = learn;
     this.failure = new Promise((_, reject) => {
@@ -84,6 +95,7 @@ export class Reports {
     });
     // Those who do not look are not to be stopped by it.
     this.failure.catch(() => {});
+    this.#forgetLoss = onLoss(device, () => this.end(lossError(device, label)));
     const tensors = telemetry?.perTensor ? monitor.tensors.length * 16 : 0;
     for (let i = 0; i < STAGES; i += 1)
       this.#free.push(
@@ -100,9 +112,10 @@ export class Reports {
   /** Starts a read-back of what was submitted, if there is news and a free buffer. */
   poll(every = this.#telemetry?.every ?? 1): void {
     const monitor = this.#monitor;
-    const staging = monitor.attempt - this.#asked >= every ? this.#free.pop() : undefined;
+    const { submitted } = this.#slots;
+    const staging = submitted - this.#asked >= every ? this.#free.pop() : undefined;
     if (!staging) return;
-    this.#asked = monitor.attempt;
+    this.#asked = submitted;
     this.#underWay += 1;
     const encoder = this.#device.createCommandEncoder({ label: `${this.#label} report` });
     if (this.#telemetry) {
@@ -129,10 +142,10 @@ export class Reports {
           const copy = staging.getMappedRange().slice(0);
           staging.unmap();
           this.#free.push(staging);
-          this.#receive(new DataView(copy));
+          this.#receive(new DataView(copy), submitted);
         },
-        (cause) =>
-          this.end(new OptimError("device-lost", `No reports of '${this.#label}' arrive`, {}, { cause })),
+        // Often before the loss itself is known. After destroy() it means nothing.
+        (cause) => this.end(lossError(this.#device, this.#label, { cause })),
       )
       .finally(() => {
         this.#underWay -= 1;
@@ -140,21 +153,32 @@ export class Reports {
       });
   }
 
-  /** Resolves when everything submitted is reported. */
+  /**
+   * Resolves when everything submitted is reported.
+   * @throws OptimError `device-lost`, or `gpu-error` where submitted steps never ran, once
+   */
   async settle(): Promise<void> {
     for (;;) {
-      if (this.#ended || (this.#underWay === 0 && this.#asked === this.#monitor.attempt)) return;
+      if (this.#lost) throw this.#lost;
+      if (this.#ended || (this.#underWay === 0 && this.#asked === this.#slots.submitted)) {
+        const missing = this.#missing;
+        this.#missing = undefined;
+        if (missing) throw missing;
+        return;
+      }
       this.poll(1);
       await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
   }
 
-  #receive(view: DataView): void {
+  /** @param submitted the newest step that was submitted before the copy */
+  #receive(view: DataView, submitted: number): void {
     if (this.#ended) return;
     const u32 = (at: number) => view.getUint32(at, true);
     const f32 = (at: number) => view.getFloat32(at, true);
-    const attempt = u32(8);
-    this.#learn(this.#monitor.learn(u32(16)));
+    const attempt = Math.max(submitted, u32(8));
+    // Skipped, or never run.
+    this.#learn(this.#monitor.learn(attempt - u32(12)));
     // The oldest of the history only says what came before the next.
     const first = Math.max(this.#reported, attempt - HISTORY + 1) + 1;
     for (let number = first; number <= attempt; number += 1) {

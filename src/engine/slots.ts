@@ -18,14 +18,18 @@ export class Slots {
   readonly #staging: Float32Array<ArrayBuffer>;
   /** For each group the f32 values of its two blocks, to be filled before {@link take}. */
   readonly staged: readonly Float32Array[];
+  /** Of each slot: the step that holds it, where steps are numbered; 0 for other work. */
+  readonly #steps: number[];
   #next = 0;
   #held = 0;
+  #submitted = 0;
 
   constructor(device: GPUDevice, label: string, groups: number, count: number) {
     this.#device = device;
     this.#label = label;
     this.#groups = groups;
     this.#count = count;
+    this.#steps = new Array<number>(count).fill(0);
     const values = (2 * BLOCK) / 4;
     this.#staging = new Float32Array(groups * values);
     this.staged = Array.from({ length: groups }, (_, group) =>
@@ -56,10 +60,14 @@ export class Slots {
       });
   }
 
-  /** Holds the next slot and gives its number. */
-  reserve(): number {
+  /**
+   * Holds the next slot and gives its number.
+   * @param step the number of the step it is for, from 1; 0 for other work
+   */
+  reserve(step = 0): number {
     this.requireFree();
     const slot = this.#next;
+    this.#steps[slot] = step;
     this.#next = (slot + 1) % this.#count;
     this.#held += 1;
     return slot;
@@ -77,9 +85,18 @@ export class Slots {
     return this.#held;
   }
 
+  /** The newest numbered step that is known to be submitted. */
+  get submitted(): number {
+    return this.#submitted;
+  }
+
   /** Frees the oldest `count` slots. */
   release(count: number): void {
-    this.#held -= count;
+    for (let freed = 0; freed < count; freed += 1) {
+      const oldest = (this.#next - this.#held + this.#count) % this.#count;
+      this.#submitted = Math.max(this.#submitted, this.#steps[oldest]!);
+      this.#held -= 1;
+    }
   }
 
   destroy(): void {
