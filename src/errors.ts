@@ -18,7 +18,8 @@ export type OptimErrorCode =
   | "gpu-error"
   | "invalid-checkpoint"
   | "non-finite"
-  | "averaged";
+  | "averaged"
+  | "busy";
 
 /** The parts of an {@link OptimError}: what happened, what was expected and got, and how to mend it. */
 export interface OptimErrorDetails {

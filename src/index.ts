@@ -13,6 +13,7 @@ export type { GuardOptions, LossScaleOptions } from "./engine/guards.js";
 export type { Optimizer } from "./engine/optimizer.js";
 export type { GroupOptions, OptimizerOptions } from "./engine/options.js";
 export type { BufferRange, Parameter } from "./engine/parameters.js";
+export { type GroupPattern, partition } from "./engine/partition.js";
 export type { StepReport, TelemetryOptions, TensorReport } from "./engine/reports.js";
 export { OptimError, type OptimErrorCode, type OptimErrorDetails } from "./errors.js";
 export * from "./frameworks/index.js";

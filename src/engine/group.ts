@@ -27,8 +27,7 @@ const KEPT_MEMORIES = 4096;
 
 /** Tensors that share a rule, its hyperparameters and a schedule; `optimizer.groups[i]`. */
 export class ParameterGroup {
-  /** Names of the group's tensors. */
-  readonly names: readonly string[];
+  #names: readonly string[];
   readonly #label: string;
   readonly #rule: Rule;
   readonly #blends: BlendWeights;
@@ -47,7 +46,17 @@ export class ParameterGroup {
     this.#options = rule.options;
     this.#schedule = checkSchedule(label, schedule);
     this.#memories.set(0, rule.row.memory ?? []);
-    this.names = names;
+    this.#names = names;
+  }
+
+  /** Names of the group's tensors. */
+  get names(): readonly string[] {
+    return this.#names;
+  }
+
+  /** @internal */
+  adopt(names: readonly string[]): void {
+    this.#names = [...this.#names, ...names];
   }
 
   /** Name of the rule. */

@@ -169,7 +169,10 @@ export class Monitor {
     guards: Guards,
     stepsInFlight: number,
     own: <T extends { destroy(): void }>(resource: T) => T,
+    before?: Monitor,
   ) {
+    this.#attempt = before?.attempt ?? 0;
+    this.#skipped = before?.skipped ?? 0;
     this.#device = device;
     this.#limits = limits;
     this.#groups = groups;
@@ -451,7 +454,18 @@ export class Monitor {
     return this.#attempt;
   }
 
-  /** Takes the count of skipped steps that the GPU reported, and gives how many of them are news. */
+  /** Steps that the GPU is known to have skipped. */
+  get skipped(): number {
+    return this.#skipped;
+  }
+
+  /** Takes over what the GPU counts, the loss scale and the history. */
+  copyFrom(encoder: GPUCommandEncoder, before: Monitor): void {
+    encoder.copyBufferToBuffer(before.control, 0, this.control, 0, CONTROL_BYTES);
+    encoder.copyBufferToBuffer(before.history, 0, this.history, 0, HISTORY * RECORD_WORDS * 4);
+  }
+
+  /** Takes the count of steps that the GPU did not take, skipped or never run, and gives how many of them are news. */
   learn(skipped: number): number {
     const news = skipped - this.#skipped;
     this.#skipped = skipped;

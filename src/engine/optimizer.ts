@@ -2,12 +2,32 @@ import { OptimError } from "../errors.js";
 import { requireDevice } from "./device.js";
 import { type BlendWeights, ParameterGroup, type PendingStep } from "./group.js";
 import { checkGuards, type GuardOptions } from "./guards.js";
+import { buildMachine, type Machine } from "./machine.js";
 import type { Monitor } from "./monitor.js";
-import type { CheckedOptions } from "./options.js";
-import { type BufferRange, checkGradient, refuseOverlap, type Tensor } from "./parameters.js";
+import { type CheckedGroup, type CheckedOptions, checkGroup, type GroupOptions } from "./options.js";
+import { type BufferRange, checkGradient, type Parameter, refuseOverlap, type Tensor } from "./parameters.js";
 import type { GroupPasses } from "./passes.js";
-import { Reports, type StepReport, type TelemetryOptions } from "./reports.js";
+import { Reports, type StepReport } from "./reports.js";
 import { BLOCK, type Slots } from "./slots.js";
+
+const makeGroup = ({ label, blends }: CheckedOptions, { rule, schedule, tensors }: CheckedGroup) =>
+  new ParameterGroup(
+    label,
+    rule,
+    schedule,
+    tensors.map(({ name }) => name),
+    blends,
+  );
+
+const byName = (passes: readonly GroupPasses[]) =>
+  new Map(passes.flatMap((group) => group.tensors.map((tensor) => [tensor.name, { tensor, passes: group }])));
+
+const ownIn =
+  (made: { destroy(): void }[]) =>
+  <T extends { destroy(): void }>(resource: T): T => {
+    made.push(resource);
+    return resource;
+  };
 
 /** Runs a rule over the caller's parameters. Made by `createOptimizer`. */
 export class Optimizer {
@@ -15,71 +35,53 @@ export class Optimizer {
   readonly device: GPUDevice;
   /** The parameter groups, in the order given. */
   readonly groups: readonly ParameterGroup[];
-  readonly #passes: readonly GroupPasses[];
-  readonly #tensors: ReadonlyMap<string, { tensor: Tensor; passes: GroupPasses }>;
-  readonly #slots: Slots;
-  readonly #made: readonly { destroy(): void }[];
+  #checked: CheckedOptions;
+  #passes: readonly GroupPasses[];
+  #tensors: ReadonlyMap<string, { tensor: Tensor; passes: GroupPasses }>;
+  #slots: Slots;
+  #made: { destroy(): void }[];
   readonly #blends: BlendWeights;
-  readonly #monitor: Monitor | undefined;
+  #monitor: Monitor | undefined;
   readonly #reports: Reports | undefined;
   readonly #accumulation: boolean;
-  readonly #lookahead: boolean;
+  #lookahead: boolean;
   readonly #keptSlow = new WeakSet<ParameterGroup>();
   #averaged = false;
+  #frozen: ReadonlySet<Tensor> = new Set();
+  #rebuilding = false;
   #lookedAhead = false;
   /** Sizes of the micro-batches accumulated since the last step. */
   #samples: { first: number; total: number } | undefined;
   #destroyed = false;
 
-  /**
-   * @param made what `destroy()` frees
-   * @internal
-   */
-  constructor(
-    device: GPUDevice,
-    { label, groups, accumulation, blends }: CheckedOptions,
-    passes: readonly GroupPasses[],
-    slots: Slots,
-    made: { destroy(): void }[],
-    monitor: Monitor | undefined,
-    telemetry: TelemetryOptions | undefined,
-  ) {
+  /** @internal */
+  constructor(device: GPUDevice, checked: CheckedOptions, machine: Machine) {
+    const { label, groups, accumulation, blends, telemetry } = checked;
     this.device = device;
     this.label = label;
-    this.groups = groups.map(
-      ({ rule, schedule, tensors }) =>
-        new ParameterGroup(
-          label,
-          rule,
-          schedule,
-          tensors.map(({ name }) => name),
-          blends,
-        ),
-    );
+    this.groups = groups.map((group) => makeGroup(checked, group));
+    this.#checked = checked;
     this.#blends = blends;
-    this.#passes = passes;
-    this.#tensors = new Map(
-      passes.flatMap((group) => group.tensors.map((tensor) => [tensor.name, { tensor, passes: group }])),
-    );
-    this.#slots = slots;
-    this.#made = made;
     this.#accumulation = accumulation;
-    this.#lookahead = groups.some(({ rule }) => rule.row.shader.lookahead);
+    const { passes, slots, monitor, made } = machine;
+    this.#passes = passes;
+    this.#tensors = byName(passes);
+    this.#slots = slots;
     this.#monitor = monitor;
+    this.#made = made;
+    this.#lookahead = groups.some(({ rule }) => rule.row.shader.lookahead);
     this.#reports =
       monitor &&
       new Reports(
         device,
         label,
         monitor,
+        slots,
         telemetry,
         (news) => {
           for (const group of this.groups) group.takeBack(news);
         },
-        (buffer) => {
-          made.push(buffer);
-          return buffer;
-        },
+        ownIn(made),
       );
   }
 
@@ -118,7 +120,7 @@ export class Optimizer {
     accumulated: boolean,
   ): readonly PendingStep[] {
     const prepared = monitor.prepare(this.groups, scale);
-    const slot = this.#slots.reserve();
+    const slot = this.#slots.reserve(monitor.attempt + 1);
     const pass = encoder.beginComputePass({ label: `${this.label} step` });
     this.#keepSlow(pass);
     monitor.encode(pass, slot, this.groups, prepared, accumulated);
@@ -385,6 +387,128 @@ export class Optimizer {
     });
   }
 
+  /**
+   * Adds a group during training. Its step count begins at 0. Nothing may be encoded and not submitted, and the
+   * optimizer cannot be used until this resolves; state is allocated anew for all, so for a moment there is twice as much.
+   * @throws OptimError as `createOptimizer`, and `busy` in the middle of a step; then nothing has changed
+   */
+  async addGroup(options: GroupOptions): Promise<void> {
+    this.#requireIdle("addGroup()");
+    const { rule, schedule } = this.#checked;
+    const added = checkGroup({ rule, schedule, ...options }, this.#allTensors());
+    await this.#rebuild([...this.#checked.groups, added]);
+    (this.groups as ParameterGroup[]).push(makeGroup(this.#checked, added));
+  }
+
+  /**
+   * Adds tensors to a group during training: their state is fresh, their step count is the group's. As {@link addGroup}.
+   * @throws OptimError as `createOptimizer`, `unknown-name` for a group of another optimizer, and `busy`
+   */
+  async addParameters(group: ParameterGroup, parameters: readonly Parameter[]): Promise<void> {
+    this.#requireIdle("addParameters()");
+    const index = this.groups.indexOf(group);
+    const old = this.#checked.groups[index];
+    if (!old)
+      throw new OptimError("unknown-name", `This group is not one of '${this.label}'`, {
+        expected: "one of optimizer.groups",
+        got: "another",
+        fix: "pass optimizer.groups[0]",
+      });
+    const { tensors } = checkGroup({ rule: old.rule, parameters }, this.#allTensors());
+    const grown = { ...old, tensors: [...old.tensors, ...tensors] };
+    await this.#rebuild(this.#checked.groups.map((other) => (other === old ? grown : other)));
+    group.adopt(tensors.map(({ name }) => name));
+  }
+
+  /**
+   * Stops updating tensors; their state stays. As {@link addGroup}.
+   * @throws OptimError `unknown-name` or `busy`
+   */
+  async freeze(...names: string[]): Promise<void> {
+    this.#requireIdle("freeze()");
+    const frozen = new Set([...this.#frozen, ...names.map((name) => this.#find(name).tensor)]);
+    await this.#rebuild(this.#checked.groups, frozen);
+  }
+
+  /** Updates frozen tensors again. As {@link freeze}. */
+  async thaw(...names: string[]): Promise<void> {
+    this.#requireIdle("thaw()");
+    const thawed = new Set(names.map((name) => this.#find(name).tensor));
+    await this.#rebuild(
+      this.#checked.groups,
+      new Set([...this.#frozen].filter((tensor) => !thawed.has(tensor))),
+    );
+  }
+
+  /** Names of the frozen tensors. */
+  get frozen(): readonly string[] {
+    return [...this.#frozen].map(({ name }) => name);
+  }
+
+  #allTensors(): readonly Tensor[] {
+    return [...this.#tensors.values()].map(({ tensor }) => tensor);
+  }
+
+  /** @throws OptimError `busy` */
+  #requireIdle(what: string): void {
+    this.#requireUsable();
+    this.#requireOwnParameters();
+    if (this.#slots.held === 0 && !this.#lookedAhead && !this.#samples) return;
+    throw new OptimError("busy", `${what} comes in the middle of a step of '${this.label}'`, {
+      expected: "nothing encoded and not submitted, no look-ahead and no accumulation under way",
+      got: this.#lookedAhead
+        ? "a look-ahead"
+        : this.#samples
+          ? "an accumulation"
+          : `${this.#slots.held} encoded`,
+      fix: "call step() first, or submitted() after queue.submit()",
+    });
+  }
+
+  /** Makes everything anew for other groups and moves the state over. */
+  async #rebuild(groups: readonly CheckedGroup[], frozen: ReadonlySet<Tensor> = this.#frozen): Promise<void> {
+    // Hyperparameters may have changed; what is fresh begins with those in force.
+    const current = groups.map((group) => {
+      const at = this.#checked.groups.indexOf(group);
+      const inForce = at < 0 ? undefined : this.groups[at];
+      return inForce ? { ...group, rule: { ...group.rule, options: inForce.options } } : group;
+    });
+    const checked = { ...this.#checked, groups: current };
+    this.#rebuilding = true;
+    try {
+      await this.#reports?.settle();
+      const machine = await buildMachine(this.device, checked, frozen, this.#monitor);
+      if (this.#destroyed) {
+        for (const resource of machine.made) resource.destroy();
+        return;
+      }
+      const encoder = this.device.createCommandEncoder({ label: `${this.label} move` });
+      const next = byName(machine.passes);
+      for (const [name, { tensor, passes }] of this.#tensors) {
+        if (tensor.size === 0) continue;
+        for (const state of passes.states) {
+          const from = passes.state(tensor, state);
+          const to = next.get(name)!.passes.state(tensor, state);
+          encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, to.size);
+        }
+      }
+      if (this.#monitor) machine.monitor?.copyFrom(encoder, this.#monitor);
+      this.device.queue.submit([encoder.finish()]);
+      if (machine.monitor) this.#reports?.follow(machine.monitor, machine.slots, ownIn(machine.made));
+      for (const resource of this.#made) resource.destroy();
+      this.#passes = machine.passes;
+      this.#slots = machine.slots;
+      this.#monitor = machine.monitor;
+      this.#made = machine.made;
+      this.#tensors = next;
+      this.#frozen = frozen;
+      this.#checked = checked;
+      this.#lookahead = current.some(({ rule }) => rule.row.shader.lookahead);
+    } finally {
+      this.#rebuilding = false;
+    }
+  }
+
   /** Frees what the engine made: state, uniforms, scratch. The caller's buffers and the device stay. */
   destroy(): void {
     if (this.#destroyed) return;
@@ -415,6 +539,12 @@ export class Optimizer {
   #requireUsable(): void {
     if (this.#destroyed)
       throw new OptimError("destroyed", `'${this.label}' was destroyed`, { fix: "create a new optimizer" });
+    if (this.#rebuilding)
+      throw new OptimError("busy", `'${this.label}' is taking up other parameters`, {
+        expected: "no call before addGroup(), addParameters(), freeze() or thaw() has resolved",
+        got: "a call",
+        fix: "await it",
+      });
     requireDevice(this.device, this.label);
   }
 

@@ -57,6 +57,14 @@ const OPTION_NAMES: readonly string[] = [
   "label",
 ] satisfies (keyof OptimizerOptions)[];
 
+/** A group's options with the optimizer's rule and schedule, where it has none of its own. */
+interface GivenGroup {
+  readonly parameters: readonly Parameter[];
+  readonly rule?: Rule | undefined;
+  readonly schedule?: Schedule | undefined;
+  readonly [option: string]: unknown;
+}
+
 /** A checked group, before anything is made of it. */
 export interface CheckedGroup {
   readonly rule: Rule;
@@ -71,6 +79,9 @@ const COPY_DST = 0x8; // GPUBufferUsage.COPY_DST, absent outside browsers
 /** All that {@link createOptimizer} was asked for, checked. */
 export interface CheckedOptions {
   readonly label: string;
+  /** Of groups that have none of their own. */
+  readonly rule: Rule | undefined;
+  readonly schedule: Schedule | undefined;
   readonly groups: readonly CheckedGroup[];
   readonly accumulation: boolean;
   readonly stepsInFlight: number;
@@ -106,7 +117,8 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
     slow: options.slowWeights && slowWeight(options.slowWeights),
     average: options.average && averageWeight(options.average),
   };
-  return { label, groups, accumulation, stepsInFlight, guards, telemetry, blends };
+  const { rule, schedule } = options;
+  return { label, rule, schedule, groups, accumulation, stepsInFlight, guards, telemetry, blends };
 }
 
 function checkTelemetry(options: TelemetryOptions): TelemetryOptions {
@@ -151,22 +163,48 @@ function checkGroups(options: OptimizerOptions): CheckedGroup[] {
       got: "none",
       fix: "pass the parameters to train",
     });
-  return given.map((group, index) => {
-    const { parameters: _, rule: own = rule, schedule: ownSchedule = schedule, ...overrides } = group;
-    // A factory has a row as well, but no options.
-    if (typeof own !== "object" || typeof own?.row?.scalars !== "function" || typeof own.options !== "object")
-      throw new OptimError("invalid-argument", `Group ${index} has no rule`, {
-        expected: "a rule from a factory, such as adam({ lr: 1e-3 })",
-        got: typeof own === "function" ? "a function" : own === undefined ? "nothing" : String(own),
-        fix: "import { adam } and pass rule: adam()",
-      });
-    if (own.row.shader.lookahead) for (const tensor of tensors[index] ?? []) requireCopyTarget(own, tensor);
-    return {
-      rule: { row: own.row, options: checkOptions(own.row, overrides, own.options) },
-      schedule: checkSchedule(own.row.name, ownSchedule ?? constantRate),
-      tensors: tensors[index] ?? [],
-    };
-  });
+  return given.map((group, index) =>
+    checkedGroup({ rule, schedule, ...group }, tensors[index] ?? [], `Group ${index}`),
+  );
+}
+
+/**
+ * Checks a group that joins others.
+ * @throws OptimError as `createOptimizer`
+ */
+export function checkGroup(group: GivenGroup, others: readonly Tensor[]): CheckedGroup {
+  if (!Array.isArray(group.parameters))
+    throw new OptimError("invalid-argument", "There are no parameters", {
+      expected: "{ parameters: [{ name, param, grad }] }",
+      got: String(group.parameters),
+      fix: "pass a list",
+    });
+  const [tensors = []] = checkParameters([group.parameters], others);
+  return checkedGroup(group, tensors, "The group");
+}
+
+function checkedGroup(
+  { parameters: _, rule, schedule, ...overrides }: GivenGroup,
+  tensors: readonly Tensor[],
+  what: string,
+): CheckedGroup {
+  // A factory has a row as well, but no options.
+  if (
+    typeof rule !== "object" ||
+    typeof rule?.row?.scalars !== "function" ||
+    typeof rule.options !== "object"
+  )
+    throw new OptimError("invalid-argument", `${what} has no rule`, {
+      expected: "a rule from a factory, such as adam({ lr: 1e-3 })",
+      got: typeof rule === "function" ? "a function" : rule === undefined ? "nothing" : String(rule),
+      fix: "import { adam } and pass rule: adam()",
+    });
+  if (rule.row.shader.lookahead) for (const tensor of tensors) requireCopyTarget(rule, tensor);
+  return {
+    rule: { row: rule.row, options: checkOptions(rule.row, overrides, rule.options) },
+    schedule: checkSchedule(rule.row.name, schedule ?? constantRate),
+    tensors,
+  };
 }
 
 /** restore() copies parameters back. */

@@ -47,11 +47,15 @@ export interface Tensor {
 const STORAGE = 0x80;
 
 /**
- * Checks the parameters of all groups.
+ * Checks the parameters of groups.
+ * @param others tensors that they join
  * @throws OptimError `invalid-argument`, `invalid-buffer`, `duplicate-name` or `aliased-buffers`.
  */
-export function checkParameters(groups: readonly (readonly Parameter[])[]): Tensor[][] {
-  const names = new Set<string>();
+export function checkParameters(
+  groups: readonly (readonly Parameter[])[],
+  others: readonly Tensor[] = [],
+): Tensor[][] {
+  const names = new Set(others.map(({ name }) => name));
   const checked = groups.map((group) =>
     group.map((parameter) => {
       const { name } = parameter;
@@ -71,7 +75,7 @@ export function checkParameters(groups: readonly (readonly Parameter[])[]): Tens
       return checkTensor(parameter);
     }),
   );
-  const tensors = checked.flat();
+  const tensors = [...others, ...checked.flat()];
   refuseOverlap(tensors, "parameter", (tensor) => tensor.param);
   refuseOverlap(tensors, "gradient", (tensor) => tensor.gradient);
   return checked;

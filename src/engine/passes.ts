@@ -19,7 +19,8 @@ const gradientOf = (tensor: Tensor): Range => tensor.gradient;
 export class GroupPasses {
   /** Every tensor of the group, in the caller's order. */
   readonly tensors: readonly Tensor[];
-  readonly #sorted: readonly Tensor[];
+  /** Those that are stepped, sorted. */
+  readonly #active: readonly Tensor[];
   readonly #kernels: Kernels;
   readonly #memory: StateMemory;
   readonly #states: readonly string[];
@@ -42,10 +43,12 @@ export class GroupPasses {
     kernels: Kernels,
     { slow, average }: Extras,
     tensors: readonly Tensor[],
+    frozen: ReadonlySet<Tensor>,
     own: <T extends { destroy(): void }>(resource: T) => T,
   ) {
     this.tensors = tensors;
-    this.#sorted = sortTensors(tensors);
+    const sorted = sortTensors(tensors);
+    this.#active = sorted.filter((tensor) => !frozen.has(tensor));
     this.#kernels = kernels;
     this.#states = [...row.shader.states, ...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : [])];
     const initial = row.initial?.(options) ?? {};
@@ -57,7 +60,7 @@ export class GroupPasses {
     const memory = new StateMemory(
       device,
       label,
-      this.#sorted,
+      sorted,
       new Map(kinds.map((name) => [name, initial[name] ?? 0])),
       limits,
       own,
@@ -73,21 +76,21 @@ export class GroupPasses {
     this.#others = others;
     this.#stepPlanner = planner("step", parameter, others);
     this.#accumulatePlanner = planner("accumulate", range(ACCUMULATOR), []);
-    this.#lookahead = kernels.lookahead ? planner("lookahead", parameter, others).plan(this.#sorted) : [];
+    this.#lookahead = kernels.lookahead ? planner("lookahead", parameter, others).plan(this.#active) : [];
     this.#accumulatedStep = kernels.accumulate
-      ? this.#stepPlanner.plan(this.#sorted, range(ACCUMULATOR))
+      ? this.#stepPlanner.plan(this.#active, range(ACCUMULATOR))
       : [];
-    const copies = (name: string) => planner(name, parameter, [range(name)]).plan(this.#sorted);
+    const copies = (name: string) => planner(name, parameter, [range(name)]).plan(this.#active);
     this.#slow = slow ? copies(SLOW) : [];
     this.#average = average ? copies(AVERAGE) : [];
-    this.#step = this.#stepPlanner.plan(this.#sorted, gradientOf);
-    this.#accumulate = kernels.accumulate ? this.#accumulatePlanner.plan(this.#sorted, gradientOf) : [];
+    this.#step = this.#stepPlanner.plan(this.#active, gradientOf);
+    this.#accumulate = kernels.accumulate ? this.#accumulatePlanner.plan(this.#active, gradientOf) : [];
   }
 
   /** Looks the plan up again after the gradients of a tensor moved. */
   gradientsMoved(): void {
-    this.#step = this.#stepPlanner.plan(this.#sorted, gradientOf);
-    if (this.#kernels.accumulate) this.#accumulate = this.#accumulatePlanner.plan(this.#sorted, gradientOf);
+    this.#step = this.#stepPlanner.plan(this.#active, gradientOf);
+    if (this.#kernels.accumulate) this.#accumulate = this.#accumulatePlanner.plan(this.#active, gradientOf);
   }
 
   /** The update, of the gradients or of what was accumulated. */
@@ -149,7 +152,7 @@ export class GroupPasses {
   /** Copies back the parameters that the look-ahead kept. */
   restore(encoder: GPUCommandEncoder): void {
     if (!this.#kernels.lookahead) return;
-    for (const tensor of this.#sorted) {
+    for (const tensor of this.#active) {
       const { buffer, offset } = this.#memory.range(tensor, ORIGIN);
       encoder.copyBufferToBuffer(buffer, offset, tensor.param.buffer, tensor.param.offset, tensor.size);
     }
@@ -159,7 +162,7 @@ export class GroupPasses {
   get monitored(): MonitoredGroup {
     const memory = this.#memory;
     return {
-      tensors: this.#sorted,
+      tensors: this.#active,
       others: this.#others,
       accumulator: this.#kernels.accumulate && ((tensor) => memory.range(tensor, ACCUMULATOR)),
     };

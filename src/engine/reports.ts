@@ -51,24 +51,31 @@ export interface StepReport extends TensorReport {
 const STAGES = 3;
 const CONTROL_ROOM = 256;
 
+/** The running counts of a record. */
+const countsAt = (view: DataView, at: number) => ({
+  applied: view.getUint32(at + 4, true),
+  skipped: view.getUint32(at + 8, true),
+  faults: view.getUint32(at + 12, true),
+});
+
 /** Brings what the monitor recorded to the host, late and without waiting, through a few mapped buffers. */
 export class Reports {
   /** Rejects with the first report of a non-finite gradient or of a step that never ran, or with the loss of the device. */
   readonly failure: Promise<never>;
   readonly #device: GPUDevice;
   readonly #label: string;
-  readonly #monitor: Monitor;
-  readonly #slots: Slots;
+  #monitor: Monitor;
+  #slots: Slots;
   readonly #telemetry: TelemetryOptions | undefined;
   readonly #learn: (skipped: number) => void;
-  readonly #free: GPUBuffer[] = [];
+  #free: GPUBuffer[];
   readonly #waiting = new Set<() => void>();
   readonly #queue: StepReport[] = [];
   #fail!: (error: OptimError) => void;
   #asked = 0;
   #reported = 0;
   #underWay = 0;
-  #applied = 0;
+  #counts = { applied: 0, skipped: 0, faults: 0 };
   #ended = false;
   #lost: OptimError | undefined;
   #missing: OptimError | undefined;
@@ -95,18 +102,30 @@ export class Reports {
     });
     // Those who do not look are not to be stopped by it.
     this.failure.catch(() => {});
+    this.#free = this.#stages(monitor, own);
+    // Last, since a buffer may not be had.
     this.#forgetLoss = onLoss(device, () => this.end(lossError(device, label)));
-    const tensors = telemetry?.perTensor ? monitor.tensors.length * 16 : 0;
-    for (let i = 0; i < STAGES; i += 1)
-      this.#free.push(
-        own(
-          device.createBuffer({
-            label: `${label} report ${i}`,
-            size: CONTROL_ROOM + HISTORY * RECORD_WORDS * 4 + tensors,
-            usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-          }),
-        ),
-      );
+  }
+
+  #stages(monitor: Monitor, own: <T extends { destroy(): void }>(resource: T) => T): GPUBuffer[] {
+    const tensors = this.#telemetry?.perTensor ? monitor.tensors.length * 16 : 0;
+    return Array.from({ length: STAGES }, (_, i) =>
+      own(
+        this.#device.createBuffer({
+          label: `${this.#label} report ${i}`,
+          size: CONTROL_ROOM + HISTORY * RECORD_WORDS * 4 + tensors,
+          usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+        }),
+      ),
+    );
+  }
+
+  /** Goes on with a monitor that took over. No read-back may be under way. */
+  follow(monitor: Monitor, slots: Slots, own: <T extends { destroy(): void }>(resource: T) => T): void {
+    this.#free = this.#stages(monitor, own);
+    this.#monitor = monitor;
+    this.#slots = slots;
+    this.#asked = slots.submitted;
   }
 
   /** Starts a read-back of what was submitted, if there is news and a free buffer. */
@@ -181,29 +200,46 @@ export class Reports {
     this.#learn(this.#monitor.learn(attempt - u32(12)));
     // The oldest of the history only says what came before the next.
     const first = Math.max(this.#reported, attempt - HISTORY + 1) + 1;
+    const placeOf = (number: number) => CONTROL_ROOM + (number % HISTORY) * RECORD_WORDS * 4;
+    let missing = 0;
     for (let number = first; number <= attempt; number += 1) {
-      const at = CONTROL_ROOM + (number % HISTORY) * RECORD_WORDS * 4;
-      const before = CONTROL_ROOM + ((number - 1) % HISTORY) * RECORD_WORDS * 4;
-      const applied = u32(at + 4);
-      const parameterNorm = f32(at + 32);
-      const updateNorm = f32(at + 36);
+      const at = placeOf(number);
+      const before = placeOf(number - 1);
+      // A record of another number is older: this step left none.
+      const ran = u32(at) === number;
+      if (u32(before) === number - 1) this.#counts = countsAt(view, before);
+      const last = this.#counts;
+      if (ran) this.#counts = countsAt(view, at);
+      else missing += 1;
+      const norm = (offset: number) => (ran ? f32(at + offset) : Number.NaN);
+      const parameterNorm = norm(32);
+      const updateNorm = norm(36);
       this.#deliver({
         attempt: number,
-        applied,
-        skipped: u32(at + 8),
-        faults: u32(at + 12),
-        taken: applied > u32(before + 4),
-        gradientNorm: f32(at + 16),
-        clipFactor: f32(at + 20),
-        lossScale: f32(at + 24),
-        nonFinite: f32(at + 28),
+        ...this.#counts,
+        taken: this.#counts.applied > last.applied,
+        ran,
+        gradientNorm: norm(16),
+        clipFactor: norm(20),
+        lossScale: norm(24),
+        nonFinite: norm(28),
         parameterNorm,
         updateNorm,
         updateRatio: updateNorm / parameterNorm,
-        ...(number === attempt && this.#telemetry?.perTensor && { tensors: this.#tensors(view) }),
+        ...(number === attempt && ran && this.#telemetry?.perTensor && { tensors: this.#tensors(view) }),
       });
     }
+    if (missing > 0) this.#miss(missing);
     this.#reported = Math.max(this.#reported, attempt);
+  }
+
+  #miss(count: number): void {
+    this.#missing = new OptimError("gpu-error", `Submitted steps of '${this.#label}' never ran`, {
+      expected: "every encoded step to be submitted, with buffers that are alive",
+      got: `${count} missing on the GPU`,
+      fix: "keep gradient buffers alive until the submit, and look at the device's uncaptured errors",
+    });
+    this.#fail(this.#missing);
   }
 
   #tensors(view: DataView): ReadonlyMap<string, TensorReport> {
@@ -249,9 +285,12 @@ export class Reports {
     }
   }
 
-  /** Ends the reports. */
+  /** Ends the reports, once. */
   end(error?: OptimError): void {
+    if (this.#ended) return;
     this.#ended = true;
+    this.#lost = error;
+    this.#forgetLoss();
     if (error) this.#fail(error);
     this.#wake();
   }
