@@ -1,3 +1,6 @@
+export type { SaveOptions } from "./checkpoint/describe.js";
+export type { CheckpointFormat } from "./checkpoint/group.js";
+export type { CheckpointSource, LoadOptions } from "./checkpoint/load.js";
 export {
   type Arena,
   type ArenaGroup,
@@ -11,7 +14,7 @@ export { type RequestDeviceOptions, requestDevice } from "./engine/device.js";
 export type { ParameterGroup } from "./engine/group.js";
 export type { GuardOptions, LossScaleOptions } from "./engine/guards.js";
 export type { Optimizer } from "./engine/optimizer.js";
-export type { GroupOptions, OptimizerOptions } from "./engine/options.js";
+export type { GroupOptions, OptimizerOptions, SamOptions } from "./engine/options.js";
 export type { BufferRange, Parameter } from "./engine/parameters.js";
 export { type GroupPattern, partition } from "./engine/partition.js";
 export type { StepReport, TelemetryOptions, TensorReport } from "./engine/reports.js";

@@ -1,9 +1,12 @@
 // Writes the kernels of monitored steps, which work item by item and keep sums for each: the measure of the gradients,
 // and the step with guards.
 import type { RuleShader } from "../rule.js";
-import { bindings, HEADER, lanes, loadStates } from "./compose.js";
+import { bindings, ENTRY, HEADER, lanes, loadStates } from "./compose.js";
 import { ITEM_THREADS } from "./items.js";
 import type { Width } from "./spans.js";
+
+/** Place of the ascent's factor among the words of the control block. */
+const ASCENT_WORD = 6;
 
 /** Gradients are read by their bits: WGSL may take NaN and infinity in a float for impossible. */
 const bitLanes = (width: Width) =>
@@ -76,15 +79,15 @@ ${itemBindings(3)}
 `;
 }
 
-/** The step with guards. What a skipped one leaves is what it found; a look-ahead is undone. */
-export function composeMonitoredStep(shader: RuleShader, width: Width): string {
+/** The step with guards. What a skipped one leaves is what it found; a look-ahead or an ascent is undone. */
+export function composeMonitoredStep(shader: RuleShader, width: Width, fromOrigin: boolean): string {
   const { load, store } = lanes(width);
   const bits = bitLanes(width);
-  const origin = shader.lookahead ? "engine_origin" : "engine_parameters";
+  const origin = fromOrigin ? "engine_origin" : "engine_parameters";
   const storages = [
     ["read_write", "parameters"],
     ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
-    ...(shader.lookahead ? [["read_write", "origin"] as const] : []),
+    ...(fromOrigin ? [["read_write", "origin"] as const] : []),
   ] as const;
   return `${shader.code}${HEADER}@group(1) @binding(2) var<storage, read> engine_gradients: array<${bits.type}>;
 ${bindings(width, storages, [1, ...storages.slice(1).map((_, index) => index + 3)])}${itemBindings(storages.length + 2)}
@@ -94,7 +97,7 @@ ${bindings(width, storages, [1, ...storages.slice(1).map((_, index) => index + 3
       let engine_index = engine_chunk.first + engine_item.first + engine_k;
       let engine_point = ${load("engine_parameters[engine_index]")};
       let engine_parameter = ${load(`${origin}[engine_index]`)};
-      if (engine_stage.skip != 0u) {${shader.lookahead ? `\n        engine_parameters[engine_index] = ${store("engine_parameter")};` : ""}
+      if (engine_stage.skip != 0u) {${fromOrigin ? `\n        engine_parameters[engine_index] = ${store("engine_parameter")};` : ""}
         engine_squares.x += ${bits.squares("engine_parameter")};
         continue;
       }
@@ -114,6 +117,31 @@ ${bindings(width, storages, [1, ...storages.slice(1).map((_, index) => index + 3
     engine_sums[engine_partial].x = engine_squares.x;
     engine_sums[engine_partial].y = engine_squares.y;
   }
+}
+`;
+}
+
+/** SAM's ascent: keeps θ as the origin and moves it along the gradient, by the factor that the GPU worked out. */
+export function composeAscent(width: Width): string {
+  const { load, store } = lanes(width);
+  const bits = bitLanes(width);
+  return `${HEADER}@group(1) @binding(2) var<storage, read> engine_gradients: array<${bits.type}>;
+@group(1) @binding(4) var<storage, read> engine_control: array<f32>;
+${bindings(
+  width,
+  [
+    ["read_write", "parameters"],
+    ["read_write", "origin"],
+  ],
+  [1, 3],
+)}${ENTRY}
+  let engine_parameter = ${load("engine_parameters[engine_index]")};
+  let engine_bits = ${bits.load("engine_gradients[engine_chunk.gradient_first + engine_id.x]")};
+  // The norm is that of the unscaled gradient.
+  let engine_factor = engine_control[${ASCENT_WORD}] / engine_control[0];
+  let engine_move = select(engine_factor * bitcast<vec4f>(engine_bits), vec4f(), engine_factor == 0.0);
+  engine_origin[engine_index] = ${store("engine_parameter")};
+  engine_parameters[engine_index] = ${store("engine_parameter + engine_move")};
 }
 `;
 }

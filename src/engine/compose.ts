@@ -46,7 +46,8 @@ struct engine_Chunk {
 @group(1) @binding(0) var<uniform> engine_chunk: engine_Chunk;
 `;
 
-const ENTRY = `
+/** The entry point of kernels with an element, or four, an invocation. */
+export const ENTRY = `
 @compute @workgroup_size(${WORKGROUP})
 fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
   if (engine_id.x >= engine_chunk.count) {
@@ -85,16 +86,19 @@ export const loadStates = ({ states }: RuleShader, load: (place: string) => stri
 /** Constant of a step without the stages around the rule: gradient as it is, no decay. Saves their arithmetic. */
 export const BARE = "engine_bare";
 
-/** The step: θ ← θ − (update + ηλθ). The rule's text comes first, so that line numbers are the file's. */
-export function composeStep(shader: RuleShader, width: Width): string {
+/**
+ * The step: θ ← θ − (update + ηλθ). The rule's text comes first, so that line numbers are the file's.
+ * @param fromOrigin whether the parameters were moved to take the gradient, and θ is what was kept
+ */
+export function composeStep(shader: RuleShader, width: Width, fromOrigin: boolean): string {
   const { load, store } = lanes(width);
-  const origin = shader.lookahead ? "engine_origin" : "engine_parameters";
+  const origin = fromOrigin ? "engine_origin" : "engine_parameters";
   return `${shader.code}${HEADER}override ${BARE}: bool = false;
 ${bindings(width, [
   ["read_write", "parameters"],
   ["read", "gradients"],
   ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
-  ...(shader.lookahead ? [["read_write", "origin"] as const] : []),
+  ...(fromOrigin ? [["read_write", "origin"] as const] : []),
 ])}${ENTRY}
   let engine_point = ${load("engine_parameters[engine_index]")};
   let engine_parameter = ${load(`${origin}[engine_index]`)};

@@ -39,6 +39,12 @@ export function onLoss(device: GPUDevice, listener: () => void): () => void {
   return () => listeners?.delete(listener);
 }
 
+/** Resolves when a loss that other promises already tell of is known, or 100 ms later: then there is none. */
+export async function lossSettles(device: GPUDevice): Promise<void> {
+  await Promise.race([device.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
+  await Promise.resolve();
+}
+
 /** What a lost device is reported as. */
 export function lossError(device: GPUDevice, label: string, options?: ErrorOptions): OptimError {
   const info = healths.get(device)?.lost;

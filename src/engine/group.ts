@@ -22,6 +22,14 @@ export interface BlendWeights {
   readonly average: BlendWeight | undefined;
 }
 
+/** What a group goes on from. */
+export interface ResumedGroup {
+  readonly options: RuleOptions;
+  readonly schedule: Schedule;
+  readonly steps: number;
+  readonly memory: RuleMemory;
+}
+
 /** More than steps can be in flight and skipped before the host knows. */
 const KEPT_MEMORIES = 4096;
 
@@ -173,6 +181,35 @@ export class ParameterGroup {
    */
   takeBack(count: number): void {
     this.#steps -= count;
+  }
+
+  /**
+   * What a checkpoint takes down of the group. The memory comes by step count, since the GPU may have skipped some.
+   * @internal
+   */
+  snapshot() {
+    const { row } = this.#rule;
+    const memories = new Map(row.advance ? this.#memories : []);
+    return {
+      row,
+      options: this.#options,
+      schedule: this.#schedule,
+      steps: this.#steps,
+      memoryAfter: (steps: number): RuleMemory => memories.get(steps) ?? row.memory ?? [],
+    };
+  }
+
+  /**
+   * Goes on from a checkpoint.
+   * @internal
+   */
+  resume({ options, schedule, steps, memory }: ResumedGroup): void {
+    this.#options = options;
+    this.#schedule = schedule;
+    this.#steps = steps;
+    this.#rate = undefined;
+    this.#memories.clear();
+    this.#memories.set(steps, memory);
   }
 
   #finite(name: string, value: number | undefined, t: number): number {

@@ -30,18 +30,27 @@ export interface Extras {
   /** Whether slow weights are kept. */
   readonly slow: boolean;
   readonly average: boolean;
+  /** Whether gradients are taken after an ascent. */
+  readonly sam: boolean;
 }
+
+/** Whether a step starts from parameters that were kept while the gradient was taken elsewhere. */
+export const stepsFromOrigin = ({ row }: Rule, { sam }: Pick<Extras, "sam">): boolean =>
+  row.shader.lookahead || sam;
 
 /** Compiles all that a rule can need, in both widths, so that nothing compiles later. */
 export async function compileKernels(
   device: GPUDevice,
   label: string,
-  { row, options }: Rule,
-  { accumulation, slow, average }: Extras,
+  rule: Rule,
+  extras: Extras,
 ): Promise<Kernels> {
+  const { row, options } = rule;
   const { shader } = row;
+  const { accumulation, slow, average } = extras;
+  const fromOrigin = stepsFromOrigin(rule, extras);
   const constants = row.constants?.(options) ?? {};
-  const others = shader.states.length + (shader.lookahead ? 1 : 0);
+  const others = shader.states.length + (fromOrigin ? 1 : 0);
   const kernel = async (
     file: string,
     compose: (width: Width) => string,
@@ -54,7 +63,7 @@ export async function compileKernels(
     return { 4: four, 1: one };
   };
   const stepKernel = (bare: number) =>
-    kernel(shader.file, (width) => composeStep(shader, width), storageTypes(true, others), {
+    kernel(shader.file, (width) => composeStep(shader, width, fromOrigin), storageTypes(true, others), {
       ...constants,
       [BARE]: bare,
     });

@@ -6,6 +6,7 @@ import type { CheckedOptions } from "./options.js";
 import type { Tensor } from "./parameters.js";
 import { GroupPasses } from "./passes.js";
 import { ChunkUniforms } from "./plan.js";
+import { createStages } from "./reports.js";
 import { Slots } from "./slots.js";
 
 /** All that the engine makes for a set of groups. */
@@ -13,7 +14,9 @@ export interface Machine {
   readonly passes: readonly GroupPasses[];
   readonly slots: Slots;
   readonly monitor: Monitor | undefined;
-  /** What `destroy()` frees; whoever makes more adds it. */
+  /** Of the monitor's reports. */
+  readonly stages: readonly GPUBuffer[];
+  /** What `destroy()` frees. */
   readonly made: { destroy(): void }[];
 }
 
@@ -25,14 +28,19 @@ export interface Machine {
  */
 export async function buildMachine(
   device: GPUDevice,
-  { label, groups, accumulation, stepsInFlight, guards, blends }: CheckedOptions,
+  { label, groups, accumulation, stepsInFlight, guards, telemetry, blends, sam }: CheckedOptions,
   frozen: ReadonlySet<Tensor> = new Set(),
   before?: Monitor,
 ): Promise<Machine> {
-  const extras = { accumulation, slow: blends.slow !== undefined, average: blends.average !== undefined };
+  const extras = {
+    accumulation,
+    slow: blends.slow !== undefined,
+    average: blends.average !== undefined,
+    sam: sam !== undefined,
+  };
   const rules = groups.map(({ rule }) => rule);
   const [monitorKernels, ...kernels] = await Promise.all([
-    guards ? compileMonitor(device, label, rules) : undefined,
+    guards ? compileMonitor(device, label, rules, extras) : undefined,
     ...rules.map((rule) => compileKernels(device, label, rule, extras)),
   ]);
   requireDevice(device, label);
@@ -81,7 +89,8 @@ export async function buildMachine(
             before,
           )
         : undefined;
-    machine = { passes, slots, monitor, made };
+    const stages = monitor ? createStages(device, label, monitor, telemetry, own) : [];
+    machine = { passes, slots, monitor, stages, made };
   } catch (error) {
     thrown = error;
   }

@@ -3,17 +3,17 @@ import type { Rule } from "../rule.js";
 import control from "../shaders/engine/control.wgsl?raw";
 import settle from "../shaders/engine/settle.wgsl?raw";
 import { STAGE } from "./compose.js";
-import { composeMeasure, composeMonitoredStep } from "./compose-monitored.js";
+import { composeAscent, composeMeasure, composeMonitoredStep } from "./compose-monitored.js";
 import type { ParameterGroup, PendingStep } from "./group.js";
-import type { Guards } from "./guards.js";
+import { type Guards, UNLIMITED } from "./guards.js";
 import { type ItemTable, itemTable, type Walk, walkChunks } from "./item-table.js";
 import { endsWholeLanes } from "./items.js";
-import type { Kernel } from "./kernels.js";
+import { type Extras, type Kernel, stepsFromOrigin } from "./kernels.js";
 import type { BufferRange, Range, Tensor } from "./parameters.js";
 import { chunkLayout, pipelineOf, stepLayout } from "./pipelines.js";
 import { bindChunk, type ChunkUniforms, Planner } from "./plan.js";
 import { BLOCK } from "./slots.js";
-import type { PlanLimits, Span, Width } from "./spans.js";
+import { type PlanLimits, type Span, type Width, WORKGROUP } from "./spans.js";
 
 /** Bytes of a group in a row of scalars: a block of the rule's, a block of the engine's. */
 const GROUP_BYTES = 2 * BLOCK;
@@ -21,13 +21,14 @@ const GROUP_BYTES = 2 * BLOCK;
 export const HISTORY = 64;
 /** f32 or u32 words of a record. */
 export const RECORD_WORDS = 10;
-/** Bytes of the control block: loss scale, good steps, attempt, applied, skipped, faults. */
-export const CONTROL_BYTES = 24;
+/** Bytes of the control block: loss scale, good steps, attempt, applied, skipped, faults, ascent. */
+export const CONTROL_BYTES = 28;
 
 const SKIP_NON_FINITE = 1;
 const OPTAX_NORM = 2;
 const DYNAMIC_SCALE = 4;
 const FLUSH = 8;
+const ASCENT = 16;
 
 /** The kernels that all groups share, and the step of each. */
 export interface MonitorKernels {
@@ -35,6 +36,7 @@ export interface MonitorKernels {
   readonly settle: GPUComputePipeline;
   readonly decide: GPUComputePipeline;
   readonly steps: readonly Kernel[];
+  readonly ascent: Kernel | undefined;
 }
 
 const MEASURE: readonly GPUBufferBindingType[] = [
@@ -42,6 +44,12 @@ const MEASURE: readonly GPUBufferBindingType[] = [
   "read-only-storage",
   "read-only-storage",
   "storage",
+];
+const ASCEND: readonly GPUBufferBindingType[] = [
+  "storage",
+  "read-only-storage",
+  "storage",
+  "read-only-storage",
 ];
 const SETTLE: readonly GPUBufferBindingType[] = ["read-only-storage", "storage"];
 const DECIDE: readonly GPUBufferBindingType[] = [
@@ -64,6 +72,7 @@ export async function compileMonitor(
   device: GPUDevice,
   label: string,
   rules: readonly Rule[],
+  extras: Extras,
 ): Promise<MonitorKernels> {
   const compile = (file: string, code: string, storages: readonly GPUBufferBindingType[], constants = {}) =>
     pipelineOf(device, { label, file, code, constants, storages });
@@ -71,22 +80,25 @@ export async function compileMonitor(
     const [four, one] = await Promise.all([make(4), make(1)]);
     return { 4: four, 1: one };
   };
-  const [measure, settled, decide, ...steps] = await Promise.all([
+  const [measure, settled, decide, ascent, ...steps] = await Promise.all([
     both((width) => compile("engine/measure", composeMeasure(width), MEASURE)),
     compile("engine/settle.wgsl", settle, SETTLE),
     compile("engine/control.wgsl", control, DECIDE),
-    ...rules.map(({ row, options }) =>
-      both((width) =>
+    extras.sam ? both((width) => compile("engine/ascent", composeAscent(width), ASCEND)) : undefined,
+    ...rules.map((rule) => {
+      const { row, options } = rule;
+      const fromOrigin = stepsFromOrigin(rule, extras);
+      return both((width) =>
         compile(
           row.shader.file,
-          composeMonitoredStep(row.shader, width),
-          stepStorages(row.shader.states.length + (row.shader.lookahead ? 1 : 0)),
+          composeMonitoredStep(row.shader, width, fromOrigin),
+          stepStorages(row.shader.states.length + (fromOrigin ? 1 : 0)),
           row.constants?.(options) ?? {},
         ),
-      ),
-    ),
+      );
+    }),
   ]);
-  return { measure, settle: settled, decide, steps };
+  return { measure, settle: settled, decide, steps, ascent };
 }
 
 /** A group as the monitor sees it: its tensors, sorted, and what its step reads beside parameters and gradients. */
@@ -94,6 +106,8 @@ export interface MonitoredGroup {
   readonly tensors: readonly Tensor[];
   readonly others: readonly ((tensor: Tensor) => Range)[];
   readonly accumulator: ((tensor: Tensor) => Range) | undefined;
+  /** Where parameters are kept while the gradient is taken elsewhere. */
+  readonly origin: ((tensor: Tensor) => Range) | undefined;
 }
 
 /** The measure and the step of one chunk. */
@@ -113,6 +127,9 @@ export interface PreparedRows {
   /** Of each group, for its newest row. */
   readonly pending: readonly PendingStep[];
 }
+
+/** The ascent of one chunk. */
+type AscentDispatch = Omit<MonitoredDispatch, "measure">;
 
 /** One way through all tensors: over the caller's gradients, or over the accumulators. */
 interface Route {
@@ -152,6 +169,8 @@ export class Monitor {
   readonly #staging: Float32Array<ArrayBuffer>;
   readonly #header = new DataView(new ArrayBuffer(BLOCK));
   readonly #slots: number;
+  readonly #ascents: readonly Planner<AscentDispatch>[];
+  #ascentPlans: readonly (readonly AscentDispatch[])[];
   #plans: readonly (readonly MonitoredDispatch[])[];
   #accumulatedPlans: readonly (readonly MonitoredDispatch[])[];
   /** Steps encoded, from 1. */
@@ -271,7 +290,15 @@ export class Monitor {
     this.#direct = route(false, "gradient");
     this.#lastRoute = this.#direct;
     this.#accumulated = accumulates ? route(true, "accumulator") : undefined;
+    this.#ascents = groups.map(
+      ({ origin }) =>
+        new Planner(
+          (tensor) => tensor.param,
+          (span, gradient) => this.#bindAscent(label, uniforms, origin!, span, gradient!),
+        ),
+    );
     this.#plans = this.planWith(gradientOf);
+    this.#ascentPlans = this.#planAscents();
     this.#accumulatedPlans = this.#accumulated
       ? groups.map(({ tensors, accumulator }, index) =>
           this.#accumulated!.planners[index]!.plan(tensors, accumulator!),
@@ -290,6 +317,13 @@ export class Monitor {
   /** Reads gradients where a plan says. */
   use(plans: readonly (readonly MonitoredDispatch[])[]): void {
     this.#plans = plans;
+    this.#ascentPlans = this.#planAscents();
+  }
+
+  #planAscents(): readonly (readonly AscentDispatch[])[] {
+    return this.#groups.map(({ tensors, origin }, index) =>
+      origin && this.#kernels.ascent ? this.#ascents[index]!.plan(tensors, gradientOf) : [],
+    );
   }
 
   #bind(
@@ -333,6 +367,39 @@ export class Monitor {
             ...others.map((range) => bindChunk(range(tensor), chunk, this.#limits).binding),
             ...tail,
           ]),
+        };
+      },
+    );
+  }
+
+  #bindAscent(
+    label: string,
+    uniforms: ChunkUniforms,
+    origin: (tensor: Tensor) => Range,
+    span: Span,
+    gradient: Range,
+  ): readonly AscentDispatch[] {
+    const [tensor] = span.tensors;
+    return walkChunks(span, { tensors: span.tensors, gradient: () => gradient }, this.#limits).map(
+      (chunk) => {
+        const written = bindChunk(tensor.param, chunk, this.#limits);
+        const read = bindChunk(gradient, chunk, this.#limits);
+        const lanes = chunk.size / (4 * chunk.width);
+        const resources = [
+          uniforms.binding(written.first, read.first, lanes),
+          written.binding,
+          read.binding,
+          bindChunk(origin(tensor), chunk, this.#limits).binding,
+          { buffer: this.control },
+        ];
+        return {
+          width: chunk.width,
+          workgroups: Math.ceil(lanes / WORKGROUP),
+          step: this.#device.createBindGroup({
+            label: `${label} ascent ${tensor.name}`,
+            layout: chunkLayout(this.#device, ASCEND),
+            entries: resources.map((resource, binding) => ({ binding, resource })),
+          }),
         };
       },
     );
@@ -400,6 +467,20 @@ export class Monitor {
     });
   }
 
+  /**
+   * Encodes SAM's ascent: θ + ρ·g/‖g‖ over all groups, with θ kept.
+   * @param radius ρ
+   */
+  encodeAscent(pass: GPUComputePassEncoder, slot: number, radius: number): void {
+    this.#writeAttempt(slot, ASCENT, 0, 0, 0, 1, radius);
+    pass.setBindGroup(0, this.#attemptGroup, [slot * BLOCK, slot * BLOCK]);
+    for (const dispatches of this.#plans) encodeAll(pass, this.#kernels.measure, dispatches, "measure");
+    this.#settle(pass, this.#direct);
+    this.#groups.forEach((_, index) => {
+      encodeAll(pass, this.#kernels.ascent!, this.#ascentPlans[index]!, "step");
+    });
+  }
+
   /** Completes the record of the last step, whose norms are otherwise summed up with the next. */
   encodeFlush(pass: GPUComputePassEncoder): void {
     const slot = this.#slots;
@@ -419,8 +500,18 @@ export class Monitor {
     pass.dispatchWorkgroups(1);
   }
 
-  #writeAttempt(slot: number, flags: number, newest: number, rows: number, row: number, scale: number): void {
-    const { clipValue, clipNorm, clipGlobalNorm, lossScale } = this.guards;
+  #writeAttempt(
+    slot: number,
+    flags: number,
+    newest: number,
+    rows: number,
+    row: number,
+    scale: number,
+    radius = 0,
+  ): void {
+    const { clipNorm, clipGlobalNorm, lossScale } = this.guards;
+    // An ascent follows the gradient as it is.
+    const clipValue = flags & ASCENT ? UNLIMITED : this.guards.clipValue;
     const header = this.#header;
     let at = 0;
     const f32 = (value: number) => {
@@ -446,6 +537,7 @@ export class Monitor {
     u32(lossScale.interval);
     f32(lossScale.min);
     f32(lossScale.max);
+    f32(radius);
     this.#device.queue.writeBuffer(this.#attempts, slot * BLOCK, header);
   }
 
@@ -473,11 +565,13 @@ export class Monitor {
   }
 }
 
-function encodeAll(
+function encodeAll<W extends "measure" | "step">(
   pass: GPUComputePassEncoder,
   kernel: Kernel,
-  dispatches: readonly MonitoredDispatch[],
-  which: "measure" | "step",
+  dispatches: readonly ({ readonly width: Width; readonly workgroups: number } & Readonly<
+    Record<W, GPUBindGroup>
+  >)[],
+  which: W,
 ): void {
   let current = 0;
   for (const dispatch of dispatches) {

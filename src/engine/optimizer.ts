@@ -1,10 +1,21 @@
+import type { SaveOptions } from "../checkpoint/describe.js";
+import { type CheckpointSource, checkLoadOptions, type LoadOptions, readSource } from "../checkpoint/load.js";
+import { collectFile, streamFile } from "../checkpoint/save.js";
+import { upload } from "../checkpoint/staging.js";
 import { OptimError } from "../errors.js";
+import { prepareLoad, saveOptimizer } from "./checkpoint.js";
 import { requireDevice } from "./device.js";
 import { type BlendWeights, ParameterGroup, type PendingStep } from "./group.js";
 import { checkGuards, type GuardOptions } from "./guards.js";
 import { buildMachine, type Machine } from "./machine.js";
 import type { Monitor } from "./monitor.js";
-import { type CheckedGroup, type CheckedOptions, checkGroup, type GroupOptions } from "./options.js";
+import {
+  type CheckedGroup,
+  type CheckedOptions,
+  checkGroup,
+  type GroupOptions,
+  refuseLookahead,
+} from "./options.js";
 import { type BufferRange, checkGradient, type Parameter, refuseOverlap, type Tensor } from "./parameters.js";
 import type { GroupPasses } from "./passes.js";
 import { Reports, type StepReport } from "./reports.js";
@@ -21,13 +32,6 @@ const makeGroup = ({ label, blends }: CheckedOptions, { rule, schedule, tensors 
 
 const byName = (passes: readonly GroupPasses[]) =>
   new Map(passes.flatMap((group) => group.tensors.map((tensor) => [tensor.name, { tensor, passes: group }])));
-
-const ownIn =
-  (made: { destroy(): void }[]) =>
-  <T extends { destroy(): void }>(resource: T): T => {
-    made.push(resource);
-    return resource;
-  };
 
 /** Runs a rule over the caller's parameters. Made by `createOptimizer`. */
 export class Optimizer {
@@ -63,7 +67,7 @@ export class Optimizer {
     this.#checked = checked;
     this.#blends = blends;
     this.#accumulation = accumulation;
-    const { passes, slots, monitor, made } = machine;
+    const { passes, slots, monitor, stages, made } = machine;
     this.#passes = passes;
     this.#tensors = byName(passes);
     this.#slots = slots;
@@ -81,7 +85,7 @@ export class Optimizer {
         (news) => {
           for (const group of this.groups) group.takeBack(news);
         },
-        ownIn(made),
+        stages,
       );
   }
 
@@ -94,11 +98,14 @@ export class Optimizer {
   encode(encoder: GPUCommandEncoder): void {
     this.#requireEncoder(encoder);
     this.#requireOwnParameters();
-    if (this.#lookahead && !this.#lookedAhead)
-      throw new OptimError("lookahead-order", `'${this.label}' takes its gradient at a look-ahead point`, {
-        expected: "lookahead() before the gradient is computed, then the step",
+    const sam = this.#checked.sam !== undefined;
+    if ((this.#lookahead || sam) && !this.#lookedAhead)
+      throw new OptimError("lookahead-order", `'${this.label}' takes its gradient at another point`, {
+        expected: `${sam ? "ascend()" : "lookahead()"} before the gradient is computed, then the step`,
         got: "a step without it",
-        fix: "call lookahead() or encodeLookahead(encoder) before each gradient",
+        fix: sam
+          ? "call ascend() or encodeAscent(encoder) after a first gradient, then compute it again"
+          : "call lookahead() or encodeLookahead(encoder) before each gradient",
       });
     this.#slots.requireFree();
     const samples = this.#samples;
@@ -219,6 +226,41 @@ export class Optimizer {
   /** Encodes and submits a look-ahead. */
   lookahead(): void {
     this.#submit("lookahead", (encoder) => this.encodeLookahead(encoder));
+  }
+
+  /**
+   * SAM's ascent along the current gradients, those at the parameters: keeps the parameters and moves them by ρ·g/‖g‖,
+   * over all groups. Then the gradients are to be computed again, at the new point; the step starts from what was kept.
+   * A gradient that is zero or not finite moves nothing.
+   * @throws OptimError `invalid-argument` without the option `sam`, `lookahead-order` when called twice without a step
+   */
+  encodeAscent(encoder: GPUCommandEncoder): void {
+    this.#requireEncoder(encoder);
+    this.#requireOwnParameters();
+    const { sam } = this.#checked;
+    const monitor = this.#monitor;
+    if (sam === undefined || !monitor)
+      throw new OptimError("invalid-argument", `'${this.label}' makes no ascent`, {
+        expected: "the option sam",
+        got: "none",
+        fix: "pass sam: {} to createOptimizer",
+      });
+    if (this.#lookedAhead || this.#samples)
+      throw new OptimError("lookahead-order", `An ascent comes in the middle of a step of '${this.label}'`, {
+        expected: "one ascent before each step, and no accumulation before it",
+        got: this.#lookedAhead ? "a second ascent" : "an accumulation",
+        fix: "call step(), or restore() to give the step up",
+      });
+    const slot = this.#slots.reserve();
+    const pass = encoder.beginComputePass({ label: `${this.label} ascent` });
+    monitor.encodeAscent(pass, slot, sam);
+    pass.end();
+    this.#lookedAhead = true;
+  }
+
+  /** Encodes and submits an ascent. */
+  ascend(): void {
+    this.#submit("ascent", (encoder) => this.encodeAscent(encoder));
   }
 
   /** Gives up a step after its look-ahead, and what was accumulated for it: the parameters are as before, bit for bit. */
@@ -396,6 +438,7 @@ export class Optimizer {
     this.#requireIdle("addGroup()");
     const { rule, schedule } = this.#checked;
     const added = checkGroup({ rule, schedule, ...options }, this.#allTensors());
+    if (this.#checked.sam !== undefined) refuseLookahead([added]);
     await this.#rebuild([...this.#checked.groups, added]);
     (this.groups as ParameterGroup[]).push(makeGroup(this.#checked, added));
   }
@@ -494,7 +537,7 @@ export class Optimizer {
       }
       if (this.#monitor) machine.monitor?.copyFrom(encoder, this.#monitor);
       this.device.queue.submit([encoder.finish()]);
-      if (machine.monitor) this.#reports?.follow(machine.monitor, machine.slots, ownIn(machine.made));
+      if (machine.monitor) this.#reports?.follow(machine.monitor, machine.slots, machine.stages);
       for (const resource of this.#made) resource.destroy();
       this.#passes = machine.passes;
       this.#slots = machine.slots;
@@ -507,6 +550,65 @@ export class Optimizer {
     } finally {
       this.#rebuilding = false;
     }
+  }
+
+  /**
+   * A checkpoint as a safetensors file: parameters, states, step counts, hyperparameters, schedules, loss scale, as of
+   * the last submitted step. Later steps do not change it. A schedule with a function of the caller's is not in it.
+   * @throws OptimError `busy` or `lookahead-order` in the middle of a step, `averaged`, `invalid-buffer` for parameters
+   * without `COPY_SRC`, `duplicate-name` where names of states meet names of parameters, `invalid-argument`,
+   * `invalid-option` for a rule that PyTorch has not, `out-of-memory`, `device-lost`
+   */
+  async save(options: SaveOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    this.#requireIdle("save()");
+    return await collectFile(saveOptimizer(this.#checkpointed, options));
+  }
+
+  /**
+   * As {@link save}, as a stream for files: of the host it takes the memory of one part at a time. The copies on the GPU
+   * are made at once and freed as they are read, or by `cancel()`.
+   * @throws OptimError as {@link save}; what comes later is an error of the stream
+   */
+  saveStream(options: SaveOptions = {}): ReadableStream<Uint8Array<ArrayBuffer>> {
+    this.#requireIdle("saveStream()");
+    return streamFile(saveOptimizer(this.#checkpointed, options));
+  }
+
+  /**
+   * Goes on from a checkpoint of either format: on the same adapter, with the same bits as without the break. The
+   * optimizer must have been created as the saved one was, but for hyperparameters and built-in schedules; a schedule
+   * that is a function of the caller's stays. The optimizer cannot be used until this resolves.
+   * @returns the caller's metadata
+   * @throws OptimError `invalid-checkpoint` for a file that is harmed or does not fit, `invalid-buffer` for parameters
+   * without `COPY_DST`, `busy`, `averaged`, `invalid-argument`, `out-of-memory`, `gpu-error`, `device-lost`; then nothing
+   * has changed
+   */
+  async load(source: CheckpointSource, options: LoadOptions = {}): Promise<ReadonlyMap<string, string>> {
+    this.#requireIdle("load()");
+    const parameters = checkLoadOptions(options);
+    const bytes = await readSource(source);
+    this.#requireIdle("load()");
+    const { checked, uploads } = prepareLoad(this.#checkpointed, bytes, parameters);
+    this.#rebuilding = true;
+    try {
+      await this.#reports?.settle();
+      await upload(this.device, this.label, uploads);
+      requireDevice(this.device, this.label);
+      checked.groups.forEach((state, index) => {
+        const group = this.groups[index]!;
+        state.restoreSchedule();
+        group.resume(state);
+        this.#keptSlow.delete(group);
+      });
+    } finally {
+      this.#rebuilding = false;
+    }
+    return checked.metadata;
+  }
+
+  get #checkpointed() {
+    const { device, label, groups } = this;
+    return { device, label, groups, passes: this.#passes, monitor: this.#monitor };
   }
 
   /** Frees what the engine made: state, uniforms, scratch. The caller's buffers and the device stay. */
@@ -540,8 +642,8 @@ export class Optimizer {
     if (this.#destroyed)
       throw new OptimError("destroyed", `'${this.label}' was destroyed`, { fix: "create a new optimizer" });
     if (this.#rebuilding)
-      throw new OptimError("busy", `'${this.label}' is taking up other parameters`, {
-        expected: "no call before addGroup(), addParameters(), freeze() or thaw() has resolved",
+      throw new OptimError("busy", `'${this.label}' is taking up other parameters or a checkpoint`, {
+        expected: "no call before load(), addGroup(), addParameters(), freeze() or thaw() has resolved",
         got: "a call",
         fix: "await it",
       });

@@ -39,8 +39,16 @@ export interface OptimizerOptions {
   readonly average?: AverageOptions;
   /** Lookahead's slow weights around the rule. */
   readonly slowWeights?: SlowWeightsOptions;
+  /** Sharpness-aware minimization around the rule: `ascend()` before the gradient of each step. */
+  readonly sam?: SamOptions;
   /** Begins the label of every GPU object; default the rule's name. */
   readonly label?: string;
+}
+
+/** SAM (Foret et al. 2021, algorithm 1): the gradient is taken at θ + ρ·g/‖g‖. */
+export interface SamOptions {
+  /** Radius ρ; default 0.05. */
+  readonly rho?: number;
 }
 
 const OPTION_NAMES: readonly string[] = [
@@ -54,6 +62,7 @@ const OPTION_NAMES: readonly string[] = [
   "telemetry",
   "average",
   "slowWeights",
+  "sam",
   "label",
 ] satisfies (keyof OptimizerOptions)[];
 
@@ -89,6 +98,8 @@ export interface CheckedOptions {
   readonly guards: Guards | undefined;
   readonly telemetry: TelemetryOptions | undefined;
   readonly blends: BlendWeights;
+  /** SAM's radius. */
+  readonly sam: number | undefined;
 }
 
 /** Checks everything that can be checked without the GPU. @throws OptimError */
@@ -111,14 +122,40 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
   const label = options.label ?? groups[0]?.rule.row.name ?? "optimizer";
   const telemetry = options.telemetry && checkTelemetry(options.telemetry);
   const guards =
-    options.guards || telemetry ? checkGuards(options.guards ?? { nonFinite: "keep" }) : undefined;
-  checkLimits(device, label, groups, stepsInFlight, guards);
+    options.guards || telemetry || options.sam
+      ? checkGuards(options.guards ?? { nonFinite: "keep" })
+      : undefined;
+  checkLimits(device, label, groups, stepsInFlight, guards, options.sam !== undefined);
   const blends = {
     slow: options.slowWeights && slowWeight(options.slowWeights),
     average: options.average && averageWeight(options.average),
   };
+  const sam = options.sam && checkSam(options.sam);
+  if (sam !== undefined) refuseLookahead(groups);
   const { rule, schedule } = options;
-  return { label, rule, schedule, groups, accumulation, stepsInFlight, guards, telemetry, blends };
+  return { label, rule, schedule, groups, accumulation, stepsInFlight, guards, telemetry, blends, sam };
+}
+
+function checkSam(options: SamOptions): number {
+  checkNames("sam", options, ["rho"]);
+  const { rho = 0.05 } = options;
+  if (rho >= 0 && Number.isFinite(Math.fround(rho))) return rho;
+  throw new OptimError("invalid-argument", "'sam.rho' is out of range", {
+    expected: "a finite number of at least 0",
+    got: String(rho),
+    fix: "pass a radius such as 0.05",
+  });
+}
+
+/** A rule that looks ahead has moved the parameters already. */
+export function refuseLookahead(groups: readonly CheckedGroup[]): void {
+  for (const { rule } of groups)
+    if (rule.row.shader.lookahead)
+      throw new OptimError("invalid-argument", `SAM does not go around ${rule.row.name}`, {
+        expected: "a rule that takes its gradient at the parameters",
+        got: "a look-ahead rule",
+        fix: "use nesterov() instead of nesterovLookahead()",
+      });
 }
 
 function checkTelemetry(options: TelemetryOptions): TelemetryOptions {
@@ -223,6 +260,7 @@ function checkLimits(
   groups: readonly CheckedGroup[],
   slots: number,
   guards: Guards | undefined,
+  sam: boolean,
 ): void {
   const { maxStorageBuffersPerShaderStage, maxBufferSize } = device.limits;
   const requireAtMost = (what: string, limit: string, most: number, needed: number, fix: string) => {
@@ -239,7 +277,7 @@ function checkLimits(
       "storage buffers",
       "maxStorageBuffersPerShaderStage",
       maxStorageBuffersPerShaderStage,
-      2 + states.length + (lookahead ? 1 : 0) + (guards ? 2 : 0),
+      2 + states.length + (lookahead || sam ? 1 : 0) + (guards ? 2 : 0),
       "request a larger limit from the adapter",
     );
   }

@@ -1,5 +1,5 @@
 import type { Rule } from "../rule.js";
-import type { Extras, Kernel, Kernels } from "./kernels.js";
+import { type Extras, type Kernel, type Kernels, stepsFromOrigin } from "./kernels.js";
 import type { MonitoredGroup } from "./monitor.js";
 import type { BufferRange, Range, Tensor } from "./parameters.js";
 import { bindSpan, type ChunkUniforms, type Dispatch, Planner } from "./plan.js";
@@ -22,6 +22,7 @@ export class GroupPasses {
   /** Those that are stepped, sorted. */
   readonly #active: readonly Tensor[];
   readonly #kernels: Kernels;
+  readonly #fromOrigin: boolean;
   readonly #memory: StateMemory;
   readonly #states: readonly string[];
   readonly #others: readonly ((tensor: Tensor) => Range)[];
@@ -39,24 +40,24 @@ export class GroupPasses {
     label: string,
     limits: PlanLimits,
     uniforms: ChunkUniforms,
-    { row, options }: Rule,
+    rule: Rule,
     kernels: Kernels,
-    { slow, average }: Extras,
+    extras: Extras,
     tensors: readonly Tensor[],
     frozen: ReadonlySet<Tensor>,
     own: <T extends { destroy(): void }>(resource: T) => T,
   ) {
+    const { row, options } = rule;
+    const { slow, average } = extras;
+    this.#fromOrigin = stepsFromOrigin(rule, extras);
+    const origin = this.#fromOrigin ? [ORIGIN] : [];
     this.tensors = tensors;
     const sorted = sortTensors(tensors);
     this.#active = sorted.filter((tensor) => !frozen.has(tensor));
     this.#kernels = kernels;
     this.#states = [...row.shader.states, ...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : [])];
     const initial = row.initial?.(options) ?? {};
-    const kinds = [
-      ...this.#states,
-      ...(kernels.lookahead ? [ORIGIN] : []),
-      ...(kernels.accumulate ? [ACCUMULATOR] : []),
-    ];
+    const kinds = [...this.#states, ...origin, ...(kernels.accumulate ? [ACCUMULATOR] : [])];
     const memory = new StateMemory(
       device,
       label,
@@ -68,7 +69,7 @@ export class GroupPasses {
     this.#memory = memory;
     const range = (name: string) => (tensor: Tensor) => memory.range(tensor, name);
     const parameter = (tensor: Tensor): Range => tensor.param;
-    const others = [...row.shader.states, ...(kernels.lookahead ? [ORIGIN] : [])].map(range);
+    const others = [...row.shader.states, ...origin].map(range);
     const planner = (name: string, target: typeof parameter, others: readonly (typeof parameter)[]) =>
       new Planner(target, (span, gradient) =>
         bindSpan(device, limits, uniforms, { label: `${label} ${name}`, target, others }, span, gradient),
@@ -151,7 +152,7 @@ export class GroupPasses {
 
   /** Copies back the parameters that the look-ahead kept. */
   restore(encoder: GPUCommandEncoder): void {
-    if (!this.#kernels.lookahead) return;
+    if (!this.#fromOrigin) return;
     for (const tensor of this.#active) {
       const { buffer, offset } = this.#memory.range(tensor, ORIGIN);
       encoder.copyBufferToBuffer(buffer, offset, tensor.param.buffer, tensor.param.offset, tensor.size);
@@ -164,6 +165,7 @@ export class GroupPasses {
     return {
       tensors: this.#active,
       others: this.#others,
+      origin: this.#fromOrigin ? (tensor) => memory.range(tensor, ORIGIN) : undefined,
       accumulator: this.#kernels.accumulate && ((tensor) => memory.range(tensor, ACCUMULATOR)),
     };
   }

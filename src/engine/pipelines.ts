@@ -1,4 +1,5 @@
 import { OptimError } from "../errors.js";
+import { lossSettles, requireDevice } from "./device.js";
 
 /** What a pipeline is made of; also its key in the cache. */
 export interface PipelineSource {
@@ -108,6 +109,11 @@ async function compile(device: GPUDevice, source: PipelineSource): Promise<GPUCo
     .then(({ messages }) => messages.map((m) => `${file}:${m.lineNum}:${m.linePos}: ${m.type}: ${m.message}`))
     .catch(() => []);
   const cause = pipeline.status === "rejected" ? pipeline.reason : undefined;
+  // A device that is lost meanwhile rejects before it says so, and has no message about the shader.
+  if (cause?.reason === "internal" && messages.length === 0) {
+    await lossSettles(device);
+    requireDevice(device, label);
+  }
   throw new OptimError(
     "invalid-shader",
     `The kernel of '${label}' does not compile`,

@@ -58,6 +58,27 @@ const countsAt = (view: DataView, at: number) => ({
   faults: view.getUint32(at + 12, true),
 });
 
+/** The buffers that reports are read back through. */
+export const createStages = (
+  device: GPUDevice,
+  label: string,
+  monitor: Monitor,
+  telemetry: TelemetryOptions | undefined,
+  own: <T extends { destroy(): void }>(resource: T) => T,
+): readonly GPUBuffer[] =>
+  Array.from({ length: STAGES }, (_, i) =>
+    own(
+      device.createBuffer({
+        label: `${label} report ${i}`,
+        size:
+          CONTROL_ROOM +
+          HISTORY * RECORD_WORDS * 4 +
+          (telemetry?.perTensor ? monitor.tensors.length * 16 : 0),
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      }),
+    ),
+  );
+
 /** Brings what the monitor recorded to the host, late and without waiting, through a few mapped buffers. */
 export class Reports {
   /** Rejects with the first report of a non-finite gradient or of a step that never ran, or with the loss of the device. */
@@ -78,7 +99,8 @@ export class Reports {
   #counts = { applied: 0, skipped: 0, faults: 0 };
   #ended = false;
   #lost: OptimError | undefined;
-  #missing: OptimError | undefined;
+  /** Submitted steps that never ran and of which {@link settle} has not told yet. */
+  #missing = 0;
   readonly #forgetLoss: () => void;
 
   /** @param learn told how many steps are news that the GPU did not take */
@@ -89,7 +111,7 @@ export class Reports {
     slots: Slots,
     telemetry: TelemetryOptions | undefined,
     learn: (skipped: number) => void,
-    own: <T extends { destroy(): void }>(resource: T) => T,
+    stages: readonly GPUBuffer[],
   ) {
     this.#device = device;
     this.#label = label;
@@ -102,27 +124,13 @@ export class Reports {
     });
     // Those who do not look are not to be stopped by it.
     this.failure.catch(() => {});
-    this.#free = this.#stages(monitor, own);
-    // Last, since a buffer may not be had.
+    this.#free = [...stages];
     this.#forgetLoss = onLoss(device, () => this.end(lossError(device, label)));
   }
 
-  #stages(monitor: Monitor, own: <T extends { destroy(): void }>(resource: T) => T): GPUBuffer[] {
-    const tensors = this.#telemetry?.perTensor ? monitor.tensors.length * 16 : 0;
-    return Array.from({ length: STAGES }, (_, i) =>
-      own(
-        this.#device.createBuffer({
-          label: `${this.#label} report ${i}`,
-          size: CONTROL_ROOM + HISTORY * RECORD_WORDS * 4 + tensors,
-          usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-        }),
-      ),
-    );
-  }
-
   /** Goes on with a monitor that took over. No read-back may be under way. */
-  follow(monitor: Monitor, slots: Slots, own: <T extends { destroy(): void }>(resource: T) => T): void {
-    this.#free = this.#stages(monitor, own);
+  follow(monitor: Monitor, slots: Slots, stages: readonly GPUBuffer[]): void {
+    this.#free = [...stages];
     this.#monitor = monitor;
     this.#slots = slots;
     this.#asked = slots.submitted;
@@ -158,6 +166,8 @@ export class Reports {
       .mapAsync(GPUMapMode.READ)
       .then(
         () => {
+          // Destroyed since, with the device or by destroy().
+          if (staging.mapState !== "mapped") return this.end(lossError(this.#device, this.#label));
           const copy = staging.getMappedRange().slice(0);
           staging.unmap();
           this.#free.push(staging);
@@ -181,8 +191,8 @@ export class Reports {
       if (this.#lost) throw this.#lost;
       if (this.#ended || (this.#underWay === 0 && this.#asked === this.#slots.submitted)) {
         const missing = this.#missing;
-        this.#missing = undefined;
-        if (missing) throw missing;
+        this.#missing = 0;
+        if (missing > 0) throw this.#missingError(missing);
         return;
       }
       this.poll(1);
@@ -229,17 +239,17 @@ export class Reports {
         ...(number === attempt && ran && this.#telemetry?.perTensor && { tensors: this.#tensors(view) }),
       });
     }
-    if (missing > 0) this.#miss(missing);
+    this.#missing += missing;
+    if (missing > 0) this.#fail(this.#missingError(missing));
     this.#reported = Math.max(this.#reported, attempt);
   }
 
-  #miss(count: number): void {
-    this.#missing = new OptimError("gpu-error", `Submitted steps of '${this.#label}' never ran`, {
+  #missingError(count: number): OptimError {
+    return new OptimError("gpu-error", `Submitted steps of '${this.#label}' never ran`, {
       expected: "every encoded step to be submitted, with buffers that are alive",
       got: `${count} missing on the GPU`,
       fix: "keep gradient buffers alive until the submit, and look at the device's uncaptured errors",
     });
-    this.#fail(this.#missing);
   }
 
   #tensors(view: DataView): ReadonlyMap<string, TensorReport> {

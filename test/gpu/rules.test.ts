@@ -332,7 +332,7 @@ describe("on a device as it is", () => {
     ...rules.flatMap(({ row: { shader } }) => [
       [shader.file, shader.code] as const,
       ...([4, 1] as const).flatMap((width) => [
-        [`${shader.file} step × ${width}`, composeStep(shader, width)] as const,
+        [`${shader.file} step × ${width}`, composeStep(shader, width, shader.lookahead)] as const,
         ...(shader.lookahead
           ? [[`${shader.file} look-ahead × ${width}`, composeLookahead(shader, width)] as const]
           : []),

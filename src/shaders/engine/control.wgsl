@@ -15,11 +15,13 @@ struct Attempt {
   growth_interval: u32,
   smallest_scale: f32,
   largest_scale: f32,
+  radius: f32, // of an ascent
 }
 const SKIP_NON_FINITE = 1u;
 const OPTAX_NORM = 2u;
 const DYNAMIC_SCALE = 4u;
 const FLUSH = 8u; // only complete the record of the last step
+const ASCENT = 16u; // only give the factor of an ascent
 
 struct Plan {
   tensors: u32,
@@ -33,6 +35,7 @@ struct Control {
   applied: u32,
   skipped: u32,
   faults: u32, // attempts that found no row for their count
+  ascent: f32, // what an ascent adds for each unit of gradient
 }
 struct Record {
   attempt: u32,
@@ -139,12 +142,16 @@ fn engine_main(@builtin(local_invocation_index) thread: u32) {
   }
   if (thread == 0u) {
     complete_record(shared_sums[0].x, shared_sums[0].y);
-    if ((attempt.flags & FLUSH) == 0u) {
+    if ((attempt.flags & ASCENT) != 0u) {
+      let norm = sqrt(shared_sums[0].z);
+      // No ascent along a gradient that is zero or not finite.
+      control.ascent = select(0.0, attempt.radius / norm, shared_sums[0].w == 0.0 && finite(norm) && norm > 0.0);
+    } else if ((attempt.flags & FLUSH) == 0u) {
       judge(sqrt(shared_sums[0].z), shared_sums[0].w);
     }
   }
   workgroupBarrier();
-  if ((attempt.flags & FLUSH) != 0u) {
+  if ((attempt.flags & (FLUSH | ASCENT)) != 0u) {
     return;
   }
   for (var word = thread; word < plan.words; word += THREADS) {

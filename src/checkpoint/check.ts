@@ -1,0 +1,251 @@
+import { OptimError, type OptimErrorDetails } from "../errors.js";
+import { fromPyTorchGroup, memoryFromPyTorch } from "../frameworks/pytorch-state.js";
+import { checkOptions, type RuleMemory, type RuleOptions } from "../rule.js";
+import type { BuiltinSchedule, Schedule } from "../schedules/schedule.js";
+import { describeTensors } from "./describe.js";
+import { quoted } from "./format.js";
+import {
+  type CheckpointGroup,
+  FORMAT_NAMES,
+  FORMAT_VERSION,
+  type GroupProgress,
+  type GuardProgress,
+  OWN_KEYS,
+} from "./group.js";
+import type { SafetensorsHeader, TensorRange } from "./read.js";
+import { chooseSchedule, readSchedules } from "./schedules.js";
+
+/** What a group goes on with. */
+export interface CheckedGroupState extends GroupProgress {
+  readonly options: RuleOptions;
+  readonly schedule: Schedule;
+  /** Gives plateau schedules their state; the only part that acts. */
+  readonly restoreSchedule: () => void;
+}
+
+/** A checkpoint that fits an optimizer. */
+export interface CheckedCheckpoint {
+  readonly groups: readonly CheckedGroupState[];
+  readonly guards: Pick<GuardProgress, "dynamic" | "lossScale" | "goodSteps"> | undefined;
+  /** By name in the file, those of the optimizer: the caller's choice of parameters, and all states. */
+  readonly tensors: ReadonlyMap<string, TensorRange>;
+  /** The caller's. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+type JSONObject = Readonly<Record<string, unknown>>;
+
+const HARM = "write the file again, or take an unharmed copy";
+const OTHER = "create the optimizer as the one that was saved";
+
+function refuse(what: string, expected: string, got: unknown, fix = HARM, cause?: unknown): never {
+  const details: OptimErrorDetails = { expected, got: typeof got === "string" ? got : show(got), fix };
+  throw new OptimError("invalid-checkpoint", what, details, cause === undefined ? undefined : { cause });
+}
+
+function show(value: unknown): string {
+  return quoted(JSON.stringify(value) ?? "nothing").slice(1, -1);
+}
+
+/** Runs a check of options or schedules, whose error becomes the checkpoint's. */
+function within<T>(what: string, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof OptimError)) throw error;
+    const { expected = "a valid value", got = "another", fix } = error.details;
+    return refuse(`${what}: ${error.message.split(". ")[0]}`, expected, got, fix ?? OTHER, error);
+  }
+}
+
+const isObject = (value: unknown): value is JSONObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/**
+ * Checks a checkpoint against an optimizer's groups and works out what they go on with. Nothing changes.
+ * @param parameters whether the parameters are to be read, too
+ * @throws OptimError `invalid-checkpoint`
+ */
+export function checkCheckpoint(
+  { metadata, tensors }: SafetensorsHeader,
+  groups: readonly CheckpointGroup[],
+  parameters: boolean,
+): CheckedCheckpoint {
+  const pytorch = checkFormat(metadata);
+  const saved = parse(metadata, "groups");
+  if (!Array.isArray(saved) || saved.length !== groups.length)
+    refuse(
+      "The checkpoint has other parameter groups",
+      `${groups.length} groups`,
+      Array.isArray(saved) ? `${saved.length}` : saved,
+      OTHER,
+    );
+  const list = parse(metadata, "schedules");
+  if (!Array.isArray(list)) refuse("The checkpoint has no list of schedules", "a list", list);
+  const schedules = within("A schedule of the checkpoint is wrong", () => readSchedules(list));
+  const states = groups.map((group, index) => {
+    const where = `Group ${index} of the checkpoint`;
+    const json: unknown = saved[index];
+    if (!isObject(json)) return refuse(`${where} is no object`, "an object", json);
+    checkNames(where, json.names, group);
+    return {
+      options: pytorch ? pytorchOptions(where, json, group) : nativeOptions(where, json, group),
+      steps: checkSteps(where, pytorch ? json.step : json.steps),
+      memory: checkMemory(where, json, group, pytorch),
+      ...scheduleOf(where, json.schedule, schedules, group),
+    };
+  });
+  return {
+    groups: states,
+    guards: checkGuards(metadata),
+    tensors: checkTensors(tensors, groups, parameters),
+    metadata: new Map([...metadata].filter(([key]) => !OWN_KEYS.includes(key))),
+  };
+}
+
+/** Whether the file is in PyTorch's terms. */
+function checkFormat(metadata: ReadonlyMap<string, string>): boolean {
+  const format = metadata.get("format");
+  const names = Object.values(FORMAT_NAMES);
+  if (format === undefined || !names.includes(format))
+    refuse("The file is no checkpoint of an optimizer", `format ${names.join(" or ")}`, format ?? "none");
+  const version = metadata.get("format_version") ?? "none";
+  if (!/^[1-9]\d{0,8}$/.test(version))
+    refuse("The checkpoint has no version", "a whole number from 1", quoted(version));
+  if (Number(version) > FORMAT_VERSION)
+    refuse(
+      "The checkpoint is of a newer format",
+      `version ${FORMAT_VERSION} or older`,
+      `${version}, by ${quoted(metadata.get("library") ?? "an unknown library")}`,
+      "update webgpu-optim",
+    );
+  return format === FORMAT_NAMES.pytorch;
+}
+
+function parse(metadata: ReadonlyMap<string, string>, key: string): unknown {
+  const text = metadata.get(key);
+  try {
+    if (text !== undefined) return JSON.parse(text);
+  } catch {
+    // Refused below.
+  }
+  return refuse(
+    `The metadata '${key}' of the checkpoint cannot be read`,
+    "JSON",
+    text ? quoted(text) : "nothing",
+  );
+}
+
+function checkNames(where: string, names: unknown, { tensors }: CheckpointGroup): void {
+  const own = tensors.map(({ name }) => name);
+  if (!Array.isArray(names) || !names.every((name) => typeof name === "string"))
+    refuse(`${where} has no list of names`, "names", names);
+  const given = new Set<string>(names);
+  const missing = own.find((name) => !given.has(name));
+  if (missing !== undefined) refuse(`${where} lacks a parameter`, quoted(missing), show(names), OTHER);
+  const extra = names.find((name) => !own.includes(name));
+  if (extra !== undefined || names.length !== own.length)
+    refuse(`${where} has another parameter`, show(own), quoted(extra ?? "a name twice"), OTHER);
+}
+
+function nativeOptions(where: string, json: JSONObject, group: CheckpointGroup): RuleOptions {
+  const { row } = group;
+  if (json.rule !== row.name) refuse(`${where} is of another rule`, row.name, json.rule, OTHER);
+  if (!isObject(json.options)) return refuse(`${where} has no options`, "an object", json.options);
+  return checkedOptions(where, json.options, group);
+}
+
+function pytorchOptions(where: string, json: JSONObject, group: CheckpointGroup): RuleOptions {
+  const { optimizer, config } = json;
+  if (typeof optimizer !== "string" || !isObject(config))
+    return refuse(`${where} is not described as PyTorch does`, "optimizer and config", json);
+  const options = within(where, () => fromPyTorchGroup(group.row.name, { optimizer, config }));
+  return checkedOptions(where, options, group);
+}
+
+/** Options in range, and those that are compiled into the kernel as they were compiled. */
+function checkedOptions(where: string, given: object, { row, options: own }: CheckpointGroup): RuleOptions {
+  const options = within(where, () => checkOptions(row, given));
+  const [saved, compiled] = [options, own].map((values) => JSON.stringify(row.constants?.(values) ?? {}));
+  if (saved !== compiled)
+    refuse(`${where} has options that are compiled into another kernel`, compiled!, saved, OTHER);
+  return options;
+}
+
+function checkSteps(where: string, steps: unknown): number {
+  if (isCount(steps)) return steps;
+  return refuse(`${where} has no step count`, "a whole number from 0 to 2^53 - 1", steps);
+}
+
+function checkMemory(
+  where: string,
+  json: JSONObject,
+  { row }: CheckpointGroup,
+  pytorch: boolean,
+): RuleMemory {
+  const memory = pytorch ? within(where, () => memoryFromPyTorch(row.name, json)) : json.memory;
+  const length = row.memory?.length ?? 0;
+  if (Array.isArray(memory) && memory.length === length && memory.every(Number.isFinite)) return memory;
+  return refuse(`${where} has not the rule's memory`, `${length} finite numbers`, memory);
+}
+
+function scheduleOf(
+  where: string,
+  index: unknown,
+  schedules: readonly (BuiltinSchedule | undefined)[],
+  { schedule: own }: CheckpointGroup,
+) {
+  if (!isCount(index) || index >= schedules.length)
+    return refuse(`${where} has no schedule`, `an index below ${schedules.length}`, index);
+  const { schedule, restore } = chooseSchedule(own, schedules[index]);
+  return { schedule, restoreSchedule: restore };
+}
+
+function checkGuards(metadata: ReadonlyMap<string, string>): CheckedCheckpoint["guards"] {
+  if (!metadata.has("guards")) return undefined;
+  const guards = parse(metadata, "guards");
+  if (!isObject(guards)) return refuse("The guards of the checkpoint are no object", "an object", guards);
+  const { dynamic, lossScale, goodSteps } = guards;
+  if (typeof dynamic !== "boolean")
+    return refuse("The guards of the checkpoint are incomplete", "dynamic true or false", dynamic);
+  if (typeof lossScale !== "number" || !(lossScale > 0 && Number.isFinite(Math.fround(lossScale))))
+    return refuse("The loss scale of the checkpoint is wrong", "a positive f32", lossScale);
+  if (!isCount(goodSteps) || goodSteps >= 2 ** 32)
+    return refuse("The loss scale's step count in the checkpoint is wrong", "a u32", goodSteps);
+  return { dynamic, lossScale, goodSteps };
+}
+
+function checkTensors(
+  tensors: ReadonlyMap<string, TensorRange>,
+  groups: readonly CheckpointGroup[],
+  parameters: boolean,
+): ReadonlyMap<string, TensorRange> {
+  const wanted = describeTensors(groups, parameters);
+  const found = new Map<string, TensorRange>();
+  for (const { name, shape } of wanted) {
+    const tensor = tensors.get(name);
+    if (!tensor) {
+      const isParameter = groups.some((group) => group.tensors.some((own) => own.name === name));
+      return refuse(
+        `The checkpoint lacks tensor ${quoted(name)}`,
+        quoted(name),
+        `${tensors.size} other tensors`,
+        isParameter ? "load with { parameters: false } where it was saved so" : OTHER,
+      );
+    }
+    if (tensor.dtype !== "F32" || tensor.shape.join() !== shape.join())
+      refuse(
+        `Tensor ${quoted(name)} of the checkpoint is another`,
+        `F32 [${shape.join(", ")}]`,
+        `${tensor.dtype} [${tensor.shape.join(", ")}]`,
+        OTHER,
+      );
+    found.set(name, tensor);
+  }
+  const known = new Set(describeTensors(groups, true).map(({ name }) => name));
+  for (const name of tensors.keys())
+    if (!known.has(name))
+      refuse(`The checkpoint has a tensor too many`, "those of this optimizer", quoted(name), OTHER);
+  return found;
+}

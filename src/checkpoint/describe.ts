@@ -1,0 +1,114 @@
+import { OptimError } from "../errors.js";
+import { memoryToPyTorch, toPyTorch } from "../frameworks/pytorch-state.js";
+import { scheduleFromJSON } from "../schedules/from-json.js";
+import { VERSION } from "../version.js";
+import {
+  type CheckpointFormat,
+  type CheckpointGroup,
+  FORMAT_NAMES,
+  FORMAT_VERSION,
+  type GroupProgress,
+  type GuardProgress,
+  OWN_KEYS,
+  stateName,
+} from "./group.js";
+import { type SavedSchedules, USER_SCHEDULE } from "./schedules.js";
+import type { TensorDescription } from "./write.js";
+
+/** Options of `save` and `saveStream`. */
+export interface SaveOptions {
+  /** Whether the parameters are saved beside the states; default true. */
+  readonly parameters?: boolean;
+  /** `pytorch` describes groups as `torch.optim` does, for the way there and back; default `webgpu-optim`. */
+  readonly format?: CheckpointFormat;
+  /** The caller's own: `load` gives it back. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Checks what to save.
+ * @throws OptimError `invalid-argument`, or `invalid-option` for a rule that PyTorch has not
+ */
+export function checkSaveOptions(options: SaveOptions, groups: readonly CheckpointGroup[]): void {
+  const { parameters = true, format = "webgpu-optim", metadata = {} } = options ?? {};
+  const names = ["parameters", "format", "metadata"];
+  const wrong = (expected: string, got: unknown): never => {
+    throw new OptimError("invalid-argument", "The options of save are wrong", {
+      expected,
+      got: String(got),
+      fix: "pass { parameters, format, metadata }, each or none",
+    });
+  };
+  if (typeof options !== "object" || options === null) wrong("an object", options);
+  for (const name of Object.keys(options))
+    if (!names.includes(name)) wrong(`one of ${names.join(", ")}`, `'${name}'`);
+  if (typeof parameters !== "boolean") wrong("parameters true or false", parameters);
+  if (!Object.hasOwn(FORMAT_NAMES, format)) wrong(`one of ${Object.keys(FORMAT_NAMES).join(", ")}`, format);
+  if (typeof metadata !== "object" || metadata === null) wrong("metadata of strings", metadata);
+  for (const [key, value] of Object.entries(metadata)) {
+    if (OWN_KEYS.includes(key)) wrong(`keys other than ${OWN_KEYS.join(", ")}`, `'${key}'`);
+    if (typeof value !== "string") wrong(`a string under '${key}'`, value);
+  }
+  if (format !== "pytorch") return;
+  for (const { row, options, states } of groups) {
+    toPyTorch(row.name, options, options.lr);
+    const extra = states.find((state) => !row.shader.states.includes(state));
+    if (extra !== undefined)
+      throw new OptimError("invalid-option", `PyTorch's ${row.name} keeps no such state`, {
+        expected: row.shader.states.join(", ") || "no state",
+        got: `'${extra}'`,
+        fix: "save without the format 'pytorch', or create the optimizer without average and slowWeights",
+      });
+  }
+}
+
+/** The tensors of a checkpoint. */
+export function describeTensors(
+  groups: readonly Pick<CheckpointGroup, "tensors" | "states">[],
+  parameters: boolean,
+): TensorDescription[] {
+  return groups.flatMap(({ tensors, states }) =>
+    tensors.flatMap(({ name, shape }) =>
+      [...(parameters ? [name] : []), ...states.map((state) => stateName(name, state))].map((key) => ({
+        name: key,
+        dtype: "F32" as const,
+        shape,
+      })),
+    ),
+  );
+}
+
+/** The metadata of a checkpoint. The schedules are as they were when it was asked for. */
+export function describeGroups(
+  groups: readonly CheckpointGroup[],
+  progress: readonly GroupProgress[],
+  schedules: SavedSchedules,
+  guards: GuardProgress | undefined,
+  { format = "webgpu-optim", metadata = {} }: SaveOptions,
+): Map<string, string> {
+  const described = groups.map((group, index) => {
+    const { row, options } = group;
+    const { steps, memory } = progress[index]!;
+    const names = group.tensors.map(({ name }) => name);
+    const schedule = schedules.indices[index]!;
+    if (format === "webgpu-optim") return { rule: row.name, options, names, steps, memory, schedule };
+    const json = schedules.list[schedule];
+    const factor = (json === USER_SCHEDULE ? group.schedule : scheduleFromJSON(json))(steps);
+    return {
+      ...toPyTorch(row.name, options, options.lr * factor),
+      names,
+      step: steps,
+      ...memoryToPyTorch(row.name, memory),
+      schedule,
+    };
+  });
+  return new Map([
+    ...Object.entries(metadata),
+    ["format", FORMAT_NAMES[format]],
+    ["format_version", String(FORMAT_VERSION)],
+    ["library", `webgpu-optim ${VERSION}`],
+    ["groups", JSON.stringify(described)],
+    ["schedules", JSON.stringify(schedules.list)],
+    ...(guards ? ([["guards", JSON.stringify(guards)]] as const) : []),
+  ]);
+}

@@ -1,0 +1,202 @@
+// What PyTorch calls the options of our rules. States bear PyTorch's names already. No rule is imported here, so that a
+// page carries those it names only.
+import { OptimError } from "../errors.js";
+import type { RuleMemory, RuleOptions } from "../rule.js";
+
+type Value = number | boolean;
+
+/** A group as `torch.optim` describes it. */
+export interface PyTorchGroup {
+  /** Class of `torch.optim`. */
+  readonly optimizer: string;
+  /** Members of a param group. `lr` is that of the next step; `initial_lr` that before the schedule, where it differs. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** How a rule is written in PyTorch. */
+interface PyTorchForm {
+  readonly optimizer: string;
+  /** The class with decoupled decay, where that is another one. */
+  readonly decoupled?: string;
+  /** PyTorch's key → our option. `betas` and `decay` apart. */
+  readonly keys: Readonly<Record<string, string>>;
+  /** Keys by which PyTorch tells this rule from others of the class. */
+  readonly fixed?: Readonly<Record<string, Value>>;
+  /** Options that must have this value: PyTorch has no other form. */
+  readonly needs?: Readonly<Record<string, Value | string>>;
+  /** Options that must be above 0: at 0 PyTorch keeps no such state. */
+  readonly positive?: readonly string[];
+  /** Whether both decays are there under `decoupled_weight_decay`. */
+  readonly decoupledKey?: boolean;
+  /** PyTorch's names for the rule's memory. */
+  readonly memory?: readonly string[];
+}
+
+const common = { weight_decay: "weightDecay", maximize: "maximize" };
+const rmsprop = { ...common, alpha: "alpha", eps: "eps" };
+const inside = { epsInside: false };
+const both = { epsInside: false, rateInside: false };
+const adam = {
+  optimizer: "Adam",
+  decoupled: "AdamW",
+  keys: { ...common, betas: "beta", eps: "eps" },
+  fixed: { amsgrad: false },
+} as const satisfies PyTorchForm;
+const rmspropMomentum = { optimizer: "RMSprop", needs: both, positive: ["momentum"] };
+
+const forms: Readonly<Record<string, PyTorchForm>> = {
+  sgd: { optimizer: "SGD", keys: common, fixed: { momentum: 0, dampening: 0, nesterov: false } },
+  momentum: {
+    optimizer: "SGD",
+    keys: { ...common, momentum: "momentum", dampening: "dampening" },
+    fixed: { nesterov: false },
+    needs: { form: "buffer" },
+    positive: ["momentum"],
+  },
+  nesterov: {
+    optimizer: "SGD",
+    keys: { ...common, momentum: "momentum" },
+    fixed: { nesterov: true, dampening: 0 },
+    needs: { form: "buffer" },
+    positive: ["momentum"],
+  },
+  adagrad: {
+    optimizer: "Adagrad",
+    keys: {
+      ...common,
+      lr_decay: "lrDecay",
+      initial_accumulator_value: "initialAccumulatorValue",
+      eps: "eps",
+    },
+    needs: inside,
+  },
+  rmsprop: { optimizer: "RMSprop", keys: rmsprop, fixed: { centered: false, momentum: 0 }, needs: inside },
+  "rmsprop-centered": {
+    optimizer: "RMSprop",
+    keys: rmsprop,
+    fixed: { centered: true, momentum: 0 },
+    needs: inside,
+  },
+  "rmsprop-momentum": {
+    ...rmspropMomentum,
+    keys: { ...rmsprop, momentum: "momentum" },
+    fixed: { centered: false },
+  },
+  "rmsprop-centered-momentum": {
+    ...rmspropMomentum,
+    keys: { ...rmsprop, momentum: "momentum" },
+    fixed: { centered: true },
+  },
+  adadelta: { optimizer: "Adadelta", keys: { ...common, rho: "rho", eps: "eps" } },
+  adam,
+  adamw: adam,
+  amsgrad: { ...adam, fixed: { amsgrad: true } },
+  adamax: { optimizer: "Adamax", keys: { ...common, betas: "beta", eps: "eps" } },
+  nadam: {
+    optimizer: "NAdam",
+    keys: { ...common, betas: "beta", eps: "eps", momentum_decay: "momentumDecay" },
+    decoupledKey: true,
+    memory: ["mu_product"],
+  },
+};
+
+/** Keys of param groups that change no result, or that stand beside another. */
+const IGNORED = ["foreach", "fused", "capturable", "differentiable", "initial_lr"];
+
+function refuse(rule: string, expected: string, got: string, fix: string): never {
+  throw new OptimError("invalid-option", `PyTorch has no form of ${rule} with these options`, {
+    expected,
+    got,
+    fix,
+  });
+}
+
+function formOf(rule: string): PyTorchForm {
+  const form = Object.hasOwn(forms, rule) ? forms[rule] : undefined;
+  return (
+    form ??
+    refuse(
+      rule,
+      `one of ${Object.keys(forms).join(", ")}`,
+      `'${rule}'`,
+      "save without the format 'pytorch', or train by another rule",
+    )
+  );
+}
+
+/**
+ * A group in PyTorch's terms.
+ * @param rate learning rate of the next step
+ * @throws OptimError `invalid-option` where PyTorch has no such rule
+ */
+export function toPyTorch(rule: string, options: RuleOptions, rate: number): PyTorchGroup {
+  const form = formOf(rule);
+  for (const [name, value] of Object.entries(form.needs ?? {}))
+    if (options[name] !== value)
+      refuse(
+        rule,
+        `${name} ${value}`,
+        String(options[name]),
+        "save without the format 'pytorch', or train so",
+      );
+  for (const name of form.positive ?? [])
+    if (!(Number(options[name]) > 0))
+      refuse(rule, `${name} above 0`, String(options[name]), "train by the rule without momentum");
+  const decoupled = options.decay === "decoupled";
+  const decouples = form.decoupled !== undefined || form.decoupledKey === true;
+  if (decoupled && options.weightDecay !== 0 && !decouples)
+    refuse(rule, "coupled weight decay", "decoupled", "pass decay: 'coupled', or train by adamw");
+  const config: Record<string, unknown> = { lr: rate };
+  if (rate !== options.lr) config.initial_lr = options.lr;
+  for (const [key, name] of Object.entries(form.keys))
+    config[key] = key === "betas" ? [options.beta1, options.beta2] : options[name];
+  Object.assign(config, form.fixed, form.decoupledKey && { decoupled_weight_decay: decoupled });
+  return { optimizer: (decoupled && form.decoupled) || form.optimizer, config };
+}
+
+/**
+ * Options of a rule from a group in PyTorch's terms; still to be checked against the rule's ranges.
+ * @throws OptimError `invalid-option` where it is a group of another rule or has an unknown key
+ */
+export function fromPyTorchGroup(rule: string, { optimizer, config }: PyTorchGroup): Record<string, unknown> {
+  const form = formOf(rule);
+  const classes = [form.optimizer, ...(form.decoupled ? [form.decoupled] : [])];
+  const wrong = (expected: string, got: string): never => {
+    throw new OptimError("invalid-option", `The group of PyTorch's ${String(optimizer)} is none of ${rule}`, {
+      expected,
+      got,
+      fix: "create the optimizer with the rule that the file is of",
+    });
+  };
+  if (!classes.includes(optimizer)) wrong(classes.join(" or "), String(optimizer));
+  for (const [key, value] of Object.entries(form.fixed ?? {})) {
+    const given = config[key] ?? (typeof value === "boolean" ? false : 0);
+    if (given !== value) wrong(`${key} ${value}`, String(given));
+  }
+  const known = ["lr", "decoupled_weight_decay", ...Object.keys({ ...form.keys, ...form.fixed }), ...IGNORED];
+  for (const key of Object.keys(config))
+    if (!known.includes(key)) wrong(`keys ${known.join(", ")}`, `'${key}'`);
+  const options: Record<string, unknown> = { lr: config.initial_lr ?? config.lr };
+  for (const [key, name] of Object.entries(form.keys)) {
+    if (!Object.hasOwn(config, key)) continue;
+    const value = config[key];
+    if (key !== "betas") options[name] = value;
+    else if (Array.isArray(value) && value.length === 2) [options.beta1, options.beta2] = value;
+    else wrong("betas of two numbers", JSON.stringify(value));
+  }
+  const decoupled = optimizer === form.decoupled || config.decoupled_weight_decay === true;
+  if (decoupled && form.decoupled === undefined && !form.decoupledKey)
+    wrong("coupled weight decay", "decoupled");
+  options.decay = decoupled ? "decoupled" : "coupled";
+  return options;
+}
+
+/** The memory of a rule under PyTorch's names. */
+export function memoryToPyTorch(rule: string, memory: RuleMemory): Readonly<Record<string, number>> {
+  return Object.fromEntries((formOf(rule).memory ?? []).map((name, index) => [name, memory[index] ?? 0]));
+}
+
+/** The memory of a rule from PyTorch's names, unchecked. */
+export function memoryFromPyTorch(rule: string, group: Readonly<Record<string, unknown>>): unknown[] {
+  return (formOf(rule).memory ?? []).map((name) => group[name]);
+}
