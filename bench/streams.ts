@@ -73,13 +73,21 @@ export async function measureStreams(
   const storage = (label: string, size: number) =>
     device.createBuffer({ label, size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
   const arena = createArena(device, [{ x: [parameters] }]);
-  const optimizer = await createOptimizer(device, { rule: adam(), parameters: arena.groups[0]! });
+  const optimizer = await createOptimizer(device, { rule: adam(), parameters: arena.groups[0] });
+  const guarded = await createOptimizer(device, {
+    rule: adam(),
+    parameters: arena.groups[0],
+    guards: { clipGlobalNorm: 1, lossScale: {} },
+    telemetry: { perTensor: true },
+  });
   const [first, second] = [storage("first", bytes), storage("second", bytes)];
   // As many bytes as the seven streams of Adam: half read, half written.
   const moved = 7 * bytes;
   const [source, target] = [storage("source", moved / 2), storage("target", moved / 2)];
   const work: Record<string, () => void> = {
     "webgpu-optim-arena": () => optimizer.step(),
+    // The gradients are read twice.
+    "webgpu-optim-guards": () => guarded.step(),
     copy: kernel(device, COPY, [source, target]),
     "seven-streams": kernel(device, SEVEN, [arena.parameters, arena.gradients, first, second]),
   };
@@ -93,10 +101,12 @@ export async function measureStreams(
       if (round >= 0) times[name]!.push(performance.now() - start);
     }
   optimizer.destroy();
+  guarded.destroy();
   arena.destroy();
   for (const buffer of [first, second, source, target]) buffer.destroy();
   return Object.entries(times).map(([engine, values]) => {
     const medianMs = median(values);
-    return { engine, parameters, medianMs, bytesPerSecond: (moved / medianMs) * 1000 };
+    const bytes = engine === "webgpu-optim-guards" ? (moved * 8) / 7 : moved;
+    return { engine, parameters, medianMs, bytesPerSecond: (bytes / medianMs) * 1000 };
   });
 }

@@ -11,12 +11,8 @@ const ASCENT_WORD = 6;
 /** Gradients are read by their bits: WGSL may take NaN and infinity in a float for impossible. */
 const bitLanes = (width: Width) =>
   width === 4
-    ? { type: "vec4u", load: (place: string) => place, squares: (value: string) => `dot(${value}, ${value})` }
-    : {
-        type: "u32",
-        load: (place: string) => `vec4u(${place})`,
-        squares: (value: string) => `${value}.x * ${value}.x`,
-      };
+    ? { type: "vec4u", load: (place: string) => place, total: (lanes: string) => `dot(${lanes}, vec4f(1.0))` }
+    : { type: "u32", load: (place: string) => `vec4u(${place})`, total: (lanes: string) => `${lanes}.x` };
 
 /** @param next the binding after the pass's own */
 const itemBindings = (next: number) => `
@@ -36,7 +32,10 @@ fn engine_not_finite(bits: vec4u) -> vec4<bool> {
 
 // After unscaling and averaging: by value. NaN passes where there is no limit.
 fn engine_clip(value: vec4f, limit: f32) -> vec4f {
-  return select(clamp(value, vec4f(-limit), vec4f(limit)), value, limit >= 3e38);
+  if (limit >= 3e38) {
+    return value;
+  }
+  return clamp(value, vec4f(-limit), vec4f(limit));
 }
 
 @compute @workgroup_size(${ITEM_THREADS})
@@ -51,7 +50,7 @@ fn engine_main(
 
 /** Σg² and the count of non-finite gradients, as the clipping by norm is to see them. */
 export function composeMeasure(width: Width): string {
-  const { type, load, squares } = bitLanes(width);
+  const { type, load, total } = bitLanes(width);
   return `struct Scalars {
   gradient_scale: f32,
   clip_value: f32,
@@ -60,24 +59,26 @@ export function composeMeasure(width: Width): string {
 ${HEADER}@group(1) @binding(1) var<storage, read> engine_gradients: array<${type}>;
 @group(1) @binding(2) var<storage, read> engine_loss_scale: f32;
 ${itemBindings(3)}
-    var engine_squares = 0.0;
-    var engine_bad = 0u;
+    let engine_scale = scalars.gradient_scale / engine_loss_scale;
+    var engine_squares = vec4f();
+    var engine_bad = vec4f();
     for (var engine_k = engine_thread; engine_k < engine_item.count; engine_k += ${ITEM_THREADS}u) {
       let engine_bits = ${load("engine_gradients[engine_chunk.gradient_first + engine_item.first + engine_k]")};
       let engine_lost = engine_not_finite(engine_bits);
-      let engine_counted = select(vec4u(), vec4u(1u), engine_lost);
-      engine_bad += ${width === 4 ? "engine_counted.x + engine_counted.y + engine_counted.z + engine_counted.w" : "engine_counted.x"};
       let engine_read = select(bitcast<vec4f>(engine_bits), vec4f(), engine_lost);
-      let engine_scaled = scalars.gradient_scale / engine_loss_scale * engine_read;
-      let engine_gradient = engine_clip(engine_scaled, scalars.clip_value);
-      engine_squares += ${squares("engine_gradient")};
+      let engine_gradient = engine_clip(engine_scale * engine_read, scalars.clip_value);
+      engine_bad += select(vec4f(), vec4f(1.0), engine_lost);
+      engine_squares += engine_gradient * engine_gradient;
     }
-    engine_sums[engine_partial].z = engine_squares;
-    engine_sums[engine_partial].w = f32(engine_bad);
+    engine_sums[engine_partial].z = ${total("engine_squares")};
+    engine_sums[engine_partial].w = ${total("engine_bad")};
   }
 }
 `;
 }
+
+/** Constant of a monitored step: whether Σθ² and ΣΔ² are kept for telemetry. */
+export const TELEMETRY = "engine_telemetry";
 
 /** The step with guards. What a skipped one leaves is what it found; a look-ahead or an ascent is undone. */
 export function composeMonitoredStep(shader: RuleShader, width: Width, fromOrigin: boolean): string {
@@ -89,33 +90,46 @@ export function composeMonitoredStep(shader: RuleShader, width: Width, fromOrigi
     ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
     ...(fromOrigin ? [["read_write", "origin"] as const] : []),
   ] as const;
-  return `${shader.code}${HEADER}@group(1) @binding(2) var<storage, read> engine_gradients: array<${bits.type}>;
+  return `${shader.code}${HEADER}override ${TELEMETRY}: bool = true;
+@group(1) @binding(2) var<storage, read> engine_gradients: array<${bits.type}>;
 ${bindings(width, storages, [1, ...storages.slice(1).map((_, index) => index + 3)])}${itemBindings(storages.length + 2)}
     let engine_factor = engine_stage.sign * engine_stage.clip_factor * engine_sums[engine_item.factor].x;
-    var engine_squares = vec2f();
-    for (var engine_k = engine_thread; engine_k < engine_item.count; engine_k += ${ITEM_THREADS}u) {
-      let engine_index = engine_chunk.first + engine_item.first + engine_k;
-      let engine_point = ${load("engine_parameters[engine_index]")};
-      let engine_parameter = ${load(`${origin}[engine_index]`)};
-      if (engine_stage.skip != 0u) {${fromOrigin ? `\n        engine_parameters[engine_index] = ${store("engine_parameter")};` : ""}
-        engine_squares.x += ${bits.squares("engine_parameter")};
-        continue;
+    var engine_parameter_squares = vec4f();
+    var engine_change_squares = vec4f();
+    if (engine_stage.skip != 0u) {
+      for (var engine_k = engine_thread; engine_k < engine_item.count; engine_k += ${ITEM_THREADS}u) {
+        let engine_index = engine_chunk.first + engine_item.first + engine_k;
+        let engine_parameter = ${load(`${origin}[engine_index]`)};${fromOrigin ? `\n        engine_parameters[engine_index] = ${store("engine_parameter")};` : ""}
+        engine_parameter_squares += engine_parameter * engine_parameter;
       }
-      let engine_bits = ${bits.load("engine_gradients[engine_chunk.gradient_first + engine_item.first + engine_k]")};
-      let engine_zeroed = engine_not_finite(engine_bits) & vec4<bool>(engine_stage.zero_non_finite != 0.0);
-      let engine_read = select(bitcast<vec4f>(engine_bits), vec4f(), engine_zeroed);
-      let engine_clipped = engine_clip(engine_stage.gradient_scale * engine_read, engine_stage.clip_value);
-      let engine_gradient = engine_factor * engine_clipped + engine_stage.coupled_decay * engine_point;${loadStates(shader, load)}
-      let engine_update = update(engine_parameter, engine_gradient${shader.states.length > 0 ? ", &engine_state" : ""});
-      let engine_change = engine_update + engine_stage.decay * engine_parameter;
-      let engine_next = engine_parameter - engine_change;
-      engine_parameters[engine_index] = ${store("engine_next")};${shader.states
-        .map((name) => `\n      engine_state_${name}[engine_index] = ${store(`engine_state.${name}`)};`)
-        .join("")}
-      engine_squares += vec2f(${bits.squares("engine_next")}, ${bits.squares("engine_change")});
+    } else {
+      for (var engine_k = engine_thread; engine_k < engine_item.count; engine_k += ${ITEM_THREADS}u) {
+        let engine_index = engine_chunk.first + engine_item.first + engine_k;
+        let engine_point = ${load("engine_parameters[engine_index]")};
+        let engine_parameter = ${load(`${origin}[engine_index]`)};
+        let engine_bits = ${bits.load("engine_gradients[engine_chunk.gradient_first + engine_item.first + engine_k]")};
+        var engine_read = bitcast<vec4f>(engine_bits);
+        if (engine_stage.zero_non_finite != 0.0) {
+          engine_read = select(engine_read, vec4f(), engine_not_finite(engine_bits));
+        }
+        let engine_clipped = engine_clip(engine_stage.gradient_scale * engine_read, engine_stage.clip_value);
+        let engine_gradient = engine_factor * engine_clipped + engine_stage.coupled_decay * engine_point;${loadStates(shader, load)}
+        let engine_update = update(engine_parameter, engine_gradient${shader.states.length > 0 ? ", &engine_state" : ""});
+        let engine_change = engine_update + engine_stage.decay * engine_parameter;
+        let engine_next = engine_parameter - engine_change;
+        engine_parameters[engine_index] = ${store("engine_next")};${shader.states
+          .map((name) => `\n        engine_state_${name}[engine_index] = ${store(`engine_state.${name}`)};`)
+          .join("")}
+        if (${TELEMETRY}) {
+          engine_parameter_squares += engine_next * engine_next;
+          engine_change_squares += engine_change * engine_change;
+        }
+      }
     }
-    engine_sums[engine_partial].x = engine_squares.x;
-    engine_sums[engine_partial].y = engine_squares.y;
+    if (${TELEMETRY}) {
+      engine_sums[engine_partial].x = ${bits.total("engine_parameter_squares")};
+      engine_sums[engine_partial].y = ${bits.total("engine_change_squares")};
+    }
   }
 }
 `;

@@ -64,24 +64,23 @@ const NAMES = [
 /** @throws OptimError `invalid-argument` */
 export function checkGuards(options: GuardOptions, base?: Guards): Guards {
   checkNames("guards", options, NAMES);
+  const given = <N extends keyof GuardOptions & keyof Guards>(name: N, otherwise: Guards[N]) =>
+    (options[name] === undefined ? (base?.[name] ?? otherwise) : options[name]) as Guards[N];
   const limit = (name: "clipValue" | "clipNorm" | "clipGlobalNorm") =>
-    number(name, options[name] ?? base?.[name] ?? UNLIMITED, (value) => value > 0, "a number above 0");
-  const { lossScale = base ? undefined : 1, skipsInFlight = base?.skipsInFlight ?? 8 } = options;
+    number(name, given(name, UNLIMITED), positive, "a number above 0");
+  const { lossScale = base ? undefined : 1 } = options;
   const scale = lossScale === undefined ? base!.lossScale : checkScale(lossScale);
   return {
     clipValue: limit("clipValue"),
     clipNorm: limit("clipNorm"),
     clipGlobalNorm: limit("clipGlobalNorm"),
-    clipFormula: oneOf("clipFormula", options.clipFormula ?? base?.clipFormula ?? "pytorch", [
-      "pytorch",
-      "optax",
-    ]),
-    nonFinite: oneOf("nonFinite", options.nonFinite ?? base?.nonFinite ?? "skip", ["skip", "zero", "keep"]),
+    clipFormula: oneOf("clipFormula", given("clipFormula", "pytorch"), ["pytorch", "optax"]),
+    nonFinite: oneOf("nonFinite", given("nonFinite", "skip"), ["skip", "zero", "keep"]),
     lossScale: scale,
     dynamicScale: lossScale === undefined ? base!.dynamicScale : typeof lossScale === "object",
     skipsInFlight: number(
       "skipsInFlight",
-      skipsInFlight,
+      given("skipsInFlight", 8),
       (value) => Number.isSafeInteger(value) && value >= 1 && value <= 64,
       "a whole number from 1 to 64",
     ),
@@ -89,29 +88,39 @@ export function checkGuards(options: GuardOptions, base?: Guards): Guards {
 }
 
 function checkScale(given: number | LossScaleOptions): Required<LossScaleOptions> {
-  if (typeof given === "object" && given !== null)
-    checkNames("lossScale", given, Object.keys(SCALE_DEFAULTS));
-  const scale =
-    typeof given === "number" ? { ...SCALE_DEFAULTS, initial: given } : { ...SCALE_DEFAULTS, ...given };
-  const positive = (value: number) => value > 0;
+  const fixed = typeof given === "number";
+  if (!fixed) checkNames("lossScale", given, Object.keys(SCALE_DEFAULTS));
+  const scale = { ...SCALE_DEFAULTS, ...(fixed ? { initial: given } : given) };
   number("lossScale", scale.initial, positive, "a number above 0");
   number("lossScale.growth", scale.growth, (value) => value >= 1, "a number of at least 1");
   number("lossScale.backoff", scale.backoff, (value) => value > 0 && value <= 1, "a number in (0, 1]");
   number(
     "lossScale.interval",
     scale.interval,
-    (value) => Number.isSafeInteger(value) && value >= 1,
-    "a whole number",
+    // A u32 on the GPU.
+    (value) => Number.isSafeInteger(value) && value >= 1 && value <= 2 ** 31,
+    "a whole number from 1 to 2147483648",
   );
   number("lossScale.min", scale.min, positive, "a number above 0");
   number("lossScale.max", scale.max, (value) => value >= scale.min, "a number of at least min");
+  if (!fixed)
+    number(
+      "lossScale.initial",
+      scale.initial,
+      (value) => value >= Math.fround(scale.min) && value <= scale.max,
+      `a number from min to max (${scale.min} to ${scale.max})`,
+    );
   return scale;
 }
 
 /** @throws OptimError `invalid-argument` for what is no object, or has other names. */
 export function checkNames(what: string, given: object, names: readonly string[]): void {
-  if (typeof given !== "object" || given === null)
-    throw new OptimError("invalid-argument", `The option '${what}' is no object`, { got: String(given) });
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw new OptimError("invalid-argument", `The option '${what}' is no object`, {
+      expected: `an object with any of ${names.join(", ")}`,
+      got: String(given),
+      fix: "pass an object, or leave it out",
+    });
   for (const name of Object.keys(given))
     if (!names.includes(name))
       throw new OptimError("invalid-argument", `'${what}' has no option '${name}'`, {
@@ -121,8 +130,12 @@ export function checkNames(what: string, given: object, names: readonly string[]
       });
 }
 
+/** Smaller ones are subnormal in f32, which a GPU may take for zero. */
+const positive = (value: number): boolean => value >= 2 ** -126;
+
 function number(name: string, value: number, valid: (value: number) => boolean, expected: string): number {
-  if (typeof value === "number" && Number.isFinite(Math.fround(value)) && valid(value)) return value;
+  const rounded = Math.fround(value);
+  if (typeof value === "number" && Number.isFinite(rounded) && valid(value) && valid(rounded)) return value;
   throw new OptimError("invalid-argument", `'${name}' is out of range`, {
     expected,
     got: String(value),

@@ -40,7 +40,7 @@ export async function buildMachine(
   };
   const rules = groups.map(({ rule }) => rule);
   const [monitorKernels, ...kernels] = await Promise.all([
-    guards ? compileMonitor(device, label, rules, extras) : undefined,
+    guards ? compileMonitor(device, label, rules, extras, telemetry !== undefined) : undefined,
     ...rules.map((rule) => compileKernels(device, label, rule, extras)),
   ]);
   requireDevice(device, label);

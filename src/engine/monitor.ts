@@ -3,7 +3,7 @@ import type { Rule } from "../rule.js";
 import control from "../shaders/engine/control.wgsl?raw";
 import settle from "../shaders/engine/settle.wgsl?raw";
 import { STAGE } from "./compose.js";
-import { composeAscent, composeMeasure, composeMonitoredStep } from "./compose-monitored.js";
+import { composeAscent, composeMeasure, composeMonitoredStep, TELEMETRY } from "./compose-monitored.js";
 import type { ParameterGroup, PendingStep } from "./group.js";
 import { type Guards, UNLIMITED } from "./guards.js";
 import { type ItemTable, itemTable, type Walk, walkChunks } from "./item-table.js";
@@ -29,6 +29,10 @@ const OPTAX_NORM = 2;
 const DYNAMIC_SCALE = 4;
 const FLUSH = 8;
 const ASCENT = 16;
+const FLUSHED = 32;
+
+/** Rows of scalars for a step: one if none in flight is skipped, and one for each that may be. */
+const rowsOf = ({ skipsInFlight }: Guards): number => skipsInFlight + 1;
 
 /** The kernels that all groups share, and the step of each. */
 export interface MonitorKernels {
@@ -73,6 +77,7 @@ export async function compileMonitor(
   label: string,
   rules: readonly Rule[],
   extras: Extras,
+  telemetry: boolean,
 ): Promise<MonitorKernels> {
   const compile = (file: string, code: string, storages: readonly GPUBufferBindingType[], constants = {}) =>
     pipelineOf(device, { label, file, code, constants, storages });
@@ -93,7 +98,7 @@ export async function compileMonitor(
           row.shader.file,
           composeMonitoredStep(row.shader, width, fromOrigin),
           stepStorages(row.shader.states.length + (fromOrigin ? 1 : 0)),
-          row.constants?.(options) ?? {},
+          { ...row.constants?.(options), [TELEMETRY]: telemetry ? 1 : 0 },
         ),
       );
     }),
@@ -202,7 +207,8 @@ export class Monitor {
       own(
         device.createBuffer({
           label: `${label} ${name}`,
-          size: Math.ceil(Math.max(size, 4) / 4) * 4,
+          // An array of vec4f is bound with room for one, even where there is no tensor.
+          size: Math.max(size, 16),
           usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC | usage,
         }),
       );
@@ -228,10 +234,11 @@ export class Monitor {
     this.lossScale = { buffer: this.control, offset: 0, size: 4 };
     device.queue.writeBuffer(this.control, 0, new Float32Array([guards.lossScale.initial]));
     const live = create("live scalars", groups.length * GROUP_BYTES, GPUBufferUsage.UNIFORM);
-    // One more for flushes, which are submitted at once.
+    // One more for flushes, which are all alike.
     this.#attempts = create("attempts", (stepsInFlight + 1) * BLOCK, GPUBufferUsage.UNIFORM);
-    this.#rows = create("rows", stepsInFlight * guards.skipsInFlight * groups.length * GROUP_BYTES);
-    this.#staging = new Float32Array((guards.skipsInFlight * groups.length * GROUP_BYTES) / 4);
+    const rowBytes = rowsOf(guards) * groups.length * GROUP_BYTES;
+    this.#rows = create("rows", stepsInFlight * rowBytes);
+    this.#staging = new Float32Array(rowBytes / 4);
     const settled = create("settle", 8, GPUBufferUsage.UNIFORM);
     device.queue.writeBuffer(settled, 0, new Uint32Array([tensors.length, partials]));
     const plan = create("plan", 12, GPUBufferUsage.UNIFORM);
@@ -413,7 +420,7 @@ export class Monitor {
   prepare(groups: readonly ParameterGroup[], scale: number): PreparedRows {
     const { guards } = this;
     const newest = this.#attempt - this.#skipped;
-    const rows = Math.min(guards.skipsInFlight, newest + 1);
+    const rows = Math.min(rowsOf(guards), newest + 1);
     const words = GROUP_BYTES / 4;
     const pending: PendingStep[] = [];
     for (let row = 0; row < rows; row += 1)
@@ -446,20 +453,25 @@ export class Monitor {
     const { guards } = this;
     const { newest, rows, scale } = prepared;
     const rowBytes = groups.length * GROUP_BYTES;
-    const firstRow = slot * guards.skipsInFlight * rowBytes;
+    const firstRow = slot * rowsOf(guards) * rowBytes;
     this.#device.queue.writeBuffer(this.#rows, firstRow, this.#staging, 0, (rows * rowBytes) / 4);
     this.#attempt += 1;
+    const route = accumulated ? this.#accumulated! : this.#direct;
+    // Partial sums of the last step stand where its own route has them, and are not to be taken by another's places.
+    const flushed = route !== this.#lastRoute;
+    if (flushed) this.#flush(pass);
     const flags =
+      (flushed ? FLUSHED : 0) |
       (guards.nonFinite === "skip" ? SKIP_NON_FINITE : 0) |
       (guards.clipFormula === "optax" ? OPTAX_NORM : 0) |
       (guards.dynamicScale ? DYNAMIC_SCALE : 0);
     this.#writeAttempt(slot, flags, newest, rows, firstRow / 4, scale);
-    const route = accumulated ? this.#accumulated! : this.#direct;
     this.#lastRoute = route;
     const plans = accumulated ? this.#accumulatedPlans : this.#plans;
     pass.setBindGroup(0, this.#attemptGroup, [slot * BLOCK, slot * BLOCK]);
     for (const dispatches of plans) encodeAll(pass, this.#kernels.measure, dispatches, "measure");
     this.#settle(pass, route);
+    this.#decideStep(pass);
     plans.forEach((dispatches, index) => {
       const offset = index * GROUP_BYTES;
       pass.setBindGroup(0, this.live, [offset, offset]);
@@ -476,17 +488,25 @@ export class Monitor {
     pass.setBindGroup(0, this.#attemptGroup, [slot * BLOCK, slot * BLOCK]);
     for (const dispatches of this.#plans) encodeAll(pass, this.#kernels.measure, dispatches, "measure");
     this.#settle(pass, this.#direct);
+    this.#decideStep(pass);
     this.#groups.forEach((_, index) => {
       encodeAll(pass, this.#kernels.ascent!, this.#ascentPlans[index]!, "step");
     });
   }
 
-  /** Completes the record of the last step, whose norms are otherwise summed up with the next. */
-  encodeFlush(pass: GPUComputePassEncoder): void {
+  /** Brings the totals up to the last step, which are otherwise summed up with the next. */
+  encodeTotals(pass: GPUComputePassEncoder): void {
+    pass.setBindGroup(0, this.#attemptGroup, [0, 0]);
+    this.#settle(pass, this.#lastRoute);
+  }
+
+  /** Completes the record of the last step. */
+  #flush(pass: GPUComputePassEncoder): void {
     const slot = this.#slots;
     this.#writeAttempt(slot, FLUSH, 0, 0, 0, 1);
     pass.setBindGroup(0, this.#attemptGroup, [slot * BLOCK, slot * BLOCK]);
     this.#settle(pass, this.#lastRoute);
+    this.#decideStep(pass);
   }
 
   #settle(pass: GPUComputePassEncoder, route: Route): void {
@@ -495,6 +515,9 @@ export class Monitor {
     pass.dispatchWorkgroups(
       Math.min(Math.max(this.tensors.length, 1), this.#limits.maxComputeWorkgroupsPerDimension),
     );
+  }
+
+  #decideStep(pass: GPUComputePassEncoder): void {
     pass.setPipeline(this.#kernels.decide);
     pass.setBindGroup(1, this.#decide);
     pass.dispatchWorkgroups(1);

@@ -92,6 +92,11 @@ export class Optimizer {
   /**
    * Appends one step to the caller's encoder. Its rate and hyperparameters are those of now. Encoded steps must be
    * submitted in the order of their encoding; then call {@link submitted}.
+   *
+   * Buffers must live until the submit: WebGPU drops one whole that uses a destroyed buffer, and tells only by the
+   * device's `uncapturederror`. With guards or telemetry the missing step is found on the GPU: it is taken out of the step
+   * counts, `settled()` and `failure` reject with `gpu-error`, and its report says `ran: false`. Without them the host's
+   * count is one ahead from then on.
    * @throws OptimError `slots-exhausted`, `lookahead-order`, `invalid-schedule`, `invalid-option`, `invalid-argument`,
    * `device-lost` or `destroyed`; then nothing has changed.
    */
@@ -192,7 +197,11 @@ export class Optimizer {
     return this.#averaged;
   }
 
-  /** Encodes and submits one step. All steps encoded before must have been submitted. */
+  /**
+   * Encodes and submits one step. All steps encoded before must have been submitted. Not in an error scope of its own,
+   * which would take the error from the caller's and cost as much again on the CPU: see {@link encode} for a submit that
+   * WebGPU drops.
+   */
   step(): void {
     this.#submit("step", (encoder) => this.encode(encoder));
   }
@@ -280,7 +289,7 @@ export class Optimizer {
   /**
    * Adds the current gradients, those of a micro-batch of `samples` samples, to the accumulator. The next step uses
    * the mean, weighted by these sizes: with gradients that are means over their micro-batch, that is the gradient of
-   * the whole batch.
+   * the whole batch. Gradient buffers must live until the submit: a dropped accumulation is not found by guards.
    * @throws OptimError `invalid-argument` without the option `accumulation` or for a size that is no positive number.
    */
   encodeAccumulate(encoder: GPUCommandEncoder, { samples = 1 }: { readonly samples?: number } = {}): void {
@@ -378,7 +387,7 @@ export class Optimizer {
     this.#requireUsable();
     const monitor = this.#requireMonitor("guards");
     for (const fixed of ["lossScale", "skipsInFlight"])
-      if (Object.hasOwn(options, fixed))
+      if (Object.hasOwn(options ?? {}, fixed))
         throw new OptimError("invalid-argument", `'${fixed}' cannot change after creation`, {
           got: `'${fixed}'`,
           fix: "create a new optimizer",
@@ -406,7 +415,8 @@ export class Optimizer {
   }
 
   /**
-   * Rejects with OptimError `non-finite` once a step is reported to have met a NaN or an infinity.
+   * Rejects with OptimError `non-finite` once a step is reported to have met a NaN or an infinity, `gpu-error` once a
+   * submitted step is found never to have run, or `device-lost`.
    * @throws OptimError `invalid-argument` without the options `guards` or `telemetry`
    */
   get failure(): Promise<never> {
@@ -414,14 +424,17 @@ export class Optimizer {
     return this.#reports!.failure;
   }
 
-  /** Resolves when every submitted step is reported: the step counts of the groups are then those of the GPU. */
+  /**
+   * Resolves when every submitted step is reported: the step counts of the groups are then those of the GPU.
+   * @throws OptimError `gpu-error`, once, where submitted steps never ran; `device-lost`
+   */
   async settled(): Promise<void> {
     this.#requireUsable();
     await this.#reports?.settle();
   }
 
   #requireMonitor(option: "guards" | "telemetry"): Monitor {
-    if (this.#monitor) return this.#monitor;
+    if (this.#monitor && (option === "guards" || this.#reports?.delivered)) return this.#monitor;
     throw new OptimError("invalid-argument", `'${this.label}' has no ${option}`, {
       expected: `the option ${option}`,
       got: "none",

@@ -7,7 +7,10 @@ import type { Slots } from "./slots.js";
 export interface TelemetryOptions {
   /** Called with each report, in order, some steps late. */
   readonly onReport?: (report: StepReport) => void;
-  /** Steps between two read-backs; default 1. Each brings the reports of all steps since (at most 63). */
+  /**
+   * Steps between two read-backs; default 1. Each brings the reports of all steps since. The GPU keeps 64: where more
+   * were submitted at once, the newest 63 are reported, and their counts hold the others.
+   */
   readonly every?: number;
   /** Whether reports hold norms by tensor, of the newest step of each read-back. Default false. */
   readonly perTensor?: boolean;
@@ -70,14 +73,20 @@ export const createStages = (
     own(
       device.createBuffer({
         label: `${label} report ${i}`,
-        size:
-          CONTROL_ROOM +
-          HISTORY * RECORD_WORDS * 4 +
-          (telemetry?.perTensor ? monitor.tensors.length * 16 : 0),
+        size: CONTROL_ROOM + HISTORY * RECORD_WORDS * 4 + (telemetry ? monitor.tensors.length * 16 : 0),
         usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
       }),
     ),
   );
+
+/** Sums in f32, in the order of control.wgsl: a norm must not depend on when it is read back. */
+function sumLikeGpu(count: number, value: (index: number) => number): number {
+  const threads = new Float32Array(64);
+  for (let i = 0; i < count; i += 1) threads[i % 64]! += value(i);
+  for (let stride = 32; stride >= 1; stride /= 2)
+    for (let thread = 0; thread < stride; thread += 1) threads[thread]! += threads[thread + stride]!;
+  return threads[0]!;
+}
 
 /** Brings what the monitor recorded to the host, late and without waiting, through a few mapped buffers. */
 export class Reports {
@@ -147,13 +156,13 @@ export class Reports {
     const encoder = this.#device.createCommandEncoder({ label: `${this.#label} report` });
     if (this.#telemetry) {
       const pass = encoder.beginComputePass({ label: `${this.#label} report` });
-      monitor.encodeFlush(pass);
+      monitor.encodeTotals(pass);
       pass.end();
     }
     encoder.copyBufferToBuffer(monitor.control, 0, staging, 0, CONTROL_BYTES);
     const history = HISTORY * RECORD_WORDS * 4;
     encoder.copyBufferToBuffer(monitor.history, 0, staging, CONTROL_ROOM, history);
-    if (this.#telemetry?.perTensor)
+    if (this.#telemetry && monitor.tensors.length > 0)
       encoder.copyBufferToBuffer(
         monitor.sums,
         monitor.totals,
@@ -208,11 +217,14 @@ export class Reports {
     const attempt = Math.max(submitted, u32(8));
     // Skipped, or never run.
     this.#learn(this.#monitor.learn(attempt - u32(12)));
-    // The oldest of the history only says what came before the next.
-    const first = Math.max(this.#reported, attempt - HISTORY + 1) + 1;
+    const kept = attempt - HISTORY;
+    // After a gap, the oldest record only says what came before the next.
+    const first = this.#reported >= kept ? this.#reported + 1 : kept + 2;
     const placeOf = (number: number) => CONTROL_ROOM + (number % HISTORY) * RECORD_WORDS * 4;
     let missing = 0;
-    for (let number = first; number <= attempt; number += 1) {
+    for (let number = first; number <= attempt && !this.#ended; number += 1) {
+      // First of all, so that a report is given once even where onReport throws.
+      this.#reported = number;
       const at = placeOf(number);
       const before = placeOf(number - 1);
       // A record of another number is older: this step left none.
@@ -222,8 +234,12 @@ export class Reports {
       if (ran) this.#counts = countsAt(view, at);
       else missing += 1;
       const norm = (offset: number) => (ran ? f32(at + offset) : Number.NaN);
-      const parameterNorm = norm(32);
-      const updateNorm = norm(36);
+      // The record of the newest step is completed by the next one, so its norms are those of the totals.
+      const newest = number === u32(8);
+      const rooted = (offset: number, lane: number) =>
+        Math.fround(Math.sqrt(newest ? this.#total(view, lane) : norm(offset)));
+      const parameterNorm = rooted(32, 0);
+      const updateNorm = rooted(36, 1);
       this.#deliver({
         attempt: number,
         ...this.#counts,
@@ -241,7 +257,13 @@ export class Reports {
     }
     this.#missing += missing;
     if (missing > 0) this.#fail(this.#missingError(missing));
-    this.#reported = Math.max(this.#reported, attempt);
+  }
+
+  /** A lane of the totals of all tensors. */
+  #total(view: DataView, lane: number): number {
+    const start = CONTROL_ROOM + HISTORY * RECORD_WORDS * 4 + lane * 4;
+    const { length } = this.#telemetry ? this.#monitor.tensors : [];
+    return sumLikeGpu(length, (index) => view.getFloat32(start + index * 16, true));
   }
 
   #missingError(count: number): OptimError {
@@ -283,6 +305,11 @@ export class Reports {
     if (this.#queue.length > 16 * HISTORY) this.#queue.shift();
     this.#telemetry.onReport?.(report);
     this.#wake();
+  }
+
+  /** Whether reports are delivered, and not only read for the counts. */
+  get delivered(): boolean {
+    return this.#telemetry !== undefined;
   }
 
   /** Reports as they arrive, until the optimizer is destroyed or the device lost. */

@@ -22,6 +22,7 @@ const OPTAX_NORM = 2u;
 const DYNAMIC_SCALE = 4u;
 const FLUSH = 8u; // only complete the record of the last step
 const ASCENT = 16u; // only give the factor of an ascent
+const FLUSHED = 32u; // that record is complete already
 
 struct Plan {
   tensors: u32,
@@ -46,8 +47,8 @@ struct Record {
   clip_factor: f32,
   loss_scale: f32,
   non_finite: f32,
-  parameter_norm: f32,
-  update_norm: f32,
+  parameter_squares: f32,
+  update_squares: f32,
 }
 @group(0) @binding(0) var<uniform> attempt: Attempt;
 @group(1) @binding(0) var<uniform> plan: Plan;
@@ -88,11 +89,11 @@ fn clip_factor(norm: f32, limit: f32) -> f32 {
   return min(1.0, limit / (norm + 1e-6));
 }
 
-// The norms after the last step are known only now: partial sums are added up before the next one.
+// What the last step left is known only now: partial sums are added up before the next one.
 fn complete_record(parameter_squares: f32, update_squares: f32) {
   let last = control.attempt % HISTORY;
-  history[last].parameter_norm = sqrt(parameter_squares);
-  history[last].update_norm = sqrt(update_squares);
+  history[last].parameter_squares = parameter_squares;
+  history[last].update_squares = update_squares;
 }
 
 // Takes or skips the step.
@@ -131,7 +132,9 @@ fn engine_main(@builtin(local_invocation_index) thread: u32) {
     let total = sums[plan.totals + i];
     let factor = clip_factor(sqrt(total.z), attempt.clip_norm);
     sums[plan.totals + plan.tensors + i] = vec4f(factor);
-    sum += total * vec4f(1.0, 1.0, factor * factor, 1.0);
+    // What overflows stays infinite, so that it is known: infinity times zero would be NaN.
+    let squares = select(total.z, total.z * factor * factor, finite(total.z));
+    sum += vec4f(total.xy, squares, total.w);
   }
   shared_sums[thread] = sum;
   for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {
@@ -141,7 +144,9 @@ fn engine_main(@builtin(local_invocation_index) thread: u32) {
     }
   }
   if (thread == 0u) {
-    complete_record(shared_sums[0].x, shared_sums[0].y);
+    if ((attempt.flags & (FLUSHED | ASCENT)) == 0u) {
+      complete_record(shared_sums[0].x, shared_sums[0].y);
+    }
     if ((attempt.flags & ASCENT) != 0u) {
       let norm = sqrt(shared_sums[0].z);
       // No ascent along a gradient that is zero or not finite.
