@@ -1,7 +1,8 @@
 import { OptimError } from "../errors.js";
 import { isLost, requireDevice } from "./device.js";
 import { compileKernels } from "./kernels.js";
-import { compileMonitor, Monitor } from "./monitor.js";
+import { Monitor } from "./monitor.js";
+import { compileMonitor } from "./monitor-kernels.js";
 import type { CheckedOptions } from "./options.js";
 import type { Tensor } from "./parameters.js";
 import { GroupPasses } from "./passes.js";

@@ -1,19 +1,21 @@
-import { OptimError } from "../errors.js";
-import type { Rule } from "../rule.js";
-import control from "../shaders/engine/control.wgsl?raw";
-import settle from "../shaders/engine/settle.wgsl?raw";
 import { STAGE } from "./compose.js";
-import { composeAscent, composeMeasure, composeMonitoredStep, TELEMETRY } from "./compose-monitored.js";
 import type { ParameterGroup, PendingStep } from "./group.js";
 import { type Guards, UNLIMITED } from "./guards.js";
-import { type ItemTable, itemTable, type Walk, walkChunks } from "./item-table.js";
+import { type ItemTable, itemTable, type Walk } from "./item-table.js";
 import { endsWholeLanes } from "./items.js";
-import { type Extras, type Kernel, stepsFromOrigin } from "./kernels.js";
+import { DECIDE, type MonitorKernels, SETTLE } from "./monitor-kernels.js";
+import {
+  type AscentDispatch,
+  bindAscent,
+  bindMonitored,
+  encodeAll,
+  type MonitoredDispatch,
+} from "./monitored-spans.js";
 import type { BufferRange, Range, Tensor } from "./parameters.js";
-import { chunkLayout, pipelineOf, stepLayout } from "./pipelines.js";
-import { bindChunk, type ChunkUniforms, Planner } from "./plan.js";
+import { chunkLayout, stepLayout } from "./pipelines.js";
+import { type ChunkUniforms, Planner } from "./plan.js";
 import { BLOCK } from "./slots.js";
-import { type PlanLimits, type Span, type Width, WORKGROUP } from "./spans.js";
+import type { PlanLimits } from "./spans.js";
 
 /** Bytes of a group in a row of scalars: a block of the rule's, a block of the engine's. */
 const GROUP_BYTES = 2 * BLOCK;
@@ -34,78 +36,6 @@ const FLUSHED = 32;
 /** Rows of scalars for a step: one if none in flight is skipped, and one for each that may be. */
 const rowsOf = ({ skipsInFlight }: Guards): number => skipsInFlight + 1;
 
-/** The kernels that all groups share, and the step of each. */
-export interface MonitorKernels {
-  readonly measure: Kernel;
-  readonly settle: GPUComputePipeline;
-  readonly decide: GPUComputePipeline;
-  readonly steps: readonly Kernel[];
-  readonly ascent: Kernel | undefined;
-}
-
-const MEASURE: readonly GPUBufferBindingType[] = [
-  "read-only-storage",
-  "read-only-storage",
-  "read-only-storage",
-  "storage",
-];
-const ASCEND: readonly GPUBufferBindingType[] = [
-  "storage",
-  "read-only-storage",
-  "storage",
-  "read-only-storage",
-];
-const SETTLE: readonly GPUBufferBindingType[] = ["read-only-storage", "storage"];
-const DECIDE: readonly GPUBufferBindingType[] = [
-  "storage",
-  "storage",
-  "read-only-storage",
-  "storage",
-  "storage",
-];
-const stepStorages = (others: number): readonly GPUBufferBindingType[] => [
-  "storage",
-  "read-only-storage",
-  ...Array.from({ length: others }, () => "storage" as const),
-  "read-only-storage",
-  "storage",
-];
-
-/** Compiles the kernels of monitored steps. */
-export async function compileMonitor(
-  device: GPUDevice,
-  label: string,
-  rules: readonly Rule[],
-  extras: Extras,
-  telemetry: boolean,
-): Promise<MonitorKernels> {
-  const compile = (file: string, code: string, storages: readonly GPUBufferBindingType[], constants = {}) =>
-    pipelineOf(device, { label, file, code, constants, storages });
-  const both = async (make: (width: Width) => Promise<GPUComputePipeline>): Promise<Kernel> => {
-    const [four, one] = await Promise.all([make(4), make(1)]);
-    return { 4: four, 1: one };
-  };
-  const [measure, settled, decide, ascent, ...steps] = await Promise.all([
-    both((width) => compile("engine/measure", composeMeasure(width), MEASURE)),
-    compile("engine/settle.wgsl", settle, SETTLE),
-    compile("engine/control.wgsl", control, DECIDE),
-    extras.sam ? both((width) => compile("engine/ascent", composeAscent(width), ASCEND)) : undefined,
-    ...rules.map((rule) => {
-      const { row, options } = rule;
-      const fromOrigin = stepsFromOrigin(rule, extras);
-      return both((width) =>
-        compile(
-          row.shader.file,
-          composeMonitoredStep(row.shader, width, fromOrigin),
-          stepStorages(row.shader.states.length + (fromOrigin ? 1 : 0)),
-          { ...row.constants?.(options), [TELEMETRY]: telemetry ? 1 : 0 },
-        ),
-      );
-    }),
-  ]);
-  return { measure, settle: settled, decide, steps, ascent };
-}
-
 /** A group as the monitor sees it: its tensors, sorted, and what its step reads beside parameters and gradients. */
 export interface MonitoredGroup {
   readonly tensors: readonly Tensor[];
@@ -113,14 +43,6 @@ export interface MonitoredGroup {
   readonly accumulator: ((tensor: Tensor) => Range) | undefined;
   /** Where parameters are kept while the gradient is taken elsewhere. */
   readonly origin: ((tensor: Tensor) => Range) | undefined;
-}
-
-/** The measure and the step of one chunk. */
-interface MonitoredDispatch {
-  readonly width: Width;
-  readonly workgroups: number;
-  readonly measure: GPUBindGroup;
-  readonly step: GPUBindGroup;
 }
 
 /** Rows of scalars for a step, staged. */
@@ -132,9 +54,6 @@ export interface PreparedRows {
   /** Of each group, for its newest row. */
   readonly pending: readonly PendingStep[];
 }
-
-/** The ascent of one chunk. */
-type AscentDispatch = Omit<MonitoredDispatch, "measure">;
 
 /** One way through all tensors: over the caller's gradients, or over the accumulators. */
 interface Route {
@@ -270,6 +189,8 @@ export class Monitor {
       { buffer: live },
       { buffer: this.history },
     ]);
+    const { control, sums } = this;
+    const context = { device, label, limits, uniforms, control, sums };
     const route = (accumulated: boolean, name: string): Route => {
       const table = itemTable(walks(accumulated), tensors, limits, () => partials + tensors.length);
       const items = create(`${name} items`, table.items.byteLength);
@@ -288,7 +209,7 @@ export class Monitor {
           ({ others }) =>
             new Planner(
               (tensor) => tensor.param,
-              (span, gradient) => this.#bind(label, uniforms, table, items, others, span, gradient!),
+              (span, gradient) => bindMonitored(context, table, items, others, span, gradient!),
               endsWholeLanes,
             ),
         ),
@@ -301,7 +222,7 @@ export class Monitor {
       ({ origin }) =>
         new Planner(
           (tensor) => tensor.param,
-          (span, gradient) => this.#bindAscent(label, uniforms, origin!, span, gradient!),
+          (span, gradient) => bindAscent(context, origin!, span, gradient!),
         ),
     );
     this.#plans = this.planWith(gradientOf);
@@ -330,85 +251,6 @@ export class Monitor {
   #planAscents(): readonly (readonly AscentDispatch[])[] {
     return this.#groups.map(({ tensors, origin }, index) =>
       origin && this.#kernels.ascent ? this.#ascents[index]!.plan(tensors, gradientOf) : [],
-    );
-  }
-
-  #bind(
-    label: string,
-    uniforms: ChunkUniforms,
-    table: ItemTable,
-    items: GPUBuffer,
-    others: MonitoredGroup["others"],
-    span: Span,
-    gradient: Range,
-  ): readonly MonitoredDispatch[] {
-    const device = this.#device;
-    const [tensor] = span.tensors;
-    const bind = (name: string, storages: readonly GPUBufferBindingType[], resources: GPUBufferBinding[]) =>
-      device.createBindGroup({
-        label: `${label} ${name} ${tensor.name}`,
-        layout: chunkLayout(device, storages),
-        entries: resources.map((resource, binding) => ({ binding, resource })),
-      });
-    return walkChunks(span, { tensors: span.tensors, gradient: () => gradient }, this.#limits).map(
-      (chunk) => {
-        const place = table.place(span, chunk);
-        if (!place)
-          throw new OptimError("invalid-buffer", `The gradient of '${tensor.name}' is laid out anew`, {
-            expected: "with guards or telemetry, offsets modulo 16 and neighbours as at creation",
-            got: `offset ${gradient.offset}`,
-            fix: "keep the layout of the gradients, or create a new optimizer",
-          });
-        const written = bindChunk(tensor.param, chunk, this.#limits);
-        const read = bindChunk(gradient, chunk, this.#limits);
-        const uniform = uniforms.binding(written.first, read.first, place.count, place.item);
-        const tail = [{ buffer: items }, { buffer: this.sums }];
-        return {
-          width: chunk.width,
-          workgroups: Math.min(place.count, this.#limits.maxComputeWorkgroupsPerDimension),
-          measure: bind("measure", MEASURE, [uniform, read.binding, { buffer: this.control }, ...tail]),
-          step: bind("step", stepStorages(others.length), [
-            uniform,
-            written.binding,
-            read.binding,
-            ...others.map((range) => bindChunk(range(tensor), chunk, this.#limits).binding),
-            ...tail,
-          ]),
-        };
-      },
-    );
-  }
-
-  #bindAscent(
-    label: string,
-    uniforms: ChunkUniforms,
-    origin: (tensor: Tensor) => Range,
-    span: Span,
-    gradient: Range,
-  ): readonly AscentDispatch[] {
-    const [tensor] = span.tensors;
-    return walkChunks(span, { tensors: span.tensors, gradient: () => gradient }, this.#limits).map(
-      (chunk) => {
-        const written = bindChunk(tensor.param, chunk, this.#limits);
-        const read = bindChunk(gradient, chunk, this.#limits);
-        const lanes = chunk.size / (4 * chunk.width);
-        const resources = [
-          uniforms.binding(written.first, read.first, lanes),
-          written.binding,
-          read.binding,
-          bindChunk(origin(tensor), chunk, this.#limits).binding,
-          { buffer: this.control },
-        ];
-        return {
-          width: chunk.width,
-          workgroups: Math.ceil(lanes / WORKGROUP),
-          step: this.#device.createBindGroup({
-            label: `${label} ascent ${tensor.name}`,
-            layout: chunkLayout(this.#device, ASCEND),
-            entries: resources.map((resource, binding) => ({ binding, resource })),
-          }),
-        };
-      },
     );
   }
 
@@ -585,24 +427,5 @@ export class Monitor {
     const news = skipped - this.#skipped;
     this.#skipped = skipped;
     return news;
-  }
-}
-
-function encodeAll<W extends "measure" | "step">(
-  pass: GPUComputePassEncoder,
-  kernel: Kernel,
-  dispatches: readonly ({ readonly width: Width; readonly workgroups: number } & Readonly<
-    Record<W, GPUBindGroup>
-  >)[],
-  which: W,
-): void {
-  let current = 0;
-  for (const dispatch of dispatches) {
-    if (dispatch.width !== current) {
-      pass.setPipeline(kernel[dispatch.width]);
-      current = dispatch.width;
-    }
-    pass.setBindGroup(1, dispatch[which]);
-    pass.dispatchWorkgroups(dispatch.workgroups);
   }
 }
