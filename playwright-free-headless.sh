@@ -58,6 +58,15 @@ install_browser() {
   export CHROME_PATH
 }
 
+install_torch() {
+  if ! python3 -c 'import torch' 2>/dev/null && ! /usr/bin/python3 -c 'import torch' 2>/dev/null &&
+    [ "$(id -u)" = 0 ] && is_debian; then
+    export DEBIAN_FRONTEND=noninteractive
+    quietly "Reading the package lists …" apt-get update
+    quietly "Installing python3-torch …" apt-get install -y --no-install-recommends python3-torch
+  fi
+}
+
 job=${1:-}
 for argument in "$@"; do
   case $argument in -h | --help)
@@ -67,7 +76,7 @@ for argument in "$@"; do
   esac
 done
 case $job in
-  test | train) ;;
+  handover | test | train) ;;
   setup) [ $# -eq 1 ] || wrong_usage "setup takes no options." ;;
   "") wrong_usage "No job given." ;;
   *) wrong_usage "Unknown job '$job'." ;;
@@ -76,4 +85,5 @@ esac
 check_node
 install_packages
 install_browser
+[ "$job" != handover ] || install_torch
 [ "$job" = setup ] || exec node "$root/tooling/main.mjs" "$@"

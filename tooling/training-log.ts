@@ -23,8 +23,10 @@ export class TrainingLog {
   readonly #options: TrainOptions;
   readonly #bar = new ProgressBar();
   readonly #records: StepRecord[] = [];
-  readonly #epochs: Extract<TrainEvent, { kind: "epoch" }>[] = [];
+  readonly #accuracies: { readonly step: number; readonly accuracy: number }[] = [];
+  #last: Extract<TrainEvent, { kind: "epoch" }> | undefined;
   #steps = 0;
+  #firstStep = 0;
   #seconds = 0;
   #started = 0;
 
@@ -35,10 +37,36 @@ export class TrainingLog {
   add(event: TrainEvent): void {
     if (event.kind === "start") {
       this.#steps = event.steps;
+      this.#firstStep = event.firstStep;
       this.#started = performance.now();
     } else if (event.kind === "steps") this.#addSteps(event);
     else if (event.kind === "epoch") this.#addEpoch(event);
     else if (event.kind === "done") this.#seconds = event.seconds;
+  }
+
+  /**
+   * Begins with the curve of an earlier run, as {@link csv} wrote it.
+   * @returns whether it holds each of the first `steps` steps; if not, nothing is taken
+   */
+  takeUp(csv: string, steps: number): boolean {
+    const rows = csv
+      .trim()
+      .split("\n")
+      .slice(1, steps + 1)
+      .map((line) => line.split(","));
+    const isRow = (row: readonly string[], index: number) =>
+      row.length === 5 && Number(row[0]) === index + 1 && row.every((text) => Number.isFinite(Number(text)));
+    if (rows.length !== steps || !rows.every(isRow)) return false;
+    for (const [step, epoch, rate, loss, accuracy] of rows) {
+      this.#records.push({
+        step: Number(step),
+        epoch: Number(epoch),
+        rate: Number(rate),
+        loss: Number(loss),
+      });
+      if (accuracy) this.#accuracies.push({ step: Number(step), accuracy: Number(accuracy) });
+    }
+    return true;
   }
 
   close(): void {
@@ -55,7 +83,7 @@ export class TrainingLog {
       });
     });
     const seconds = (performance.now() - this.#started) / 1000;
-    const perSecond = step / seconds;
+    const perSecond = (step - this.#firstStep) / seconds;
     const last = this.#records.at(-1);
     const text = [
       `epoch ${epoch}/${this.#options.epochs}`,
@@ -68,7 +96,8 @@ export class TrainingLog {
   }
 
   #addEpoch(event: Extract<TrainEvent, { kind: "epoch" }>): void {
-    this.#epochs.push(event);
+    this.#accuracies.push(event);
+    this.#last = event;
     this.#bar.clear();
     const accuracy = (100 * event.accuracy).toFixed(2);
     console.log(
@@ -78,7 +107,7 @@ export class TrainingLog {
 
   /** @throws Error before the end of the first epoch. */
   result(): TrainResult {
-    const last = this.#epochs.at(-1);
+    const last = this.#last;
     if (!last) throw new Error("The training ended without an epoch.");
     const { optimizer, schedule, batch, epochs } = this.#options;
     return {
@@ -95,7 +124,7 @@ export class TrainingLog {
 
   /** One line for each step; the test accuracy stands at the last step of each epoch. */
   csv(): string {
-    const accuracies = new Map(this.#epochs.map(({ step, accuracy }) => [step, accuracy]));
+    const accuracies = new Map(this.#accuracies.map(({ step, accuracy }) => [step, accuracy]));
     const lines = this.#records.map(
       ({ step, epoch, rate, loss }) => `${step},${epoch},${rate},${loss},${accuracies.get(step) ?? ""}`,
     );
@@ -114,7 +143,7 @@ export class TrainingLog {
         },
         {
           title: "Test accuracy",
-          points: this.#epochs.map(({ step, accuracy }) => ({ step, value: accuracy })),
+          points: this.#accuracies.map(({ step, accuracy }) => ({ step, value: accuracy })),
           format: (value) => `${(100 * value).toFixed(1)} %`,
           to: 1,
         },

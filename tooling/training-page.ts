@@ -4,6 +4,12 @@ import type { TrainOptions } from "../demo/train/options.ts";
 
 type DoneEvent = Extract<TrainEvent, { kind: "done" }>;
 
+/** The checkpoint to go on from, and what is done with those of the run. */
+export interface PageCheckpoints {
+  readonly from: Uint8Array | undefined;
+  readonly keep: ((file: Uint8Array) => void) | undefined;
+}
+
 /**
  * Trains in a page and passes on what it reports.
  * @throws Error with the message of whatever went wrong in the page.
@@ -13,6 +19,7 @@ export async function trainInPage(
   url: string,
   options: TrainOptions,
   follow: (event: TrainEvent) => void,
+  { from, keep }: PageCheckpoints,
 ): Promise<DoneEvent> {
   const page = await browser.newPage();
   const done = new Promise<DoneEvent>((resolve, reject) => {
@@ -32,8 +39,12 @@ export async function trainInPage(
       if (event.kind === "done") resolve(event);
     };
     const query = new URLSearchParams(Object.entries(options).map(([name, value]) => [name, String(value)]));
-    page
-      .exposeFunction("reportTraining", receive)
+    const functions = [
+      page.exposeFunction("reportTraining", receive),
+      from && page.exposeFunction("readCheckpoint", () => Buffer.from(from).toString("base64")),
+      keep && page.exposeFunction("keepCheckpoint", (file: string) => keep(Buffer.from(file, "base64"))),
+    ];
+    Promise.all(functions)
       .then(() => page.goto(`${url}?${query}`))
       .catch(reject);
   });

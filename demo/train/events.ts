@@ -1,6 +1,12 @@
 /** What a training run reports as it goes, as plain data that can leave the page. */
 export type TrainEvent =
-  | { readonly kind: "start"; readonly steps: number; readonly stepsPerEpoch: number }
+  | {
+      readonly kind: "start";
+      /** Of the whole run. */
+      readonly steps: number;
+      /** Done before, where the run goes on from a checkpoint. */
+      readonly firstStep: number;
+    }
   | {
       /** Some steps were done, `step` steps in all. */
       readonly kind: "steps";

@@ -1,3 +1,4 @@
+import { fromBase64, toBase64 } from "./base64.js";
 import type { TrainEvent } from "./events.js";
 import { loadMnist } from "./mnist.js";
 import { readTrainOptions, type TrainOptionTexts } from "./options.js";
@@ -8,6 +9,10 @@ declare global {
   interface Window {
     /** Set by the headless runner, which follows the run. */
     reportTraining?: (event: TrainEvent) => void;
+    /** Set by the runner where a run goes on: the checkpoint, base64. */
+    readCheckpoint?: () => Promise<string>;
+    /** Set by the runner where checkpoints are kept: takes one, base64. */
+    keepCheckpoint?: (file: string) => Promise<void>;
   }
 }
 
@@ -38,7 +43,11 @@ async function run(): Promise<void> {
   const [mnist, device] = await Promise.all([loadMnist(), startDevice()]);
   device.addEventListener("uncapturederror", ({ error }) => fail(new Error(`GPU error: ${error.message}`)));
   void device.lost.then(({ message }) => fail(new Error(`The GPU device was lost: ${message}`)));
-  await train(device, mnist, options, report);
+  const { readCheckpoint, keepCheckpoint } = window;
+  await train(device, mnist, options, report, {
+    from: readCheckpoint && fromBase64(await readCheckpoint()),
+    keep: keepCheckpoint && ((file) => keepCheckpoint(toBase64(file))),
+  });
 }
 
 showForm(texts);

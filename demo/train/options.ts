@@ -21,6 +21,10 @@ export type TrainOptionTexts = { readonly [K in keyof TrainOptions]?: string | u
 /** Examples to train on, the largest batch. */
 const EXAMPLES = 60_000;
 
+/** Steps of an epoch. */
+export const stepsPerEpoch = (batch: TrainOptions["batch"]): number =>
+  batch === "full" ? 1 : Math.ceil(EXAMPLES / batch);
+
 /**
  * Reads and checks options.
  * @throws OptimError `invalid-option` that lists what there is.

@@ -1,14 +1,16 @@
 import { defaultDevice, getWebGPUDevice, init, numpy as np, tree } from "@jax-js/jax";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.js";
 import { createOptimizer, type Optimizer } from "../../src/index.js";
+import { toBase64 } from "./base64.js";
 import { uploadBatch } from "./batches.js";
 import { accuracy } from "./evaluate.js";
 import type { TrainEvent } from "./events.js";
 import { type Loss, meanLoss, WaitingLosses } from "./losses.js";
 import type { Examples, Mnist } from "./mnist.js";
 import { initialParameters, lossAndGradients, type Parameters, parameterNames, shapes } from "./network.js";
-import type { TrainOptions } from "./options.js";
+import { stepsPerEpoch, type TrainOptions } from "./options.js";
 import { shuffle, uniformNumbers } from "./random.js";
+import { positionMetadata, readPosition } from "./resume.js";
 import { ruleByName } from "./rules.js";
 import { scheduleByName } from "./schedules.js";
 
@@ -23,21 +25,30 @@ export async function startDevice(): Promise<GPUDevice> {
   return getWebGPUDevice();
 }
 
+/** Where a run begins, and who keeps its checkpoints. */
+export interface Checkpoints {
+  /** To go on from; its options are the run's. */
+  readonly from?: Uint8Array | undefined;
+  /** Called with one after each epoch. */
+  readonly keep?: ((file: Uint8Array) => Promise<void>) | undefined;
+}
+
 /**
  * Trains the network on MNIST and reports as it goes. jax-js computes loss and gradients; the optimizer updates the
- * parameters in their own GPU buffers. The same options give the same losses on the same adapter.
- * @throws Error when a loss is not finite.
+ * parameters in their own GPU buffers. The same options give the same losses on the same adapter, with a break or without.
+ * @throws Error when a loss is not finite; OptimError `invalid-checkpoint` before anything is trained.
  */
 export async function train(
   device: GPUDevice,
   { training, test }: Mnist,
   options: TrainOptions,
   report: (event: TrainEvent) => void,
+  { from, keep }: Checkpoints = {},
 ): Promise<void> {
   const { epochs, seed, batch } = options;
   const batchSize = batch === "full" ? training.count : batch;
-  const stepsPerEpoch = Math.ceil(training.count / batchSize);
-  const steps = epochs * stepsPerEpoch;
+  const epochSteps = stepsPerEpoch(batch);
+  const steps = epochs * epochSteps;
   const rule = ruleByName(options.optimizer, options.lr);
   const schedule = scheduleByName(options.schedule, steps, seed);
   const parameters = initialParameters(seed);
@@ -47,15 +58,18 @@ export async function train(
     accumulation: batch === "full",
     parameters: withGradients(parameters),
   });
-  report({ kind: "start", steps, stepsPerEpoch });
+  const epochsDone = from ? readPosition(await optimizer.load(from)).epoch : 0;
+  let step = epochsDone * epochSteps;
+  report({ kind: "start", steps, firstStep: step });
 
   const started = performance.now();
   // Another stream than the initialization's, so that the order does not follow from the weights.
   const uniform = uniformNumbers(~seed);
   const order = Uint32Array.from({ length: training.count }, (_, index) => index);
-  let step = 0;
   for (let epoch = 1; epoch <= epochs; epoch++) {
+    // Each order follows from the one before.
     shuffle(order, uniform);
+    if (epoch <= epochsDone) continue;
     const all: Loss[] = [];
     const waiting = new WaitingLosses();
     let rates: number[] = [];
@@ -68,7 +82,7 @@ export async function train(
       optimizer.step();
       rates.push(optimizer.groups[0]?.rate ?? Number.NaN);
       step++;
-      if (batch !== "full" && !waiting.full && step % stepsPerEpoch !== 0) continue;
+      if (batch !== "full" && !waiting.full && step % epochSteps !== 0) continue;
       ready.push(...(await waiting.read()));
       all.push(...ready);
       report({ kind: "steps", epoch, step, losses: ready.map(({ value }) => value), rates });
@@ -77,6 +91,7 @@ export async function train(
     const loss = meanLoss(all);
     schedule.report?.(loss);
     report({ kind: "epoch", epoch, step, loss, accuracy: await accuracy(parameters, test) });
+    await keep?.(await optimizer.save({ metadata: positionMetadata({ options, epoch }) }));
   }
   const seconds = (performance.now() - started) / 1000;
   const weights = await weightsFile(parameters);
@@ -152,8 +167,5 @@ async function weightsFile(parameters: Parameters): Promise<string> {
       };
     }),
   );
-  const bytes = writeSafetensors(tensors);
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return btoa(text);
+  return toBase64(writeSafetensors(tensors));
 }

@@ -138,6 +138,8 @@ function describe(entries: Iterable<TensorDescription>): (TensorDescription & { 
       });
     if (names.has(name))
       throw new OptimError("duplicate-name", `Two tensors are named ${quoted(name)}`, {
+        expected: "unique names",
+        got: "it twice",
         fix: "give each tensor a name of its own",
       });
     names.add(name);

@@ -198,9 +198,8 @@ export class Optimizer {
   }
 
   /**
-   * Encodes and submits one step. All steps encoded before must have been submitted. Not in an error scope of its own,
-   * which would take the error from the caller's and cost as much again on the CPU: see {@link encode} for a submit that
-   * WebGPU drops.
+   * Encodes and submits one step. All steps encoded before must have been submitted. There is no error scope around it,
+   * which would hide the error from the caller's own handler: see {@link encode} for a submit that WebGPU drops.
    */
   step(): void {
     this.#submit("step", (encoder) => this.encode(encoder));

@@ -1,7 +1,14 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { TrainEvent } from "../../demo/train/events.ts";
-import { readTrainOptions, type TrainOptions } from "../../demo/train/options.ts";
+import {
+  readTrainOptions,
+  stepsPerEpoch,
+  type TrainOptions,
+  type TrainOptionTexts,
+} from "../../demo/train/options.ts";
+import { readPosition, resumeOptions } from "../../demo/train/resume.ts";
+import { readSafetensors } from "../../src/checkpoint/read.ts";
 import { OptimError } from "../../src/errors.ts";
 import { launchBrowser } from "../browser.ts";
 import { parseOptions } from "../parse-options.ts";
@@ -13,7 +20,13 @@ import { UsageError } from "../usage-error.ts";
 
 /** `train […]`: trains on MNIST in a headless browser and writes what came of it. */
 export async function trainJob(parameters: string[]): Promise<void> {
-  const { options, out, json } = readCommandLine(parameters);
+  const { texts, resume, out, json } = readCommandLine(parameters);
+  const asked = readOptions(texts);
+  const begun = resume === undefined ? undefined : readCheckpoint(resume, texts);
+  const options = begun?.options ?? asked;
+  const log = new TrainingLog(options);
+  if (begun && !log.takeUp(begun.csv, begun.steps))
+    console.log(`No whole metrics.csv lies beside ${resume}: the curve begins after step ${begun.steps}.`);
   // Whether they can be written is found out now, not after the training.
   if (out) mkdirSync(out, { recursive: true });
   if (json) mkdirSync(dirname(json), { recursive: true });
@@ -24,11 +37,24 @@ export async function trainJob(parameters: string[]): Promise<void> {
   console.log(
     `${options.optimizer}, ${options.schedule}, rate ${options.lr}, batch ${options.batch}, ${options.epochs} epochs, seed ${options.seed}`,
   );
-  const log = new TrainingLog(options);
+  if (begun) console.log(`from step ${begun.steps} on, of ${resume}`);
   let weights: string;
   try {
-    ({ weights } = await trainInPage(gpu.browser, server.url, options, (event: TrainEvent) =>
-      log.add(event),
+    ({ weights } = await trainInPage(
+      gpu.browser,
+      server.url,
+      options,
+      (event: TrainEvent) => log.add(event),
+      {
+        from: begun?.file,
+        keep:
+          out === undefined
+            ? undefined
+            : (file) => {
+                writeFileSync(join(out, "metrics.csv"), log.csv());
+                replaceFile(join(out, "checkpoint.safetensors"), file);
+              },
+      },
     ));
   } finally {
     log.close();
@@ -47,8 +73,59 @@ export async function trainJob(parameters: string[]): Promise<void> {
   );
 }
 
+/** Writes a file so that an interruption leaves the old one or the new one. */
+function replaceFile(path: string, bytes: Uint8Array): void {
+  writeFileSync(`${path}.part`, bytes);
+  renameSync(`${path}.part`, path);
+}
+
+/** A run to go on with. */
+interface BegunRun {
+  readonly file: Uint8Array;
+  readonly options: TrainOptions;
+  /** Done so far. */
+  readonly steps: number;
+  /** Its curve, where it lies beside the checkpoint. */
+  readonly csv: string;
+}
+
+/** @throws OptimError `invalid-checkpoint`, or `invalid-option` where the command line contradicts the checkpoint */
+function readCheckpoint(path: string, texts: TrainOptionTexts): BegunRun {
+  let file: Uint8Array;
+  try {
+    file = readFileSync(path);
+  } catch (cause) {
+    throw new OptimError(
+      "invalid-checkpoint",
+      `The checkpoint ${path} cannot be read`,
+      { got: String(cause), fix: "pass a checkpoint.safetensors that train wrote" },
+      { cause },
+    );
+  }
+  const position = readPosition(readSafetensors(file).metadata);
+  const options = resumeOptions(texts, position);
+  const csv = join(dirname(path), "metrics.csv");
+  return {
+    file,
+    options,
+    steps: position.epoch * stepsPerEpoch(options.batch),
+    csv: existsSync(csv) ? readFileSync(csv, "utf8") : "",
+  };
+}
+
+/** @throws UsageError */
+function readOptions(texts: TrainOptionTexts): TrainOptions {
+  try {
+    return readTrainOptions(texts);
+  } catch (error) {
+    if (error instanceof OptimError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
 function readCommandLine(parameters: string[]): {
-  options: TrainOptions;
+  texts: TrainOptionTexts;
+  resume: string | undefined;
   out: string | undefined;
   json: string | undefined;
 } {
@@ -62,17 +139,13 @@ function readCommandLine(parameters: string[]): {
       epochs: text,
       batch: text,
       seed: text,
+      resume: text,
       out: text,
       json: text,
     },
   });
-  const { out, json, ...texts } = values;
-  for (const [name, value] of Object.entries({ out, json }))
+  const { resume, out, json, ...texts } = values;
+  for (const [name, value] of Object.entries({ resume, out, json }))
     if (value === "") throw new UsageError(`Option '--${name}' is empty.`);
-  try {
-    return { options: readTrainOptions(texts), out, json };
-  } catch (error) {
-    if (error instanceof OptimError) throw new UsageError(error.message);
-    throw error;
-  }
+  return { texts, resume, out, json };
 }
