@@ -59,6 +59,22 @@ export function lossError(device: GPUDevice, label: string, options?: ErrorOptio
   );
 }
 
+/**
+ * The errors of the two innermost scopes, the inner one first.
+ * @throws OptimError `device-lost` where a crash of the GPU process rejects them, often before the loss is known
+ */
+export async function popScopes(
+  device: GPUDevice,
+  label: string,
+): Promise<readonly [inner: GPUError | null, outer: GPUError | null]> {
+  try {
+    return await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+  } catch (cause) {
+    await lossSettles(device);
+    throw lossError(device, label, { cause });
+  }
+}
+
 /** @throws OptimError `device-lost` when the device is known to be gone. */
 export function requireDevice(device: GPUDevice, label: string): void {
   if (isLost(device)) throw lossError(device, label);

@@ -78,7 +78,8 @@ export class ParameterGroup {
   }
 
   /**
-   * Changes hyperparameters from the next encoded step on.
+   * Changes hyperparameters from the next encoded step on. With guards, call it after `settled()` where the rule has a
+   * memory (Nadam): what skipped steps in flight remember was worked out with the old ones.
    * @throws OptimError `invalid-option`, also for those that are compiled into the kernel or were used at creation.
    */
   set(options: Readonly<Record<string, number | boolean | string>>): void {

@@ -18,7 +18,7 @@ export interface LossScaleOptions {
 
 /** What is done to gradients before the rule sees them, on the GPU and without a read-back. */
 export interface GuardOptions {
-  /** Largest |g| of an element. */
+  /** Largest |g| of an element; here and below, Infinity (the default) is no limit. */
   readonly clipValue?: number;
   /** Largest norm of a tensor's gradient. */
   readonly clipNorm?: number;
@@ -67,7 +67,9 @@ export function checkGuards(options: GuardOptions, base?: Guards): Guards {
   const given = <N extends keyof GuardOptions & keyof Guards>(name: N, otherwise: Guards[N]) =>
     (options[name] === undefined ? (base?.[name] ?? otherwise) : options[name]) as Guards[N];
   const limit = (name: "clipValue" | "clipNorm" | "clipGlobalNorm") =>
-    number(name, given(name, UNLIMITED), positive, "a number above 0");
+    given(name, UNLIMITED) === Number.POSITIVE_INFINITY
+      ? UNLIMITED
+      : number(name, given(name, UNLIMITED), positive, "a number above 0, or Infinity for no limit");
   const { lossScale = base ? undefined : 1 } = options;
   const scale = lossScale === undefined ? base!.lossScale : checkScale(lossScale);
   return {

@@ -1,5 +1,5 @@
 import { OptimError } from "../errors.js";
-import { isLost, requireDevice } from "./device.js";
+import { isLost, popScopes, requireDevice } from "./device.js";
 import { compileKernels } from "./kernels.js";
 import { Monitor } from "./monitor.js";
 import { compileMonitor } from "./monitor-kernels.js";
@@ -95,7 +95,12 @@ export async function buildMachine(
   } catch (error) {
     thrown = error;
   }
-  const [invalid, exhausted] = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+  let [invalid, exhausted]: readonly (GPUError | null)[] = [];
+  try {
+    [invalid, exhausted] = await popScopes(device, label);
+  } catch (error) {
+    thrown = error;
+  }
   const failure = exhausted ?? invalid ?? thrown;
   if (!failure && machine && !isLost(device)) return machine;
   for (const resource of made) resource.destroy();

@@ -419,6 +419,7 @@ export class Optimizer {
    * @throws OptimError `invalid-argument` without the options `guards` or `telemetry`
    */
   get failure(): Promise<never> {
+    this.#requireUsable();
     this.#requireMonitor("guards");
     return this.#reports!.failure;
   }

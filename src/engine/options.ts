@@ -120,17 +120,17 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
       fix: "leave it out for 64",
     });
   const label = options.label ?? groups[0]?.rule.row.name ?? "optimizer";
-  const telemetry = options.telemetry && checkTelemetry(options.telemetry);
-  const guards =
-    options.guards || telemetry || options.sam
-      ? checkGuards(options.guards ?? { nonFinite: "keep" })
-      : undefined;
+  const telemetry = options.telemetry === undefined ? undefined : checkTelemetry(options.telemetry);
+  const monitored = options.guards !== undefined || telemetry || options.sam !== undefined;
+  const guards = monitored
+    ? checkGuards(options.guards === undefined ? { nonFinite: "keep" } : options.guards)
+    : undefined;
   checkLimits(device, label, groups, stepsInFlight, guards, options.sam !== undefined);
   const blends = {
-    slow: options.slowWeights && slowWeight(options.slowWeights),
-    average: options.average && averageWeight(options.average),
+    slow: options.slowWeights === undefined ? undefined : slowWeight(options.slowWeights),
+    average: options.average === undefined ? undefined : averageWeight(options.average),
   };
-  const sam = options.sam && checkSam(options.sam);
+  const sam = options.sam === undefined ? undefined : checkSam(options.sam);
   if (sam !== undefined) refuseLookahead(groups);
   const { rule, schedule } = options;
   return { label, rule, schedule, groups, accumulation, stepsInFlight, guards, telemetry, blends, sam };
@@ -285,7 +285,7 @@ function checkLimits(
     "uniform bytes",
     "maxBufferSize",
     maxBufferSize,
-    slots * groups.length * 2 * BLOCK * (guards?.skipsInFlight ?? 1),
+    slots * groups.length * 2 * BLOCK * (guards ? guards.skipsInFlight + 1 : 1),
     "lower stepsInFlight",
   );
 }

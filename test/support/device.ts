@@ -116,8 +116,9 @@ export function useDevice(limits: Partial<Record<keyof GPUSupportedLimits, numbe
     watched.errors.length = 0;
   });
   afterEach(async () => {
-    // Errors arrive after the work that caused them.
+    // Errors arrive after the work that caused them, by a task of their own.
     await watched.device.queue.onSubmittedWorkDone();
+    await new Promise((resolve) => setTimeout(resolve));
     const left = [...watched.live].map(({ label }) => label);
     for (const buffer of watched.live) buffer.destroy();
     expect(watched.errors, "uncaptured GPU errors").toEqual([]);
