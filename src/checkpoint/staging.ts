@@ -1,4 +1,4 @@
-import { lossError } from "../engine/device.js";
+import { lossError, popScopes } from "../engine/device.js";
 import type { BufferRange } from "../engine/parameters.js";
 import { OptimError } from "../errors.js";
 import { packChunks } from "./chunks.js";
@@ -32,7 +32,10 @@ async function guarded(
   } catch (error) {
     thrown = error;
   }
-  const [invalid, exhausted] = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+  const [invalid, exhausted] = await popScopes(device, label).catch((error: unknown) => {
+    for (const buffer of made) buffer.destroy();
+    throw error;
+  });
   const failure = exhausted ?? invalid ?? thrown;
   if (!failure) return;
   for (const buffer of made) buffer.destroy();

@@ -89,7 +89,7 @@ export interface RequestDeviceOptions {
 }
 
 /**
- * A device with the adapter's own buffer and binding limits, which large models need. Any `GPUDevice` serves as well.
+ * A device with the adapter's own buffer and binding limits, which large models need, and timestamps if it has them. Any `GPUDevice` serves as well.
  * @throws OptimError `no-adapter` where WebGPU is missing or no adapter is found.
  */
 export async function requestDevice(options: RequestDeviceOptions = {}): Promise<GPUDevice> {
@@ -111,5 +111,7 @@ export async function requestDevice(options: RequestDeviceOptions = {}): Promise
   return adapter.requestDevice({
     label: label ?? "webgpu-optim",
     requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
+    // For telemetry.
+    requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
   });
 }

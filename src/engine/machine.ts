@@ -1,5 +1,6 @@
 import { OptimError } from "../errors.js";
 import { isLost, popScopes, requireDevice } from "./device.js";
+import { GpuClock } from "./gpu-clock.js";
 import { compileKernels } from "./kernels.js";
 import { Monitor } from "./monitor.js";
 import { compileMonitor } from "./monitor-kernels.js";
@@ -15,6 +16,8 @@ export interface Machine {
   readonly passes: readonly GroupPasses[];
   readonly slots: Slots;
   readonly monitor: Monitor | undefined;
+  /** With telemetry, where the device can tell time. */
+  readonly clock: GpuClock | undefined;
   /** Of the monitor's reports. */
   readonly stages: readonly GPUBuffer[];
   /** What `destroy()` frees. */
@@ -91,7 +94,8 @@ export async function buildMachine(
           )
         : undefined;
     const stages = monitor ? createStages(device, label, monitor, telemetry, own) : [];
-    machine = { passes, slots, monitor, stages, made };
+    const clock = telemetry && GpuClock.of(device, label, own);
+    machine = { passes, slots, monitor, clock, stages, made };
   } catch (error) {
     thrown = error;
   }

@@ -5,6 +5,7 @@ import { upload } from "../checkpoint/staging.js";
 import { OptimError } from "../errors.js";
 import { prepareLoad, saveOptimizer } from "./checkpoint.js";
 import { requireDevice } from "./device.js";
+import type { GpuClock } from "./gpu-clock.js";
 import { type BlendWeights, ParameterGroup, type PendingStep } from "./group.js";
 import { checkGuards, type GuardOptions } from "./guards.js";
 import { buildMachine, type Machine } from "./machine.js";
@@ -46,6 +47,7 @@ export class Optimizer {
   #made: { destroy(): void }[];
   readonly #blends: BlendWeights;
   #monitor: Monitor | undefined;
+  #clock: GpuClock | undefined;
   readonly #reports: Reports | undefined;
   readonly #accumulation: boolean;
   #lookahead: boolean;
@@ -72,6 +74,7 @@ export class Optimizer {
     this.#tensors = byName(passes);
     this.#slots = slots;
     this.#monitor = monitor;
+    this.#clock = machine.clock;
     this.#made = made;
     this.#lookahead = groups.some(({ rule }) => rule.row.shader.lookahead);
     this.#reports =
@@ -86,6 +89,7 @@ export class Optimizer {
           for (const group of this.groups) group.takeBack(news);
         },
         stages,
+        machine.clock,
       );
   }
 
@@ -133,7 +137,10 @@ export class Optimizer {
   ): readonly PendingStep[] {
     const prepared = monitor.prepare(this.groups, scale);
     const slot = this.#slots.reserve(monitor.attempt + 1);
-    const pass = encoder.beginComputePass({ label: `${this.label} step` });
+    const pass = encoder.beginComputePass({
+      label: `${this.label} step`,
+      ...(this.#clock && { timestampWrites: this.#clock.timestampWrites }),
+    });
     this.#keepSlow(pass);
     monitor.encode(pass, slot, this.groups, prepared, accumulated);
     this.#passes.forEach((passes, index) => {
@@ -550,11 +557,13 @@ export class Optimizer {
       }
       if (this.#monitor) machine.monitor?.copyFrom(encoder, this.#monitor);
       this.device.queue.submit([encoder.finish()]);
-      if (machine.monitor) this.#reports?.follow(machine.monitor, machine.slots, machine.stages);
+      if (machine.monitor)
+        this.#reports?.follow(machine.monitor, machine.slots, machine.stages, machine.clock);
       for (const resource of this.#made) resource.destroy();
       this.#passes = machine.passes;
       this.#slots = machine.slots;
       this.#monitor = machine.monitor;
+      this.#clock = machine.clock;
       this.#made = machine.made;
       this.#tensors = next;
       this.#frozen = frozen;

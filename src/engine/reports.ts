@@ -1,5 +1,6 @@
 import { OptimError } from "../errors.js";
 import { lossError, onLoss } from "./device.js";
+import { elapsed, type GpuClock } from "./gpu-clock.js";
 import { CONTROL_BYTES, HISTORY, type Monitor, RECORD_WORDS } from "./monitor.js";
 import type { Slots } from "./slots.js";
 
@@ -46,6 +47,11 @@ export interface StepReport extends TensorReport {
   readonly lossScale: number;
   /** updateNorm / parameterNorm. */
   readonly updateRatio: number;
+  /**
+   * Milliseconds that the step took on the GPU, in the newest report of a read-back, where the device has the feature
+   * `timestamp-query`. Chrome rounds to about 0.1 ms.
+   */
+  readonly gpuTime?: number;
   /** By tensor, with the option `perTensor`, in the newest report of a read-back. */
   readonly tensors?: ReadonlyMap<string, TensorReport>;
 }
@@ -53,6 +59,14 @@ export interface StepReport extends TensorReport {
 /** Read-backs that may be under way at once. */
 const STAGES = 3;
 const CONTROL_ROOM = 256;
+/** Where the clock's timestamps stand, after the control block. */
+const CLOCK_PLACE = 64;
+
+/** The GPU time of a report, where the timestamps make sense. */
+const timeOf = (view: DataView) => {
+  const gpuTime = elapsed(view, CLOCK_PLACE);
+  return gpuTime === undefined ? {} : { gpuTime };
+};
 
 /** The running counts of a record. */
 const countsAt = (view: DataView, at: number) => ({
@@ -96,6 +110,7 @@ export class Reports {
   readonly #label: string;
   #monitor: Monitor;
   #slots: Slots;
+  #clock: GpuClock | undefined;
   readonly #telemetry: TelemetryOptions | undefined;
   readonly #learn: (skipped: number) => void;
   #free: GPUBuffer[];
@@ -121,8 +136,10 @@ export class Reports {
     telemetry: TelemetryOptions | undefined,
     learn: (skipped: number) => void,
     stages: readonly GPUBuffer[],
+    clock: GpuClock | undefined,
   ) {
     this.#device = device;
+    this.#clock = clock;
     this.#label = label;
     this.#monitor = monitor;
     this.#slots = slots;
@@ -138,7 +155,8 @@ export class Reports {
   }
 
   /** Goes on with a monitor that took over. No read-back may be under way. */
-  follow(monitor: Monitor, slots: Slots, stages: readonly GPUBuffer[]): void {
+  follow(monitor: Monitor, slots: Slots, stages: readonly GPUBuffer[], clock: GpuClock | undefined): void {
+    this.#clock = clock;
     this.#free = [...stages];
     this.#monitor = monitor;
     this.#slots = slots;
@@ -170,6 +188,7 @@ export class Reports {
         CONTROL_ROOM + history,
         monitor.tensors.length * 16,
       );
+    this.#clock?.copyTo(encoder, staging, CLOCK_PLACE);
     this.#device.queue.submit([encoder.finish()]);
     staging
       .mapAsync(GPUMapMode.READ)
@@ -252,6 +271,7 @@ export class Reports {
         parameterNorm,
         updateNorm,
         updateRatio: updateNorm / parameterNorm,
+        ...(newest && this.#clock && timeOf(view)),
         ...(number === attempt && ran && this.#telemetry?.perTensor && { tensors: this.#tensors(view) }),
       });
     }
