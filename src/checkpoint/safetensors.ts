@@ -4,13 +4,9 @@ export {
   readSafetensors,
   readSafetensorsHeader,
   type SafetensorsFile,
-  type SafetensorsHeader,
   safetensorsDataStart,
-  type TensorEntry,
-  type TensorRange,
 } from "./read.js";
 export {
-  type SafetensorsLayout,
   type TensorData,
   type TensorDescription,
   writeSafetensors,

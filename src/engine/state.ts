@@ -77,10 +77,6 @@ export class StateMemory {
     const { buffer, offset } = this.range(tensor, name);
     return { buffer, offset, size: tensor.size };
   }
-
-  destroy(): void {
-    for (const buffers of this.#buffers.values()) for (const buffer of buffers) buffer.destroy();
-  }
 }
 
 function createFilled(
