@@ -30,13 +30,21 @@ export interface SlowWeightsOptions {
 /** Weight of the parameters in a blend after step t, from 1; 0 where nothing is blended, 1 for a copy. */
 export type BlendWeight = (t: number) => number;
 
+/** A running average's weights, and the first step that counts. */
+export interface AverageWeight {
+  readonly weight: BlendWeight;
+  readonly start: number;
+}
+
 /** @throws OptimError `invalid-argument` */
-export function averageWeight(options: AverageOptions): BlendWeight {
+export function averageWeight(options: AverageOptions): AverageWeight {
   if (options?.kind === "equal") {
     checkNames("average", options, ["kind", "start", "every"]);
     const start = count("average.start", options.start ?? 1);
     const every = count("average.every", options.every ?? 1);
-    return (t) => (t < start || (t - start) % every !== 0 ? 0 : 1 / ((t - start) / every + 1));
+    const weight: BlendWeight = (t) =>
+      t < start || (t - start) % every !== 0 ? 0 : 1 / ((t - start) / every + 1);
+    return { weight, start };
   }
   checkNames("average", options, ["kind", "decay", "warmup"]);
   const { kind = "exponential", decay = 0.999, warmup = false } = options;
@@ -44,7 +52,9 @@ export function averageWeight(options: AverageOptions): BlendWeight {
   if (!(decay >= 0 && decay < 1)) refuse("average.decay", "a number in [0, 1)", decay);
   if (typeof warmup !== "boolean") refuse("average.warmup", "true or false", warmup);
   // The first step is copied: there is nothing to average with.
-  return (t) => (t === 1 ? 1 : 1 - (warmup ? Math.min(decay, (1 + t) / (10 + t)) : decay));
+  const weight: BlendWeight = (t) =>
+    t === 1 ? 1 : 1 - (warmup ? Math.min(decay, (1 + t) / (10 + t)) : decay);
+  return { weight, start: 1 };
 }
 
 /** @throws OptimError `invalid-argument` */

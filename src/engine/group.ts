@@ -1,7 +1,7 @@
 import { OptimError } from "../errors.js";
 import { checkOptions, type Rule, type RuleMemory, type RuleOptions } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
-import type { BlendWeight } from "./blends.js";
+import type { AverageWeight, BlendWeight } from "./blends.js";
 import { STAGE } from "./compose.js";
 import { BLOCK } from "./slots.js";
 
@@ -19,7 +19,7 @@ export interface PendingStep {
 /** Weights of what is kept beside the parameters, where it is. */
 export interface BlendWeights {
   readonly slow: BlendWeight | undefined;
-  readonly average: BlendWeight | undefined;
+  readonly average: AverageWeight | undefined;
 }
 
 /** What a group goes on from. */
@@ -112,6 +112,11 @@ export class ParameterGroup {
     this.#schedule = checkSchedule(this.#label, schedule);
   }
 
+  /** Whether a step so far went into the running average. @internal */
+  get hasAverage(): boolean {
+    return this.#blends.average !== undefined && this.#steps >= this.#blends.average.start;
+  }
+
   /** Steps encoded so far. */
   get steps(): number {
     return this.#steps;
@@ -155,7 +160,7 @@ export class ParameterGroup {
       decay: coupled ? 0 : rate * options.weightDecay,
       sign: options.maximize ? -1 : 1,
       slow_weight: this.#blends.slow?.(t) ?? 0,
-      average_weight: this.#blends.average?.(t) ?? 0,
+      average_weight: this.#blends.average?.weight(t) ?? 0,
     };
     for (const [name, value] of Object.entries(stage))
       staged[(BLOCK + STAGE[name as keyof typeof stage]) / 4] = this.#finite(name, value, t);

@@ -51,7 +51,9 @@ export class Optimizer {
   readonly #reports: Reports | undefined;
   readonly #accumulation: boolean;
   #lookahead: boolean;
-  readonly #keptSlow = new WeakSet<ParameterGroup>();
+  /** Tensors whose slow weights and average have begun. */
+  readonly #begun = new WeakSet<Tensor>();
+  #mayBeFresh = true;
   #averaged = false;
   #frozen: ReadonlySet<Tensor> = new Set();
   #rebuilding = false;
@@ -141,7 +143,7 @@ export class Optimizer {
       label: `${this.label} step`,
       ...(this.#clock && { timestampWrites: this.#clock.timestampWrites }),
     });
-    this.#keepSlow(pass);
+    this.#beginCopies(pass);
     monitor.encode(pass, slot, this.groups, prepared, accumulated);
     this.#passes.forEach((passes, index) => {
       passes.blend(pass, monitor.live, index * 2 * BLOCK, prepared.pending[index]!);
@@ -155,7 +157,7 @@ export class Optimizer {
     const offset = this.#slots.take();
     const uniforms = this.#slots.bindGroup;
     const pass = encoder.beginComputePass({ label: `${this.label} step` });
-    this.#keepSlow(pass);
+    this.#beginCopies(pass);
     this.#passes.forEach((passes, index) => {
       const at = offset + index * 2 * BLOCK;
       const { bare, slow, average } = pending[index]!;
@@ -166,27 +168,27 @@ export class Optimizer {
     return pending;
   }
 
-  /** The first slow weights are the parameters before the first step. */
-  #keepSlow(pass: GPUComputePassEncoder): void {
-    if (!this.#blends.slow) return;
-    this.groups.forEach((group, index) => {
-      if (group.steps > 0 || this.#keptSlow.has(group)) return;
-      this.#passes[index]!.keepSlow(pass, this.#slots.bindGroup, 0);
-      this.#keptSlow.add(group);
-    });
+  /** Slow weights and average of a tensor begin with its parameters before its first step. */
+  #beginCopies(pass: GPUComputePassEncoder): void {
+    if (!this.#mayBeFresh) return;
+    for (const passes of this.#passes) {
+      passes.begin(pass, this.#slots.bindGroup, (tensor) => !this.#begun.has(tensor));
+      for (const tensor of passes.tensors) this.#begun.add(tensor);
+    }
+    this.#mayBeFresh = false;
   }
 
   /**
    * Exchanges parameters and their running average, to evaluate with the average; again to go on. Bit for bit.
-   * @throws OptimError `invalid-argument` without the option `average` or before the first step
+   * @throws OptimError `invalid-argument` without the option `average`, or where a group has no step that counts yet
    */
   encodeSwapAverage(encoder: GPUCommandEncoder): void {
     this.#requireEncoder(encoder);
-    if (!this.#blends.average || this.groups.every(({ steps }) => steps === 0))
+    if (!this.groups.every(({ hasAverage }) => hasAverage))
       throw new OptimError("invalid-argument", `'${this.label}' has no average`, {
-        expected: "the option average, and a step",
-        got: this.#blends.average ? "no step yet" : "no option average",
-        fix: "pass average: {} to createOptimizer",
+        expected: "the option average, and in each group a step that counts",
+        got: this.#blends.average ? "a group without such a step" : "no option average",
+        fix: this.#blends.average ? "train on" : "pass average: {} to createOptimizer",
       });
     const pass = encoder.beginComputePass({ label: `${this.label} swap` });
     for (const passes of this.#passes) passes.swapAverage(pass, this.#slots.bindGroup);
@@ -567,6 +569,7 @@ export class Optimizer {
       this.#made = machine.made;
       this.#tensors = next;
       this.#frozen = frozen;
+      this.#mayBeFresh = true;
       this.#checked = checked;
       this.#lookahead = current.some(({ rule }) => rule.row.shader.lookahead);
     } finally {
@@ -620,8 +623,12 @@ export class Optimizer {
         const group = this.groups[index]!;
         state.restoreSchedule();
         group.resume(state);
-        this.#keptSlow.delete(group);
+        // A file from before the first step holds copies that have not begun.
+        for (const tensor of this.#passes[index]!.tensors)
+          if (state.steps > 0) this.#begun.add(tensor);
+          else this.#begun.delete(tensor);
       });
+      this.#mayBeFresh = true;
     } finally {
       this.#rebuilding = false;
     }

@@ -19,6 +19,7 @@ const gradientOf = (tensor: Tensor): Range => tensor.gradient;
 export class GroupPasses {
   /** Every tensor of the group, in the caller's order. */
   readonly tensors: readonly Tensor[];
+  readonly #sorted: readonly Tensor[];
   /** Those that are stepped, sorted. */
   readonly #active: readonly Tensor[];
   readonly #kernels: Kernels;
@@ -30,6 +31,8 @@ export class GroupPasses {
   readonly #accumulatePlanner: Planner<Dispatch>;
   readonly #lookahead: readonly Dispatch[];
   readonly #accumulatedStep: readonly Dispatch[];
+  /** Of slow weights and average, where they are kept. */
+  readonly #copies: ReadonlyMap<string, Planner<Dispatch>>;
   readonly #slow: readonly Dispatch[];
   readonly #average: readonly Dispatch[];
   #step: readonly Dispatch[];
@@ -53,6 +56,7 @@ export class GroupPasses {
     const origin = this.#fromOrigin ? [ORIGIN] : [];
     this.tensors = tensors;
     const sorted = sortTensors(tensors);
+    this.#sorted = sorted;
     this.#active = sorted.filter((tensor) => !frozen.has(tensor));
     this.#kernels = kernels;
     this.#states = [...row.shader.states, ...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : [])];
@@ -81,9 +85,11 @@ export class GroupPasses {
     this.#accumulatedStep = kernels.accumulate
       ? this.#stepPlanner.plan(this.#active, range(ACCUMULATOR))
       : [];
-    const copies = (name: string) => planner(name, parameter, [range(name)]).plan(this.#active);
-    this.#slow = slow ? copies(SLOW) : [];
-    this.#average = average ? copies(AVERAGE) : [];
+    const copies = [...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : [])];
+    this.#copies = new Map(copies.map((name) => [name, planner(name, parameter, [range(name)])]));
+    const plan = (name: string) => this.#copies.get(name)?.plan(this.#active) ?? [];
+    this.#slow = plan(SLOW);
+    this.#average = plan(AVERAGE);
     this.#step = this.#stepPlanner.plan(this.#active, gradientOf);
     this.#accumulate = kernels.accumulate ? this.#accumulatePlanner.plan(this.#active, gradientOf) : [];
   }
@@ -128,9 +134,13 @@ export class GroupPasses {
     if (this.#kernels.accumulate) encode(pass, this.#kernels.accumulate, uniforms, offset, this.#accumulate);
   }
 
-  /** Keeps the parameters as the first slow weights. */
-  keepSlow(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, offset: number): void {
-    if (this.#kernels.blends) encode(pass, this.#kernels.blends.keep, uniforms, offset, this.#slow);
+  /** Begins slow weights and average of tensors with their parameters; frozen tensors too. */
+  begin(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, isFresh: (tensor: Tensor) => boolean): void {
+    const { blends } = this.#kernels;
+    const fresh = this.#sorted.filter(isFresh);
+    if (blends)
+      for (const planner of this.#copies.values())
+        encode(pass, blends.keep, uniforms, 0, planner.plan(fresh));
   }
 
   /** Moves slow weights and average towards the parameters, as far as the step's uniforms say. */

@@ -193,3 +193,73 @@ test("bad options are refused", async () => {
   param.buffer.destroy();
   grad.buffer.destroy();
 });
+
+describe("what joins later", () => {
+  /** Two tensors with a gradient of zero and no decay: nothing that is done to them may move them. */
+  async function still(options: object) {
+    const { device } = watched();
+    const tensors = ["a", "b"].map((name, index) => ({
+      name,
+      param: upload(device, normals(index, LENGTH)),
+      grad: upload(device, new Float32Array(LENGTH)),
+    }));
+    const parameters = () =>
+      read(
+        device,
+        tensors.map(({ param }) => param),
+      );
+    const start = await parameters();
+    const optimizer = await createOptimizer(device, {
+      rule: sgd({ lr: 0.1 }),
+      parameters: tensors.slice(0, 1),
+      slowWeights: { every: 2 },
+      average: { decay: 0.9 },
+      ...options,
+    });
+    const end = () => {
+      optimizer.destroy();
+      for (const { param, grad } of tensors) for (const { buffer } of [param, grad]) buffer.destroy();
+    };
+    return { tensors, parameters, start, optimizer, end };
+  }
+
+  test.each([
+    ["plain", {}],
+    ["with guards", { guards: {} }],
+  ])("a tensor that joins a group starts from its parameters, %s", async (_, options) => {
+    const { tensors, parameters, start, optimizer, end } = await still(options);
+    for (let t = 0; t < 3; t += 1) optimizer.step();
+    await optimizer.addParameters(optimizer.groups[0]!, tensors.slice(1));
+    for (let t = 0; t < 4; t += 1) optimizer.step();
+    expect(await parameters()).toEqual(start);
+    optimizer.swapAverage();
+    expect(await parameters()).toEqual(start);
+    optimizer.swapAverage();
+    end();
+  });
+
+  test("a tensor that was frozen from the first step on", async () => {
+    const { parameters, start, optimizer, end } = await still({});
+    await optimizer.freeze("a");
+    for (let t = 0; t < 3; t += 1) optimizer.step();
+    await optimizer.thaw("a");
+    for (let t = 0; t < 3; t += 1) optimizer.step();
+    expect(await parameters()).toEqual(start);
+    optimizer.swapAverage();
+    expect(await parameters()).toEqual(start);
+    end();
+  });
+
+  test("there is no average to swap in before the first step that counts, in any group", async () => {
+    const { tensors, optimizer, end } = await still({ average: { kind: "equal", start: 3 } });
+    optimizer.step();
+    optimizer.step();
+    await expectError(() => optimizer.swapAverage(), "invalid-argument");
+    optimizer.step();
+    optimizer.swapAverage();
+    optimizer.swapAverage();
+    await optimizer.addGroup({ parameters: tensors.slice(1) });
+    await expectError(() => optimizer.swapAverage(), "invalid-argument");
+    end();
+  });
+});
