@@ -11,8 +11,10 @@ export default defineConfig({
   build: {
     target: "es2022",
     minify: false,
-    lib: { entry: "src/index.ts", formats: ["es"] },
+    // One entry for each of the exports of package.json.
+    lib: { entry: ["src/index.ts", "src/define-rule.ts"], formats: ["es"] },
     rolldownOptions: {
+      external: [/^wgsl_reflect/],
       output: { preserveModules: true, preserveModulesRoot: "src", entryFileNames: "[name].js" },
     },
   },
@@ -24,6 +26,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/unit/**/*.test.ts"],
           environment: "node",
+          testTimeout: 30_000,
           // Threads end with the process, however it ends.
           pool: "threads",
           provide,

@@ -229,7 +229,11 @@ export const amsgrad = /* @__PURE__ */ ruleFactory({
 export const adamw = /* @__PURE__ */ ruleFactory({
   name: "adamw",
   shader: adamShader,
-  options: { ...adamOptions, weightDecay: nonNegative(1e-2), decay: choice("decoupled", "coupled") },
+  options: {
+    ...adamOptions,
+    weightDecay: nonNegative(1e-2),
+    decay: choice("decoupled", "coupled", "independent", "proximal", "cautious"),
+  },
   formula: "as adam, with θ ← θ − ηλθ first",
   source: "Loshchilov & Hutter 2019, algorithm 2; PyTorch AdamW",
   scalars: adamScalars,

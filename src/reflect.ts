@@ -3,12 +3,16 @@ import { OptimError } from "./errors.js";
 import type { RuleShader } from "./rule.js";
 
 const VECTORS = new Set(["vec4f", "vec4<f32>"]);
+/** What the engine keeps beside the states of a rule, under these names. */
+const ENGINE_STATES = ["average", "slow_weights", "lookahead_origin", "gradient_accumulator"];
+/** Sums and settled values of a tensor are kept in a vec4f. */
+const LANES = 4;
 /** Scalars live in one 256-byte slot of the uniform ring. */
 const LARGEST_SCALARS = 256;
 
 /**
  * Reads a rule's WGSL and checks the rule contract: `Scalars` of f32, the one fixed uniform, `State` of vec4f,
- * `update` and, optionally, `lookahead`. Undefined names and type errors are left to the WGSL compiler.
+ * `update` and, optionally, `lookahead`, `curvature`, `measure` with `settle`. Undefined names and type errors are left to the WGSL compiler.
  * @throws OptimError `invalid-shader`, with the line where there is one.
  */
 export function reflectRule(file: string, code: string): RuleShader {
@@ -62,25 +66,57 @@ export function reflectRule(file: string, code: string): RuleShader {
   for (const { name, type } of state?.members ?? [])
     if (!VECTORS.has(typeName(type)))
       refuse(`state '${name}' is not vec4f`, "vec4f", typeName(type), state?.startLine);
+    else if (ENGINE_STATES.includes(name))
+      refuse(
+        `state '${name}' has a name of the engine's`,
+        `none of ${ENGINE_STATES.join(", ")}`,
+        name,
+        state?.startLine,
+      );
 
-  const signature = (name: string, parameters: readonly string[]) => {
+  const vec4f = (name: string) => name.replace("vec4<f32>", "vec4f");
+  const signature = (name: string, parameters: readonly string[], result = "vec4f") => {
     const found = reflection.functions.find((candidate) => candidate.name === name);
     if (!found) return false;
-    const written = found.arguments.map(({ type }) => typeName(type).replace("vec4<f32>", "vec4f"));
-    const result = found.returnType ? typeName(found.returnType) : "nothing";
-    if (written.join() !== parameters.join() || !VECTORS.has(result))
+    const written = found.arguments.map(({ type }) => vec4f(typeName(type)));
+    const given = found.returnType ? vec4f(typeName(found.returnType)) : "nothing";
+    if (written.join() !== parameters.join() || given !== result)
       refuse(
         `the signature of '${name}' is another`,
-        `(${parameters.join(", ")}) -> vec4f`,
-        `(${written.join(", ")}) -> ${result}`,
+        `(${parameters.join(", ")}) -> ${result}`,
+        `(${written.join(", ")}) -> ${given}`,
         found.startLine,
       );
     return true;
   };
+  const few = (name: string): readonly string[] => {
+    const found = struct(name);
+    for (const { name: field, type } of found?.members ?? [])
+      if (type.name !== "f32")
+        refuse(`'${field}' of ${name} is not f32`, "f32", typeName(type), found?.startLine);
+    const fields = (found?.members ?? []).map(({ name }) => name);
+    if (fields.length > LANES)
+      refuse(`${name} has too many fields`, `at most ${LANES}`, `${fields.length}`, found?.startLine);
+    return fields;
+  };
+  const sums = few("Sums");
+  const settled = few("Settled");
   const pointer = state ? ["ptr<State>"] : [];
-  if (!signature("update", ["vec4f", "vec4f", ...pointer]))
+  const value = state ? ["State"] : [];
+  const kept = sums.length > 0 ? ["Settled"] : [];
+  if (!signature("update", ["vec4f", "vec4f", ...pointer, ...kept]))
     refuse("no function update", "fn update(parameter: vec4f, gradient: vec4f, …) -> vec4f", "none");
-  const lookahead = signature("lookahead", ["vec4f", ...(state ? ["State"] : [])]);
+  const lookahead = signature("lookahead", ["vec4f", ...value]);
+  const curvature = state !== undefined && signature("curvature", ["vec4f", ...pointer], "nothing");
+  const measures = signature("measure", ["vec4f", "vec4f", ...value, "Settled"], "Sums");
+  const settles = signature("settle", ["Sums", "Settled"], "Settled");
+  const parts = [sums.length > 0, settled.length > 0, measures, settles];
+  if (new Set(parts).size > 1)
+    refuse(
+      "a rule with sums is incomplete",
+      "struct Sums, struct Settled, fn measure and fn settle, or none of them",
+      ["Sums", "Settled", "measure", "settle"].filter((_, i) => parts[i]).join(", "),
+    );
 
   const reserved = /\bengine_\w+/.exec(code);
   if (reserved)
@@ -97,6 +133,9 @@ export function reflectRule(file: string, code: string): RuleShader {
     states: (state?.members ?? []).map(({ name }) => name),
     overrides: reflection.overrides.map(({ name }) => name),
     lookahead,
+    curvature,
+    sums,
+    settled,
   };
 }
 

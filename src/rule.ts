@@ -14,6 +14,12 @@ export interface RuleShader {
   readonly overrides: readonly string[];
   /** Whether the file has `fn lookahead`, so that the gradient is taken at another point. */
   readonly lookahead: boolean;
+  /** Whether the file has `fn curvature`, which takes in an estimate of the Hessian's diagonal. */
+  readonly curvature: boolean;
+  /** Fields of `Sums`: what `fn measure` adds up over a tensor; none without it. */
+  readonly sums: readonly string[];
+  /** Fields of `Settled`: what `fn settle` makes of the sums and keeps for each tensor. */
+  readonly settled: readonly string[];
 }
 
 interface NumberSpec {
@@ -63,14 +69,21 @@ export const flag = (value: boolean) => ({ kind: "flag", default: value }) as co
 export const choice = <const T extends string>(...values: readonly [T, ...T[]]) =>
   ({ kind: "choice", default: values[0], values }) as const satisfies ChoiceSpec<T>;
 
+/** Styles of weight decay, in words: {@link commonOptions}. */
+export const decayStyles = ["coupled", "decoupled", "independent", "proximal", "cautious"] as const;
+
 /** Options that every rule takes, because the engine and not the rule carries them out. */
 export const commonOptions = {
   /** Learning rate η, before the schedule's factor. */
   lr: nonNegative(1e-3),
   /** Weight decay λ. */
   weightDecay: nonNegative(0),
-  /** `coupled` adds λθ to the gradient (L2); `decoupled` takes ηλθ off the parameter (Loshchilov & Hutter 2019). */
-  decay: choice("coupled", "decoupled"),
+  /**
+   * `coupled` adds λθ to the gradient (L2). The others take off the parameter: `decoupled` ηλθ (Loshchilov & Hutter 2019),
+   * `independent` λθ whatever the rate (TensorFlow Addons), `proximal` θ ← (θ − update)/(1 + ηλ) (Xie et al. 2022), and
+   * `cautious` ηλθ where the update does not push θ away from zero (Chen et al. 2025).
+   */
+  decay: choice(...decayStyles),
   /** Ascend instead of descend. */
   maximize: flag(false),
 } as const;
@@ -91,8 +104,16 @@ export interface RuleRow<O = RuleOptions> {
   readonly source: string;
   /** Values of the `override` constants. */
   readonly constants?: (options: O) => Readonly<Record<string, number>>;
-  /** Initial value of each state that does not start at zero. */
+  /** Initial value of each state, or field of `Settled`, that does not start at zero. */
   readonly initial?: (options: O) => Readonly<Record<string, number>>;
+  /** States that begin as a copy of the parameter, taken before a tensor's first step. */
+  readonly startsAtParameter?: readonly string[];
+  /** The state, one of `startsAtParameter`, that holds the parameters to evaluate at, where others are trained. */
+  readonly evaluate?: string;
+  /** Whether the rule carries out decoupled decay itself, from its scalars. */
+  readonly ownDecay?: true;
+  /** What `Sums` go over: one tensor (the default), or all tensors of groups with this rule. */
+  readonly scope?: "tensor" | "all";
   /** Memory before the first step. */
   readonly memory?: RuleMemory;
   /** Memory of step t from that of step t − 1; runs before `scalars`. */

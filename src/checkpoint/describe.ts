@@ -64,17 +64,20 @@ export function checkSaveOptions(options: SaveOptions, groups: readonly Checkpoi
 
 /** The tensors of a checkpoint. */
 export function describeTensors(
-  groups: readonly Pick<CheckpointGroup, "tensors" | "states">[],
+  groups: readonly Pick<CheckpointGroup, "row" | "tensors" | "states">[],
   parameters: boolean,
 ): TensorDescription[] {
-  return groups.flatMap(({ tensors, states }) =>
-    tensors.flatMap(({ name, shape }) =>
-      [...(parameters ? [name] : []), ...states.map((state) => stateName(name, state))].map((key) => ({
-        name: key,
-        dtype: "F32" as const,
-        shape,
-      })),
-    ),
+  const dtype = "F32" as const;
+  return groups.flatMap(({ row, tensors, states }) =>
+    tensors.flatMap(({ name, shape }) => [
+      ...(parameters ? [{ name, dtype, shape }] : []),
+      ...states.flatMap((state) => {
+        const settled = row.shader.settled.includes(state);
+        // What is settled from nothing is nothing.
+        if (settled && shape.includes(0)) return [];
+        return [{ name: stateName(name, state), dtype, shape: settled ? [] : shape }];
+      }),
+    ]),
   );
 }
 

@@ -1,7 +1,7 @@
 // Writes the kernels of monitored steps, which work item by item and keep sums for each: the measure of the gradients,
 // and the step with guards.
 import type { RuleShader } from "../rule.js";
-import { bindings, ENTRY, HEADER, lanes, loadStates } from "./compose.js";
+import { bindings, callUpdate, ENTRY, HEADER, lanes, loadStates } from "./compose.js";
 import { ITEM_THREADS } from "./items.js";
 import type { Width } from "./spans.js";
 
@@ -77,6 +77,44 @@ ${itemBindings(3)}
 `;
 }
 
+/** Bindings of a monitored step, and of all that shares its bind group. */
+export function stepBindings(shader: RuleShader, width: Width, fromOrigin: boolean): string {
+  const storages = [
+    ["read_write", "parameters"],
+    ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
+    ...(fromOrigin ? [["read_write", "origin"] as const] : []),
+  ] as const;
+  return `@group(1) @binding(2) var<storage, read> engine_gradients: array<${bitLanes(width).type}>;
+${bindings(width, storages, [1, ...storages.slice(1).map((_, index) => index + 3)])}${itemBindings(storages.length + 2)}`;
+}
+
+/** One element's parameter, gradient with all stages before the rule, and state, within the loop over an item. */
+export const monitoredGradient = (
+  shader: RuleShader,
+  load: (place: string) => string,
+  loadBits: (place: string) => string,
+  origin: string,
+) => `        let engine_point = ${load("engine_parameters[engine_index]")};
+        let engine_parameter = ${load(`${origin}[engine_index]`)};
+        let engine_bits = ${loadBits("engine_gradients[engine_chunk.gradient_first + engine_item.first + engine_k]")};
+        var engine_read = bitcast<vec4f>(engine_bits);
+        if (engine_stage.zero_non_finite != 0.0) {
+          engine_read = select(engine_read, vec4f(), engine_not_finite(engine_bits));
+        }
+        let engine_clipped = engine_clip(engine_stage.gradient_scale * engine_read, engine_stage.clip_value);
+        let engine_gradient = engine_factor * engine_clipped + engine_stage.coupled_decay * engine_point;${loadStates(shader, load)}`;
+
+/** Lanes of a vec4f that fields lie in. */
+export const COMPONENTS = ["x", "y", "z", "w"] as const;
+
+/** What a rule with sums keeps of the item's tensor. */
+export const loadSettled = ({ settled }: RuleShader) =>
+  settled.length === 0
+    ? ""
+    : `
+    let engine_kept = engine_sums[engine_item.factor + engine_chunk.settled];
+    let engine_settled = Settled(${settled.map((_, i) => `engine_kept.${COMPONENTS[i]}`).join(", ")});`;
+
 /** Constant of a monitored step: whether Σθ² and ΣΔ² are kept for telemetry. */
 export const TELEMETRY = "engine_telemetry";
 
@@ -85,15 +123,9 @@ export function composeMonitoredStep(shader: RuleShader, width: Width, fromOrigi
   const { load, store } = lanes(width);
   const bits = bitLanes(width);
   const origin = fromOrigin ? "engine_origin" : "engine_parameters";
-  const storages = [
-    ["read_write", "parameters"],
-    ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
-    ...(fromOrigin ? [["read_write", "origin"] as const] : []),
-  ] as const;
   return `${shader.code}${HEADER}override ${TELEMETRY}: bool = true;
-@group(1) @binding(2) var<storage, read> engine_gradients: array<${bits.type}>;
-${bindings(width, storages, [1, ...storages.slice(1).map((_, index) => index + 3)])}${itemBindings(storages.length + 2)}
-    let engine_factor = engine_stage.sign * engine_stage.clip_factor * engine_sums[engine_item.factor].x;
+${stepBindings(shader, width, fromOrigin)}
+    let engine_factor = engine_stage.sign * engine_stage.clip_factor * engine_sums[engine_item.factor].x;${loadSettled(shader)}
     var engine_parameter_squares = vec4f();
     var engine_change_squares = vec4f();
     if (engine_stage.skip != 0u) {
@@ -105,17 +137,9 @@ ${bindings(width, storages, [1, ...storages.slice(1).map((_, index) => index + 3
     } else {
       for (var engine_k = engine_thread; engine_k < engine_item.count; engine_k += ${ITEM_THREADS}u) {
         let engine_index = engine_chunk.first + engine_item.first + engine_k;
-        let engine_point = ${load("engine_parameters[engine_index]")};
-        let engine_parameter = ${load(`${origin}[engine_index]`)};
-        let engine_bits = ${bits.load("engine_gradients[engine_chunk.gradient_first + engine_item.first + engine_k]")};
-        var engine_read = bitcast<vec4f>(engine_bits);
-        if (engine_stage.zero_non_finite != 0.0) {
-          engine_read = select(engine_read, vec4f(), engine_not_finite(engine_bits));
-        }
-        let engine_clipped = engine_clip(engine_stage.gradient_scale * engine_read, engine_stage.clip_value);
-        let engine_gradient = engine_factor * engine_clipped + engine_stage.coupled_decay * engine_point;${loadStates(shader, load)}
-        let engine_update = update(engine_parameter, engine_gradient${shader.states.length > 0 ? ", &engine_state" : ""});
-        let engine_change = engine_update + engine_stage.decay * engine_parameter;
+${monitoredGradient(shader, load, bits.load, origin)}
+        let engine_update = ${callUpdate(shader, "engine_settled")};
+        let engine_change = engine_decayed(engine_parameter, engine_update);
         let engine_next = engine_parameter - engine_change;
         engine_parameters[engine_index] = ${store("engine_next")};${shader.states
           .map((name) => `\n        engine_state_${name}[engine_index] = ${store(`engine_state.${name}`)};`)

@@ -15,17 +15,19 @@ export const STAGE = {
   skip: 28,
   slow_weight: 32,
   average_weight: 36,
+  proximal: 40,
+  cautious: 44,
 } as const;
 
-/** Bytes of `engine_Chunk`: the first element of the chunk in its two bindings, and how many there are. */
-export const CHUNK_SIZE = 16;
+/** Bytes of `engine_Chunk`, rounded up to what a uniform binding takes. */
+export const CHUNK_SIZE = 32;
 
 /** What every kernel over tensors begins with, after the rule. */
 export const HEADER = `
 struct engine_Stage {
   gradient_scale: f32, // unscales and averages
   coupled_decay: f32, // λ
-  decay: f32, // ηλ
+  decay: f32, // ηλ, λ, or of proximal decay ηλ / (1 + ηλ)
   sign: f32, // −1 to maximize
   // Four for monitored steps.
   clip_value: f32,
@@ -35,15 +37,29 @@ struct engine_Stage {
   // How far slow weights and average move towards the parameters after this step.
   slow_weight: f32,
   average_weight: f32,
+  proximal: f32, // 1 or 0: the decay is of the parameter after the update
+  cautious: f32, // 1 or 0: no decay where the update grows the parameter
 }
 struct engine_Chunk {
   first: u32,
   gradient_first: u32,
   count: u32, // of elements; of items in monitored steps
   item: u32, // the first, in monitored steps
+  // Of rules with sums: the way in engine_sums from a tensor's clip factor to its settled values, and from an item's
+  // partial sums to the rule's own.
+  settled: u32,
+  measured: u32,
 }
 @group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
 @group(1) @binding(0) var<uniform> engine_chunk: engine_Chunk;
+
+// The change of the parameter: the update and the decay.
+fn engine_decayed(parameter: vec4f, update: vec4f) -> vec4f {
+  let away = ((update < vec4f()) & (parameter > vec4f())) | ((update > vec4f()) & (parameter < vec4f()));
+  let spared = away & vec4<bool>(engine_stage.cautious > 0.0);
+  let base = select(parameter, parameter - update, engine_stage.proximal > 0.0);
+  return update + engine_stage.decay * select(base, vec4f(), spared);
+}
 `;
 
 /** The entry point of kernels with an element, or four, an invocation. */
@@ -83,11 +99,21 @@ export const loadStates = ({ states }: RuleShader, load: (place: string) => stri
     : `
   var engine_state: State;${states.map((name) => `\n  engine_state.${name} = ${load(`engine_state_${name}[engine_index]`)};`).join("")}`;
 
+/** The call of the rule. @param settled what it keeps of the tensor, where it has sums */
+export const callUpdate = ({ states, sums }: RuleShader, settled: string) =>
+  `update(${[
+    "engine_parameter",
+    "engine_gradient",
+    ...(states.length > 0 ? ["&engine_state"] : []),
+    ...(sums.length > 0 ? [settled] : []),
+  ].join(", ")})`;
+
 /** Constant of a step without the stages around the rule: gradient as it is, no decay. Saves their arithmetic. */
 export const BARE = "engine_bare";
 
 /**
- * The step: θ ← θ − (update + ηλθ). The rule's text comes first, so that line numbers are the file's.
+ * The step: θ ← θ − (update + ηλθ). The rule's text comes first, so that line numbers are the file's. A rule with sums
+ * is stepped by a monitor instead; of it this kernel only tries the buffers.
  * @param fromOrigin whether the parameters were moved to take the gradient, and θ is what was kept
  */
 export function composeStep(shader: RuleShader, width: Width, fromOrigin: boolean): string {
@@ -105,8 +131,8 @@ ${bindings(width, [
   let engine_read = ${load("engine_gradients[engine_chunk.gradient_first + engine_id.x]")};
   let engine_staged = engine_stage.sign * engine_stage.gradient_scale * engine_read + engine_stage.coupled_decay * engine_point;
   let engine_gradient = select(engine_staged, engine_read, ${BARE});${loadStates(shader, load)}
-  let engine_update = update(engine_parameter, engine_gradient${shader.states.length > 0 ? ", &engine_state" : ""});
-  let engine_change = select(engine_update + engine_stage.decay * engine_parameter, engine_update, ${BARE});
+  let engine_update = ${callUpdate(shader, "Settled()")};
+  let engine_change = select(engine_decayed(engine_parameter, engine_update), engine_update, ${BARE});
   engine_parameters[engine_index] = ${store("engine_parameter - engine_change")};${shader.states
     .map((name) => `\n  engine_state_${name}[engine_index] = ${store(`engine_state.${name}`)};`)
     .join("")}
@@ -125,6 +151,36 @@ export function composeLookahead(shader: RuleShader, width: Width): string {
   let engine_parameter = ${load("engine_parameters[engine_index]")};${loadStates(shader, load)}
   engine_origin[engine_index] = ${store("engine_parameter")};
   engine_parameters[engine_index] = ${store(`lookahead(engine_parameter${shader.states.length > 0 ? ", engine_state" : ""})`)};
+}
+`;
+}
+
+/**
+ * Takes in an estimate of the Hessian's diagonal, handed in where gradients lie. It is read by its bits: an element whose
+ * estimate is not finite keeps its state. The bindings are those of the step.
+ */
+export function composeCurvature(shader: RuleShader, width: Width, fromOrigin: boolean): string {
+  const { load, store } = lanes(width);
+  const type = width === 4 ? "vec4u" : "u32";
+  return `${shader.code}${HEADER}@group(1) @binding(2) var<storage, read> engine_estimates: array<${type}>;
+${bindings(
+  width,
+  [
+    ["read_write", "parameters"],
+    ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
+    ...(fromOrigin ? [["read_write", "origin"] as const] : []),
+  ],
+  [1, ...shader.states.map((_, index) => index + 3), ...(fromOrigin ? [shader.states.length + 3] : [])],
+)}${ENTRY}
+  let engine_bits = ${width === 4 ? "" : "vec4u"}(engine_estimates[engine_chunk.gradient_first + engine_id.x]);
+  let engine_lost = (engine_bits & vec4u(0x7f800000u)) == vec4u(0x7f800000u);${loadStates(shader, load)}
+  let engine_before = engine_state;
+  curvature(select(bitcast<vec4f>(engine_bits), vec4f(), engine_lost), &engine_state);${shader.states
+    .map(
+      (name) =>
+        `\n  engine_state_${name}[engine_index] = ${store(`select(engine_state.${name}, engine_before.${name}, engine_lost)`)};`,
+    )
+    .join("")}
 }
 `;
 }

@@ -112,9 +112,11 @@ export class ParameterGroup {
     this.#schedule = checkSchedule(this.#label, schedule);
   }
 
-  /** Whether a step so far went into the running average. @internal */
+  /** Whether there are parameters to evaluate at: a running average with a step in it, or the rule's own. @internal */
   get hasAverage(): boolean {
-    return this.#blends.average !== undefined && this.#steps >= this.#blends.average.start;
+    const { average } = this.#blends;
+    if (average) return this.#steps >= average.start;
+    return this.#rule.row.evaluate !== undefined && this.#steps > 0;
   }
 
   /** Steps encoded so far. */
@@ -153,11 +155,9 @@ export class ParameterGroup {
     const scalars = row.scalars(options, t, rate, memory);
     for (const [name, offset] of Object.entries(row.shader.scalars))
       staged[offset / 4] = this.#finite(name, scalars[name], t);
-    const coupled = options.decay === "coupled";
     const stage = {
       gradient_scale: gradientScale,
-      coupled_decay: coupled ? options.weightDecay : 0,
-      decay: coupled ? 0 : rate * options.weightDecay,
+      ...decayStage(options, rate, row.ownDecay),
       sign: options.maximize ? -1 : 1,
       slow_weight: this.#blends.slow?.(t) ?? 0,
       average_weight: this.#blends.average?.weight(t) ?? 0,
@@ -230,6 +230,17 @@ export class ParameterGroup {
       },
     );
   }
+}
+
+/** Weight decay as the kernels carry it out. */
+function decayStage({ decay, weightDecay }: RuleOptions, rate: number, ownDecay?: true) {
+  const off = { coupled_decay: 0, decay: 0, proximal: 0, cautious: 0 };
+  if (decay === "coupled") return { ...off, coupled_decay: weightDecay };
+  if (ownDecay) return off;
+  const scaled = rate * weightDecay;
+  if (decay === "independent") return { ...off, decay: weightDecay };
+  if (decay === "proximal") return { ...off, decay: scaled / (1 + scaled), proximal: 1 };
+  return { ...off, decay: scaled, cautious: decay === "cautious" ? 1 : 0 };
 }
 
 /** @throws OptimError `invalid-schedule` for what is no function. */

@@ -4,6 +4,7 @@ import {
   type BlendKind,
   composeAccumulate,
   composeBlend,
+  composeCurvature,
   composeLookahead,
   composeStep,
 } from "./compose.js";
@@ -21,6 +22,7 @@ export interface Kernels {
   readonly bareStep: Kernel;
   readonly lookahead: Kernel | undefined;
   readonly accumulate: Kernel | undefined;
+  readonly curvature: Kernel | undefined;
   readonly blends: Readonly<Record<BlendKind, Kernel>> | undefined;
 }
 
@@ -69,7 +71,8 @@ export async function compileKernels(
     });
   const blend = (kind: BlendKind) =>
     kernel(`engine/${kind}`, (width) => composeBlend(kind, width), storageTypes(false, 1), {});
-  const [step, bareStep, lookahead, accumulate, blends] = await Promise.all([
+  const copies = slow || average || row.startsAtParameter !== undefined || row.evaluate !== undefined;
+  const [step, bareStep, lookahead, accumulate, curvature, blends] = await Promise.all([
     stepKernel(0),
     stepKernel(1),
     shader.lookahead
@@ -81,11 +84,19 @@ export async function compileKernels(
         )
       : undefined,
     accumulation ? kernel("engine/accumulate.wgsl", composeAccumulate, storageTypes(true, 0), {}) : undefined,
-    slow || average
+    shader.curvature
+      ? kernel(
+          shader.file,
+          (width) => composeCurvature(shader, width, fromOrigin),
+          storageTypes(true, others),
+          constants,
+        )
+      : undefined,
+    copies
       ? Promise.all([blend("slow"), blend("average"), blend("keep"), blend("swap")]).then(
           ([slow, average, keep, swap]) => ({ slow, average, keep, swap }),
         )
       : undefined,
   ]);
-  return { step, bareStep, lookahead, accumulate, blends };
+  return { step, bareStep, lookahead, accumulate, curvature, blends };
 }

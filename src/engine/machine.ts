@@ -93,6 +93,8 @@ export async function buildMachine(
             before,
           )
         : undefined;
+    if (monitor)
+      for (const group of passes) group.settleIn((tensor, index) => monitor.settled(tensor, index));
     const stages = monitor ? createStages(device, label, monitor, telemetry, own) : [];
     const clock = telemetry && GpuClock.of(device, label, own);
     machine = { passes, slots, monitor, clock, stages, made };

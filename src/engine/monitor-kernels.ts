@@ -2,9 +2,16 @@ import type { Rule } from "../rule.js";
 import control from "../shaders/engine/control.wgsl?raw";
 import settle from "../shaders/engine/settle.wgsl?raw";
 import { composeAscent, composeMeasure, composeMonitoredStep, TELEMETRY } from "./compose-monitored.js";
+import { composeRuleMeasure, composeRuleSettle } from "./compose-sums.js";
 import { type Extras, type Kernel, stepsFromOrigin } from "./kernels.js";
 import { pipelineOf } from "./pipelines.js";
 import type { Width } from "./spans.js";
+
+/** What a rule with sums runs before its step. */
+export interface SumKernels {
+  readonly measure: Kernel;
+  readonly settle: GPUComputePipeline;
+}
 
 /** The kernels that all groups share, and the step of each. */
 export interface MonitorKernels {
@@ -12,6 +19,8 @@ export interface MonitorKernels {
   readonly settle: GPUComputePipeline;
   readonly decide: GPUComputePipeline;
   readonly steps: readonly Kernel[];
+  /** Of each group, where its rule has sums. */
+  readonly sums: readonly (SumKernels | undefined)[];
   readonly ascent: Kernel | undefined;
 }
 
@@ -58,7 +67,23 @@ export async function compileMonitor(
     const [four, one] = await Promise.all([make(4), make(1)]);
     return { 4: four, 1: one };
   };
-  const [measure, settled, decide, ascent, ...steps] = await Promise.all([
+  const storagesOf = (rule: Rule) =>
+    stepStorages(rule.row.shader.states.length + (stepsFromOrigin(rule, extras) ? 1 : 0));
+  const sumKernels = async (rule: Rule): Promise<SumKernels | undefined> => {
+    const { shader } = rule.row;
+    if (shader.sums.length === 0) return undefined;
+    const constants = rule.row.constants?.(rule.options) ?? {};
+    const fromOrigin = stepsFromOrigin(rule, extras);
+    const [measure, settle] = await Promise.all([
+      both((width) =>
+        compile(shader.file, composeRuleMeasure(shader, width, fromOrigin), storagesOf(rule), constants),
+      ),
+      compile(shader.file, composeRuleSettle(rule), SETTLE, constants),
+    ]);
+    return { measure, settle };
+  };
+  const [sums, measure, settled, decide, ascent, ...steps] = await Promise.all([
+    Promise.all(rules.map(sumKernels)),
     both((width) => compile("engine/measure", composeMeasure(width), MEASURE)),
     compile("engine/settle.wgsl", settle, SETTLE),
     compile("engine/control.wgsl", control, DECIDE),
@@ -67,14 +92,12 @@ export async function compileMonitor(
       const { row, options } = rule;
       const fromOrigin = stepsFromOrigin(rule, extras);
       return both((width) =>
-        compile(
-          row.shader.file,
-          composeMonitoredStep(row.shader, width, fromOrigin),
-          stepStorages(row.shader.states.length + (fromOrigin ? 1 : 0)),
-          { ...row.constants?.(options), [TELEMETRY]: telemetry ? 1 : 0 },
-        ),
+        compile(row.shader.file, composeMonitoredStep(row.shader, width, fromOrigin), storagesOf(rule), {
+          ...row.constants?.(options),
+          [TELEMETRY]: telemetry ? 1 : 0,
+        }),
       );
     }),
   ]);
-  return { measure, settle: settled, decide, steps, ascent };
+  return { measure, settle: settled, decide, steps, sums, ascent };
 }

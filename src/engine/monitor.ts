@@ -1,3 +1,4 @@
+import type { Rule } from "../rule.js";
 import { STAGE } from "./compose.js";
 import type { ParameterGroup, PendingStep } from "./group.js";
 import { type Guards, UNLIMITED } from "./guards.js";
@@ -38,7 +39,10 @@ const rowsOf = ({ skipsInFlight }: Guards): number => skipsInFlight + 1;
 
 /** A group as the monitor sees it: its tensors, sorted, and what its step reads beside parameters and gradients. */
 export interface MonitoredGroup {
+  readonly rule: Rule;
   readonly tensors: readonly Tensor[];
+  /** Those that keep their state and are not stepped. */
+  readonly frozen: readonly Tensor[];
   readonly others: readonly ((tensor: Tensor) => Range)[];
   readonly accumulator: ((tensor: Tensor) => Range) | undefined;
   /** Where parameters are kept while the gradient is taken elsewhere. */
@@ -60,7 +64,35 @@ interface Route {
   readonly table: ItemTable;
   readonly items: GPUBuffer;
   readonly settle: GPUBindGroup;
+  /** The same over what rules measured. */
+  readonly settleRules: GPUBindGroup;
   readonly planners: readonly Planner<MonitoredDispatch>[];
+}
+
+/** Where rules with sums have theirs in `sums`, in elements: settled values, partial sums, sums of each tensor. */
+interface RuleSumPlaces {
+  readonly any: boolean;
+  /** Of the settled values: tensors that are stepped, in the order of the totals, then frozen ones. */
+  readonly order: readonly Tensor[];
+  readonly settled: number;
+  readonly partials: number;
+  readonly totals: number;
+  /** Of all of `sums`. */
+  readonly size: number;
+}
+
+/**
+ * @param first place behind all else
+ * @param partials how many partial sums there are
+ */
+function placeRuleSums(groups: readonly MonitoredGroup[], first: number, partials: number): RuleSumPlaces {
+  const any = groups.some(({ rule }) => rule.row.shader.sums.length > 0);
+  const stepped = groups.flatMap(({ tensors }) => tensors);
+  if (!any) return { any, order: [], settled: first, partials: 0, totals: 0, size: first };
+  const order = [...stepped, ...groups.flatMap(({ frozen }) => frozen)];
+  const behind = first + order.length;
+  const totals = behind + partials;
+  return { any, order, settled: first, partials: behind, totals, size: totals + stepped.length };
 }
 
 const gradientOf = (tensor: Tensor): Range => tensor.gradient;
@@ -84,6 +116,9 @@ export class Monitor {
   readonly #direct: Route;
   readonly #accumulated: Route | undefined;
   #lastRoute: Route;
+  readonly #places: RuleSumPlaces;
+  /** Of each group. */
+  readonly #settlings: readonly GPUBindGroup[];
   readonly #attempts: GPUBuffer;
   readonly #attemptGroup: GPUBindGroup;
   readonly #rows: GPUBuffer;
@@ -147,7 +182,10 @@ export class Monitor {
     );
     const partials = count * 64;
     this.totals = partials * 16;
-    this.sums = create("sums", (partials + 2 * tensors.length) * 16);
+    const factors = partials + tensors.length;
+    const places = placeRuleSums(groups, factors + tensors.length, partials);
+    this.#places = places;
+    this.sums = create("sums", places.size * 16);
     this.control = create("control", CONTROL_BYTES, GPUBufferUsage.UNIFORM);
     this.history = create("history", HISTORY * RECORD_WORDS * 4);
     this.lossScale = { buffer: this.control, offset: 0, size: 4 };
@@ -158,8 +196,8 @@ export class Monitor {
     const rowBytes = rowsOf(guards) * groups.length * GROUP_BYTES;
     this.#rows = create("rows", stepsInFlight * rowBytes);
     this.#staging = new Float32Array(rowBytes / 4);
-    const settled = create("settle", 8, GPUBufferUsage.UNIFORM);
-    device.queue.writeBuffer(settled, 0, new Uint32Array([tensors.length, partials]));
+    const settled = create("settle", 12, GPUBufferUsage.UNIFORM);
+    device.queue.writeBuffer(settled, 0, new Uint32Array([tensors.length, partials, 0]));
     const plan = create("plan", 12, GPUBufferUsage.UNIFORM);
     device.queue.writeBuffer(
       plan,
@@ -190,7 +228,12 @@ export class Monitor {
       { buffer: this.history },
     ]);
     const { control, sums } = this;
-    const context = { device, label, limits, uniforms, control, sums };
+    // From a tensor's clip factor to its settled values, and from an item's partial sums to those of the rule.
+    const ruleSums = [places.settled - factors, places.partials] as const;
+    const context = { device, label, limits, uniforms, control, sums, ruleSums };
+    const measured = create("rule sums", 12, GPUBufferUsage.UNIFORM);
+    device.queue.writeBuffer(measured, 0, new Uint32Array([tensors.length, places.totals, places.partials]));
+    this.#settlings = places.any ? this.#prepareSettlings(places, create, bind) : [];
     const route = (accumulated: boolean, name: string): Route => {
       const table = itemTable(walks(accumulated), tensors, limits, () => partials + tensors.length);
       const items = create(`${name} items`, table.items.byteLength);
@@ -202,6 +245,11 @@ export class Monitor {
         items,
         settle: bind("settle", chunkLayout(device, SETTLE), [
           { buffer: settled },
+          { buffer: ranges },
+          { buffer: this.sums },
+        ]),
+        settleRules: bind("rule sums", chunkLayout(device, SETTLE), [
+          { buffer: measured },
           { buffer: ranges },
           { buffer: this.sums },
         ]),
@@ -312,12 +360,88 @@ export class Monitor {
     const plans = accumulated ? this.#accumulatedPlans : this.#plans;
     pass.setBindGroup(0, this.#attemptGroup, [slot * BLOCK, slot * BLOCK]);
     for (const dispatches of plans) encodeAll(pass, this.#kernels.measure, dispatches, "measure");
-    this.#settle(pass, route);
+    this.#settle(pass, route.settle);
     this.#decideStep(pass);
+    if (this.#places.any) this.#encodeRuleSums(pass, route, plans);
     plans.forEach((dispatches, index) => {
-      const offset = index * GROUP_BYTES;
-      pass.setBindGroup(0, this.live, [offset, offset]);
+      this.#setLive(pass, index);
       encodeAll(pass, this.#kernels.steps[index]!, dispatches, "step");
+    });
+  }
+
+  #setLive(pass: GPUComputePassEncoder, group: number): void {
+    pass.setBindGroup(0, this.live, [group * GROUP_BYTES, group * GROUP_BYTES]);
+  }
+
+  /** What rules measure before their update: sums by item, by tensor, and what is settled from them. */
+  #encodeRuleSums(
+    pass: GPUComputePassEncoder,
+    route: Route,
+    plans: readonly (readonly MonitoredDispatch[])[],
+  ): void {
+    const { sums } = this.#kernels;
+    sums.forEach((kernels, index) => {
+      if (!kernels) return;
+      this.#setLive(pass, index);
+      encodeAll(pass, kernels.measure, plans[index]!, "step");
+    });
+    this.#settle(pass, route.settleRules);
+    sums.forEach((kernels, index) => {
+      if (!kernels) return;
+      this.#setLive(pass, index);
+      pass.setPipeline(kernels.settle);
+      pass.setBindGroup(1, this.#settlings[index]!);
+      pass.dispatchWorkgroups(1);
+    });
+  }
+
+  /**
+   * Where a value that the rule settled for a tensor lies: one f32.
+   * @param index of the field of `Settled`
+   */
+  settled(tensor: Tensor, index: number): BufferRange {
+    const offset = (this.#places.settled + this.#places.order.indexOf(tensor)) * 16 + index * 4;
+    return { buffer: this.sums, offset, size: 4 };
+  }
+
+  #prepareSettlings(
+    places: RuleSumPlaces,
+    create: (name: string, size: number, usage?: number) => GPUBuffer,
+    bind: (name: string, layout: GPUBindGroupLayout, resources: readonly GPUBufferBinding[]) => GPUBindGroup,
+  ): readonly GPUBindGroup[] {
+    const { queue } = this.#device;
+    const rows = [...new Set(this.#groups.map(({ rule }) => rule.row))];
+    const ruleOf = ({ rule }: MonitoredGroup) => rows.indexOf(rule.row);
+    const rules = create("rules", this.tensors.length * 4);
+    queue.writeBuffer(
+      rules,
+      0,
+      new Uint32Array(this.#groups.flatMap((group) => group.tensors.map(() => ruleOf(group)))),
+    );
+    for (const { rule, tensors, frozen } of this.#groups) {
+      const initial = rule.row.initial?.(rule.options) ?? {};
+      rule.row.shader.settled.forEach((name, index) => {
+        for (const tensor of initial[name] ? [...tensors, ...frozen] : []) {
+          const { buffer, offset } = this.settled(tensor, index);
+          queue.writeBuffer(buffer, offset, new Float32Array([initial[name]!]));
+        }
+      });
+    }
+    let first = 0;
+    return this.#groups.map((group, index) => {
+      const { length } = group.tensors;
+      const uniform = create(`settling ${index}`, 24, GPUBufferUsage.UNIFORM);
+      queue.writeBuffer(
+        uniform,
+        0,
+        new Uint32Array([first, length, this.tensors.length, places.totals, places.settled, ruleOf(group)]),
+      );
+      first += length;
+      return bind(`settling ${index}`, chunkLayout(this.#device, SETTLE), [
+        { buffer: uniform },
+        { buffer: rules },
+        { buffer: this.sums },
+      ]);
     });
   }
 
@@ -329,7 +453,7 @@ export class Monitor {
     this.#writeAttempt(slot, ASCENT, 0, 0, 0, 1, radius);
     pass.setBindGroup(0, this.#attemptGroup, [slot * BLOCK, slot * BLOCK]);
     for (const dispatches of this.#plans) encodeAll(pass, this.#kernels.measure, dispatches, "measure");
-    this.#settle(pass, this.#direct);
+    this.#settle(pass, this.#direct.settle);
     this.#decideStep(pass);
     this.#groups.forEach((_, index) => {
       encodeAll(pass, this.#kernels.ascent!, this.#ascentPlans[index]!, "step");
@@ -339,7 +463,7 @@ export class Monitor {
   /** Brings the totals up to the last step, which are otherwise summed up with the next. */
   encodeTotals(pass: GPUComputePassEncoder): void {
     pass.setBindGroup(0, this.#attemptGroup, [0, 0]);
-    this.#settle(pass, this.#lastRoute);
+    this.#settle(pass, this.#lastRoute.settle);
   }
 
   /** Completes the record of the last step. */
@@ -347,13 +471,13 @@ export class Monitor {
     const slot = this.#slots;
     this.#writeAttempt(slot, FLUSH, 0, 0, 0, 1);
     pass.setBindGroup(0, this.#attemptGroup, [slot * BLOCK, slot * BLOCK]);
-    this.#settle(pass, this.#lastRoute);
+    this.#settle(pass, this.#lastRoute.settle);
     this.#decideStep(pass);
   }
 
-  #settle(pass: GPUComputePassEncoder, route: Route): void {
+  #settle(pass: GPUComputePassEncoder, bindGroup: GPUBindGroup): void {
     pass.setPipeline(this.#kernels.settle);
-    pass.setBindGroup(1, route.settle);
+    pass.setBindGroup(1, bindGroup);
     pass.dispatchWorkgroups(
       Math.min(Math.max(this.tensors.length, 1), this.#limits.maxComputeWorkgroupsPerDimension),
     );

@@ -26,6 +26,8 @@ export interface MonitorContext {
   readonly uniforms: ChunkUniforms;
   readonly control: GPUBuffer;
   readonly sums: GPUBuffer;
+  /** Of `engine_Chunk`. */
+  readonly ruleSums: readonly [settled: number, measured: number];
 }
 
 /**
@@ -33,7 +35,7 @@ export interface MonitorContext {
  * @throws OptimError `invalid-buffer` for a chunk that has no items
  */
 export function bindMonitored(
-  { device, label, limits, uniforms, control, sums }: MonitorContext,
+  { device, label, limits, uniforms, control, sums, ruleSums }: MonitorContext,
   table: ItemTable,
   items: GPUBuffer,
   others: readonly ((tensor: Tensor) => Range)[],
@@ -57,7 +59,7 @@ export function bindMonitored(
       });
     const written = bindChunk(tensor.param, chunk, limits);
     const read = bindChunk(gradient, chunk, limits);
-    const uniform = uniforms.binding(written.first, read.first, place.count, place.item);
+    const uniform = uniforms.binding(written.first, read.first, place.count, place.item, ruleSums);
     const tail = [{ buffer: items }, { buffer: sums }];
     return {
       width: chunk.width,

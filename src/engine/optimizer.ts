@@ -168,7 +168,7 @@ export class Optimizer {
     return pending;
   }
 
-  /** Slow weights and average of a tensor begin with its parameters before its first step. */
+  /** Slow weights, average and some states of a tensor begin with its parameters before its first step. */
   #beginCopies(pass: GPUComputePassEncoder): void {
     if (!this.#mayBeFresh) return;
     for (const passes of this.#passes) {
@@ -179,16 +179,19 @@ export class Optimizer {
   }
 
   /**
-   * Exchanges parameters and their running average, to evaluate with the average; again to go on. Bit for bit.
-   * @throws OptimError `invalid-argument` without the option `average`, or where a group has no step that counts yet
+   * Exchanges the parameters with those to evaluate at: their running average, or without the option `average` what a
+   * schedule-free rule averages itself. Again to go on. Bit for bit.
+   * @throws OptimError `invalid-argument` where there is none, or a group has no step that counts yet
    */
   encodeSwapAverage(encoder: GPUCommandEncoder): void {
     this.#requireEncoder(encoder);
     if (!this.groups.every(({ hasAverage }) => hasAverage))
       throw new OptimError("invalid-argument", `'${this.label}' has no average`, {
-        expected: "the option average, and in each group a step that counts",
-        got: this.#blends.average ? "a group without such a step" : "no option average",
-        fix: this.#blends.average ? "train on" : "pass average: {} to createOptimizer",
+        expected: "the option average or a schedule-free rule, and in each group a step that counts",
+        got: this.#blends.average
+          ? "a group without such a step"
+          : "a group without either, or without a step",
+        fix: this.#blends.average ? "train on" : "pass average: {} to createOptimizer, or take a step first",
       });
     const pass = encoder.beginComputePass({ label: `${this.label} swap` });
     for (const passes of this.#passes) passes.swapAverage(pass, this.#slots.bindGroup);
@@ -229,15 +232,45 @@ export class Optimizer {
         got: "a second look-ahead",
         fix: "call step(), or restore() to give the step up",
       });
-    this.#slots.requireFree();
-    this.groups.forEach((group, index) => {
-      group.prepare(this.#slots.staged[index]!, 1);
-    });
-    const offset = this.#slots.take();
+    const offset = this.#takeScalars();
     this.#encodePass(encoder, "lookahead", offset, (passes, pass, at) =>
       passes.lookahead(pass, this.#slots.bindGroup, at),
     );
     this.#lookedAhead = true;
+  }
+
+  /** A slot with the scalars of the next step. */
+  #takeScalars(): number {
+    this.#slots.requireFree();
+    this.groups.forEach((group, index) => {
+      group.prepare(this.#slots.staged[index]!, 1);
+    });
+    return this.#slots.take();
+  }
+
+  /**
+   * Hands in an estimate of the Hessian's diagonal, which lies where gradients are read, to rules that take one (Sophia).
+   * It is taken as it is: no guard acts on it, but an element whose estimate is not finite is left out.
+   * @throws OptimError `invalid-argument` where no group's rule takes one
+   */
+  encodeCurvature(encoder: GPUCommandEncoder): void {
+    this.#requireEncoder(encoder);
+    this.#requireOwnParameters();
+    if (!this.#checked.groups.some(({ rule }) => rule.row.shader.curvature))
+      throw new OptimError("invalid-argument", `No rule of '${this.label}' takes an estimate of curvature`, {
+        expected: "a rule such as sophia()",
+        got: this.groups.map(({ rule }) => rule).join(", "),
+        fix: "leave the call out",
+      });
+    const offset = this.#takeScalars();
+    this.#encodePass(encoder, "curvature", offset, (passes, pass, at) =>
+      passes.curvature(pass, this.#slots.bindGroup, at),
+    );
+  }
+
+  /** Encodes and submits a {@link encodeCurvature}. */
+  curvature(): void {
+    this.#submit("curvature", (encoder) => this.encodeCurvature(encoder));
   }
 
   /** Encodes and submits a look-ahead. */
@@ -270,6 +303,7 @@ export class Optimizer {
       });
     const slot = this.#slots.reserve();
     const pass = encoder.beginComputePass({ label: `${this.label} ascent` });
+    this.#beginCopies(pass);
     monitor.encodeAscent(pass, slot, sam);
     pass.end();
     this.#lookedAhead = true;
@@ -461,6 +495,16 @@ export class Optimizer {
     const { rule, schedule } = this.#checked;
     const added = checkGroup({ rule, schedule, ...options }, this.#allTensors());
     if (this.#checked.sam !== undefined) refuseLookahead([added]);
+    if (added.rule.row.shader.sums.length > 0 && !this.#monitor)
+      throw new OptimError(
+        "invalid-argument",
+        `'${this.label}' was created without what ${added.rule.row.name} needs`,
+        {
+          expected: "guards or telemetry, or such a rule at creation",
+          got: "none",
+          fix: 'pass guards: { nonFinite: "keep" } to createOptimizer',
+        },
+      );
     await this.#rebuild([...this.#checked.groups, added]);
     (this.groups as ParameterGroup[]).push(makeGroup(this.#checked, added));
   }
@@ -698,6 +742,7 @@ export class Optimizer {
     encode: (passes: GroupPasses, pass: GPUComputePassEncoder, at: number) => void,
   ): void {
     const pass = encoder.beginComputePass({ label: `${this.label} ${name}` });
+    this.#beginCopies(pass);
     this.#passes.forEach((passes, index) => {
       encode(passes, pass, offset + index * 2 * BLOCK);
     });

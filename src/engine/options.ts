@@ -121,7 +121,8 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
     });
   const label = options.label ?? groups[0]?.rule.row.name ?? "optimizer";
   const telemetry = options.telemetry === undefined ? undefined : checkTelemetry(options.telemetry);
-  const monitored = options.guards !== undefined || telemetry || options.sam !== undefined;
+  const sums = groups.some(({ rule }) => rule.row.shader.sums.length > 0);
+  const monitored = options.guards !== undefined || telemetry || options.sam !== undefined || sums;
   const guards = monitored
     ? checkGuards(options.guards === undefined ? { nonFinite: "keep" } : options.guards)
     : undefined;

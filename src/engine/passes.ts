@@ -22,6 +22,7 @@ export class GroupPasses {
   readonly #sorted: readonly Tensor[];
   /** Those that are stepped, sorted. */
   readonly #active: readonly Tensor[];
+  readonly #rule: Rule;
   readonly #kernels: Kernels;
   readonly #fromOrigin: boolean;
   readonly #memory: StateMemory;
@@ -31,10 +32,13 @@ export class GroupPasses {
   readonly #accumulatePlanner: Planner<Dispatch>;
   readonly #lookahead: readonly Dispatch[];
   readonly #accumulatedStep: readonly Dispatch[];
-  /** Of slow weights and average, where they are kept. */
+  /** Of what begins as a copy of the parameters: slow weights, average, states of the rule. */
   readonly #copies: ReadonlyMap<string, Planner<Dispatch>>;
   readonly #slow: readonly Dispatch[];
   readonly #average: readonly Dispatch[];
+  /** Over what the parameters are exchanged with to evaluate; frozen tensors too. */
+  readonly #evaluated: readonly Dispatch[];
+  #settled: ((tensor: Tensor, index: number) => BufferRange) | undefined;
   #step: readonly Dispatch[];
   #accumulate: readonly Dispatch[];
 
@@ -58,6 +62,7 @@ export class GroupPasses {
     const sorted = sortTensors(tensors);
     this.#sorted = sorted;
     this.#active = sorted.filter((tensor) => !frozen.has(tensor));
+    this.#rule = rule;
     this.#kernels = kernels;
     this.#states = [...row.shader.states, ...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : [])];
     const initial = row.initial?.(options) ?? {};
@@ -85,11 +90,12 @@ export class GroupPasses {
     this.#accumulatedStep = kernels.accumulate
       ? this.#stepPlanner.plan(this.#active, range(ACCUMULATOR))
       : [];
-    const copies = [...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : [])];
+    const copies = [...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : []), ...(row.startsAtParameter ?? [])];
     this.#copies = new Map(copies.map((name) => [name, planner(name, parameter, [range(name)])]));
-    const plan = (name: string) => this.#copies.get(name)?.plan(this.#active) ?? [];
-    this.#slow = plan(SLOW);
-    this.#average = plan(AVERAGE);
+    const plan = (name: string, tensors: readonly Tensor[]) => this.#copies.get(name)?.plan(tensors) ?? [];
+    this.#slow = plan(SLOW, this.#active);
+    this.#average = plan(AVERAGE, this.#active);
+    this.#evaluated = plan(average ? AVERAGE : (row.evaluate ?? AVERAGE), sorted);
     this.#step = this.#stepPlanner.plan(this.#active, gradientOf);
     this.#accumulate = kernels.accumulate ? this.#accumulatePlanner.plan(this.#active, gradientOf) : [];
   }
@@ -134,7 +140,12 @@ export class GroupPasses {
     if (this.#kernels.accumulate) encode(pass, this.#kernels.accumulate, uniforms, offset, this.#accumulate);
   }
 
-  /** Begins slow weights and average of tensors with their parameters; frozen tensors too. */
+  /** Hands the rule what stands in the place of the gradients. */
+  curvature(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, offset: number): void {
+    if (this.#kernels.curvature) encode(pass, this.#kernels.curvature, uniforms, offset, this.#step);
+  }
+
+  /** Begins what starts as a copy of the parameters, such as the average; frozen tensors too. */
   begin(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, isFresh: (tensor: Tensor) => boolean): void {
     const { blends } = this.#kernels;
     const fresh = this.#sorted.filter(isFresh);
@@ -155,9 +166,9 @@ export class GroupPasses {
     if (blends && average) encode(pass, blends.average, uniforms, offset, this.#average);
   }
 
-  /** Exchanges parameters and average. */
+  /** Exchanges the parameters with those to evaluate at. */
   swapAverage(pass: GPUComputePassEncoder, uniforms: GPUBindGroup): void {
-    if (this.#kernels.blends) encode(pass, this.#kernels.blends.swap, uniforms, 0, this.#average);
+    if (this.#kernels.blends) encode(pass, this.#kernels.blends.swap, uniforms, 0, this.#evaluated);
   }
 
   /** Copies back the parameters that the look-ahead kept. */
@@ -173,20 +184,30 @@ export class GroupPasses {
   get monitored(): MonitoredGroup {
     const memory = this.#memory;
     return {
+      rule: this.#rule,
       tensors: this.#active,
+      frozen: this.#sorted.filter((tensor) => !this.#active.includes(tensor)),
       others: this.#others,
       origin: this.#fromOrigin ? (tensor) => memory.range(tensor, ORIGIN) : undefined,
       accumulator: this.#kernels.accumulate && ((tensor) => memory.range(tensor, ACCUMULATOR)),
     };
   }
 
-  /** Names of what a checkpoint keeps of each tensor: the rule's states, slow weights, average. */
+  /** Where the monitor keeps what the rule settles: one f32 of each tensor and field. */
+  settleIn(settled: (tensor: Tensor, index: number) => BufferRange): void {
+    this.#settled = settled;
+  }
+
+  /** Names of what a checkpoint keeps of each tensor: the rule's states and settled values, slow weights, average. */
   get states(): readonly string[] {
-    return this.#states;
+    return [...this.#states, ...this.#rule.row.shader.settled];
   }
 
   state(tensor: Tensor, name: string): BufferRange {
-    return this.#memory.bufferRange(tensor, name);
+    const index = this.#rule.row.shader.settled.indexOf(name);
+    return index >= 0 && this.#settled && tensor.size > 0
+      ? this.#settled(tensor, index)
+      : this.#memory.bufferRange(tensor, name);
   }
 }
 

@@ -32,16 +32,25 @@ export class ChunkUniforms {
     this.#label = label;
   }
 
-  /** @param item of monitored steps only */
-  binding(first: number, gradientFirst: number, count: number, item = 0): GPUBufferBinding {
-    const key = `${first},${gradientFirst},${count},${item}`;
+  /**
+   * @param item of monitored steps only
+   * @param sums `settled` and `measured` of `engine_Chunk`, of rules with sums only
+   */
+  binding(
+    first: number,
+    gradientFirst: number,
+    count: number,
+    item = 0,
+    sums: readonly [settled: number, measured: number] = [0, 0],
+  ): GPUBufferBinding {
+    const key = `${first},${gradientFirst},${count},${item},${sums.join()}`;
     let place = this.#places.get(key);
     if (!place) {
       place = { buffer: this.#withRoom(), offset: this.#used };
       this.#device.queue.writeBuffer(
         place.buffer,
         place.offset,
-        new Uint32Array([first, gradientFirst, count, item]),
+        new Uint32Array([first, gradientFirst, count, item, ...sums]),
       );
       this.#used += BLOCK;
       this.#places.set(key, place);

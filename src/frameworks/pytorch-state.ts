@@ -143,6 +143,8 @@ export function toPyTorch(rule: string, options: RuleOptions, rate: number): PyT
     if (!(Number(options[name]) > 0))
       refuse(rule, `${name} above 0`, String(options[name]), "train by the rule without momentum");
   const decoupled = options.decay === "decoupled";
+  if (!decoupled && options.decay !== "coupled" && options.weightDecay !== 0)
+    refuse(rule, "coupled or decoupled weight decay", String(options.decay), "train with one of these");
   const decouples = form.decoupled !== undefined || form.decoupledKey === true;
   if (decoupled && options.weightDecay !== 0 && !decouples)
     refuse(rule, "coupled weight decay", "decoupled", "pass decay: 'coupled', or train by adamw");

@@ -1,12 +1,12 @@
 import { OptimError } from "../errors.js";
 import type { ReferenceOptions, ReferenceRule } from "./rule.js";
 import { referenceRule } from "./rules.js";
-import { largest, type Summands, sum } from "./summands.js";
+import { largest, type Summands, sum, times } from "./summands.js";
 
 /** Options of the stages around a rule, beside the rule's own: as `adam(…).options` has them. */
 export type StageOptions = ReferenceOptions & {
   readonly weightDecay: number;
-  readonly decay: "coupled" | "decoupled";
+  readonly decay: "coupled" | "decoupled" | "independent" | "proximal" | "cautious";
   readonly maximize: boolean;
 };
 
@@ -87,8 +87,7 @@ export function referenceStep(
     const coupled = decay === "coupled" && weightDecay !== 0;
     const gradient: Summands = coupled ? [scaled, weightDecay * point] : [scaled];
     const output = rule.step({ options, t, lr, parameter, gradient, state: before });
-    const decayed = decay === "decoupled" ? [parameter, -lr * weightDecay * parameter] : [parameter];
-    const after = [...decayed, ...output.update.map((summand) => -summand)];
+    const after = afterDecay(parameter, output.update, options, lr);
     result.parameters[i] = sum(after);
     result.largest.parameters[i] = largest(after);
     for (const [name, summands] of Object.entries(output.state)) {
@@ -97,6 +96,21 @@ export function referenceStep(
     }
   }
   return result;
+}
+
+/** θ − update, with the weight decay that is not in the gradient already. */
+function afterDecay(
+  parameter: number,
+  update: Summands,
+  { decay, weightDecay }: StageOptions,
+  lr: number,
+): Summands {
+  const stepped = [parameter, ...times(-1, update)];
+  if (decay === "decoupled") return [...stepped, -lr * weightDecay * parameter];
+  if (decay === "independent") return [...stepped, -weightDecay * parameter];
+  if (decay === "proximal") return times(1 / (1 + lr * weightDecay), stepped);
+  const shrinks = Math.sign(sum(update)) * Math.sign(parameter) >= 0;
+  return decay === "cautious" && shrinks ? [...stepped, -lr * weightDecay * parameter] : stepped;
 }
 
 /** The point at which an element's gradient is taken. */

@@ -54,8 +54,15 @@ describe("contents", () => {
       expect(text(`dist/${file}`), file).not.toMatch(/^export (declare )?(const|function|class|let)/m);
   });
 
-  test("no dependencies, no side effects, the engines that Vite names", () => {
-    expect(manifest().dependencies).toBeUndefined();
+  test("one dependency, for define-rule alone; no side effects, the engines that Vite names", () => {
+    expect(Object.keys(manifest().dependencies ?? {})).toEqual(["wgsl_reflect"]);
+    const importers = files(join(packed.folder, "dist")).filter((file) =>
+      /from "wgsl_reflect/.test(text(`dist/${file}`)),
+    );
+    expect(importers).toEqual(["reflect.js"]);
+    for (const file of files(join(packed.folder, "dist")))
+      if (file.endsWith(".js") && file !== "define-rule.js")
+        expect(text(`dist/${file}`), file).not.toMatch(/reflect\.js/);
     expect(manifest().sideEffects).toBe(false);
     expect(manifest().engines.node).toBe(">=20.19");
   });

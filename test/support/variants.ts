@@ -2,12 +2,17 @@ import { type RuleFactory, rules } from "../../src/index.js";
 
 export type Options = Readonly<Record<string, number | boolean | string>>;
 
-/** Non-default values that an option is tried at, by its spec: every flag, every choice, and one other number. */
-function alternatives(name: string, spec: RuleFactory["row"]["options"][string]): Options[] {
+/**
+ * Non-default values that an option is tried at, by its spec: every flag, every choice, and one other number. The rarer
+ * styles of decay are the engine's alone, and are tried with one rule.
+ */
+function alternatives(rule: string, name: string, spec: RuleFactory["row"]["options"][string]): Options[] {
   if (spec.kind === "flag") return [{ [name]: !spec.default }];
   if (spec.kind === "choice")
     return name === "decay"
-      ? spec.values.map((value) => ({ decay: value, weightDecay: 0.1 }))
+      ? spec.values
+          .filter((value) => rule === "adam" || value === "coupled" || value === "decoupled")
+          .map((value) => ({ decay: value, weightDecay: 0.1 }))
       : spec.values.filter((value) => value !== spec.default).map((value) => ({ [name]: value }));
   if (name === "weightDecay" || name === "lr") return [];
   const inside =
@@ -18,11 +23,14 @@ function alternatives(name: string, spec: RuleFactory["row"]["options"][string])
 /** Every rule at its defaults and at each option's alternatives, one option at a time. */
 export const variants: readonly { name: string; factory: RuleFactory; options: Options }[] = rules.flatMap(
   (factory) =>
-    [{}, ...Object.entries(factory.row.options).flatMap(([name, spec]) => alternatives(name, spec))].map(
-      (options) => ({
-        name: `${factory.row.name} ${JSON.stringify(options)}`,
-        factory,
-        options,
-      }),
-    ),
+    [
+      {},
+      ...Object.entries(factory.row.options).flatMap(([name, spec]) =>
+        alternatives(factory.row.name, name, spec),
+      ),
+    ].map((options) => ({
+      name: `${factory.row.name} ${JSON.stringify(options)}`,
+      factory,
+      options,
+    })),
 );

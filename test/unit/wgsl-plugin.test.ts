@@ -46,6 +46,9 @@ test("a rule becomes its text and what was read from it", async () => {
     states: ["sum"],
     overrides: [],
     lookahead: false,
+    curvature: false,
+    sums: [],
+    settled: [],
   });
 });
 

@@ -1,7 +1,9 @@
-// Adds up the partial sums of each tensor, in an order that depends on nothing but the tensor's items.
+// Adds up the partial sums of each tensor, in an order that depends on nothing but the tensor's items: the engine's own,
+// or those of a rule.
 struct Settle {
   tensors: u32,
   totals: u32, // index in sums of the first tensor's total
+  partials: u32, // index in sums of the first partial sum
 }
 struct Tensor {
   first_item: u32,
@@ -23,7 +25,7 @@ fn engine_main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   for (var i = group.x; i < settle.tensors; i += groups.x) {
-    let first = tensors[i].first_item * THREADS;
+    let first = settle.partials + tensors[i].first_item * THREADS;
     let end = first + tensors[i].items * THREADS;
     var sum = vec4f();
     for (var k = first + thread; k < end; k += THREADS) {

@@ -1,0 +1,116 @@
+import { OptimError } from "./errors.js";
+import { reflectRule } from "./reflect.js";
+import {
+  type commonOptions,
+  flag,
+  type OptionSpecs,
+  type OptionValues,
+  type RuleFactory,
+  type RuleOptions,
+  type RuleRow,
+  ruleFactory,
+} from "./rule.js";
+
+export { choice, flag, fraction, nonNegative, positive } from "./rule.js";
+
+/** A default by itself, for a number of any size or a flag; or a spec such as `fraction(0.9)`, which says the range too. */
+type Default = number | boolean | OptionSpecs[string];
+
+type SpecOf<D> = D extends number
+  ? { readonly kind: "number"; readonly min: number; readonly max: number }
+  : D extends boolean
+    ? { readonly kind: "flag"; readonly default: boolean }
+    : D;
+
+type Specs<D> = { readonly [K in keyof D]: SpecOf<D[K]> };
+
+/** The options that a rule's functions see: its own and those of every rule. */
+type Options<D> =
+  Specs<D> extends OptionSpecs ? OptionValues<Omit<typeof commonOptions, keyof D> & Specs<D>> : never;
+
+/** A rule of the caller's: its WGSL as text, and its row. All but `wgsl`, `defaults` and `formula` is as in {@link RuleRow}. */
+export interface RuleDefinition<D>
+  extends Omit<RuleRow<Options<D>>, "shader" | "options" | "formula" | "source"> {
+  /** `Scalars`, `State` (if any) and `update`, as docs/rules.md describes them. */
+  readonly wgsl: string;
+  /** Options beside those of every rule. */
+  readonly defaults?: D;
+  readonly formula?: string;
+  readonly source?: string;
+}
+
+/**
+ * Makes a rule from WGSL at run time. Groups, guards, telemetry, averages and checkpoints go with it as with any other.
+ * @throws OptimError `invalid-shader` for WGSL that breaks the rule contract, `invalid-option` for a row that does not
+ * fit it. Errors that only a WGSL compiler finds come from `createOptimizer`, with line and column.
+ */
+export function defineRule<const D extends Readonly<Record<string, Default>> = Record<never, never>>(
+  definition: RuleDefinition<D>,
+): RuleFactory<Options<D>> {
+  const { wgsl, defaults = {} as D, formula = "", source = "", ...row } = definition ?? {};
+  if (typeof row.name !== "string" || row.name === "" || typeof wgsl !== "string")
+    throw new OptimError("invalid-option", "A rule needs a name and its WGSL", {
+      expected: "{ name, wgsl, scalars, … }",
+      got: `name ${String(row.name)}, wgsl of type ${typeof wgsl}`,
+      fix: "pass both as text",
+    });
+  if (typeof row.scalars !== "function")
+    throw wrong(row.name, "has no scalars", "a function (options, t, lr, memory) => ({ … })", row.scalars);
+  const options = Object.fromEntries(
+    Object.entries(defaults).map(([name, value]) => [name, specOf(row.name, name, value)]),
+  );
+  const factory = ruleFactory({
+    ...row,
+    shader: reflectRule(`${row.name}.wgsl`, wgsl),
+    options,
+    formula,
+    source,
+  } as never);
+  checkRow(factory.row);
+  return factory as unknown as RuleFactory<Options<D>>;
+}
+
+const wrong = (rule: string, what: string, expected: string, got: unknown) =>
+  new OptimError("invalid-option", `The rule '${rule}' ${what}`, {
+    expected,
+    got: String(got),
+    fix: "make the row fit the WGSL",
+  });
+
+function specOf(rule: string, name: string, value: Default): OptionSpecs[string] {
+  if (typeof value === "number") return { kind: "number", default: value, min: -Infinity, max: Infinity };
+  if (typeof value === "boolean") return flag(value);
+  if (typeof value === "object" && value !== null && "kind" in value) return value;
+  throw wrong(
+    rule,
+    `has a default '${name}' of another kind`,
+    "a number, a flag, or a spec such as fraction(0.9)",
+    value,
+  );
+}
+
+/** Tries the row at its defaults: every name that it gives must be one that the WGSL has, and every scalar must be given. */
+function checkRow(row: RuleRow): void {
+  const { name, shader } = row;
+  const specs = Object.entries(row.options);
+  const options = Object.fromEntries(specs.map(([key, spec]) => [key, spec.default])) as RuleOptions;
+  const within = (what: string, given: readonly string[], known: readonly string[]) => {
+    const other = given.find((key) => !known.includes(key));
+    if (other !== undefined)
+      throw wrong(name, `has no such ${what}`, known.join(", ") || "none", `'${other}'`);
+  };
+  const { startsAtParameter = [], evaluate } = row;
+  within("state", startsAtParameter, shader.states);
+  within("state that begins as the parameter", evaluate ? [evaluate] : [], startsAtParameter);
+  within("state", Object.keys(row.initial?.(options) ?? {}), [...shader.states, ...shader.settled]);
+  within("override", Object.keys(row.constants?.(options) ?? {}), shader.overrides);
+  // An option without a default leaves the scalars unknown here.
+  if (specs.some(([, spec]) => spec.default === undefined)) return;
+  const before = row.memory ?? [];
+  const memory = row.advance ? row.advance(options, 1, options.lr, before) : before;
+  const scalars = row.scalars(options, 1, options.lr, memory);
+  within("scalar", Object.keys(scalars ?? {}), Object.keys(shader.scalars));
+  for (const key of Object.keys(shader.scalars))
+    if (!Number.isFinite(scalars?.[key]))
+      throw wrong(name, `lacks scalar '${key}' at step 1`, "a finite number", scalars?.[key]);
+}
