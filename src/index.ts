@@ -11,7 +11,7 @@ export {
 export type { AverageOptions, SlowWeightsOptions } from "./engine/blends.js";
 export { createOptimizer } from "./engine/create.js";
 export { type RequestDeviceOptions, requestDevice } from "./engine/device.js";
-export type { ParameterGroup } from "./engine/group.js";
+export type { OptionSchedules, ParameterGroup } from "./engine/group.js";
 export type { GuardOptions, LossScaleOptions } from "./engine/guards.js";
 export type { Optimizer } from "./engine/optimizer.js";
 export type { GroupOptions, OptimizerOptions, SamOptions } from "./engine/options.js";

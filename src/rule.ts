@@ -192,6 +192,21 @@ export function checkOptions(row: RuleRow, given: object, base?: RuleOptions): R
   return Object.freeze(values) as RuleOptions;
 }
 
+/**
+ * Whether a schedule can set an option: a number of the rule's other than the rate.
+ * @throws OptimError `invalid-option`
+ */
+export function checkScheduledOption({ name: rule, options }: RuleRow, name: string): void {
+  const spec = Object.hasOwn(options, name) ? options[name] : undefined;
+  if (name !== "lr" && spec?.kind === "number") return;
+  const numbers = Object.keys(options).filter((key) => key !== "lr" && options[key]!.kind === "number");
+  throw new OptimError("invalid-option", `No schedule can set '${name}' of ${rule}`, {
+    expected: `one of ${numbers.join(", ")}`,
+    got: `'${name}'`,
+    fix: name === "lr" ? "pass it as schedule" : "correct the spelling or leave it out",
+  });
+}
+
 /** What the spec expects, where the value is something else. */
 function mismatch(spec: OptionSpecs[string], value: unknown): string | undefined {
   if (spec.kind === "flag") return typeof value === "boolean" ? undefined : "true or false";

@@ -1,6 +1,6 @@
 import { OptimError, type OptimErrorDetails } from "../errors.js";
 import { fromPyTorchGroup, memoryFromPyTorch } from "../frameworks/pytorch-state.js";
-import { checkOptions, type RuleMemory, type RuleOptions } from "../rule.js";
+import { checkOptions, checkScheduledOption, type RuleMemory, type RuleOptions } from "../rule.js";
 import type { BuiltinSchedule, Schedule } from "../schedules/schedule.js";
 import { describeTensors } from "./describe.js";
 import { quoted } from "./format.js";
@@ -19,6 +19,7 @@ import { chooseSchedule, readSchedules } from "./schedules.js";
 export interface CheckedGroupState extends GroupProgress {
   readonly options: RuleOptions;
   readonly schedule: Schedule;
+  readonly optionSchedules: Readonly<Record<string, Schedule>>;
   /** Gives plateau schedules their state; the only part that acts. */
   readonly restoreSchedule: () => void;
 }
@@ -93,7 +94,7 @@ export function checkCheckpoint(
       options: pytorch ? pytorchOptions(where, json, group) : nativeOptions(where, json, group),
       steps: checkSteps(where, pytorch ? json.step : json.steps),
       memory: checkMemory(where, json, group, pytorch),
-      ...scheduleOf(where, json.schedule, schedules, group),
+      ...schedulesOf(where, json, schedules, group),
     };
   });
   return {
@@ -190,16 +191,41 @@ function checkMemory(
   return refuse(`${where} has not the rule's memory`, `${length} finite numbers`, memory);
 }
 
-function scheduleOf(
+function schedulesOf(
   where: string,
-  index: unknown,
+  { schedule: index, optionSchedules: indices = {} }: JSONObject,
   schedules: readonly (BuiltinSchedule | undefined)[],
-  { schedule: own }: CheckpointGroup,
+  { row, schedule: own, optionSchedules: ownOthers }: CheckpointGroup,
 ) {
-  if (!isCount(index) || index >= schedules.length)
-    return refuse(`${where} has no schedule`, `an index below ${schedules.length}`, index);
-  const { schedule, restore } = chooseSchedule(own, schedules[index]);
-  return { schedule, restoreSchedule: restore };
+  const choose = (own: Schedule, index: unknown) => {
+    if (!isCount(index) || index >= schedules.length)
+      return refuse(`${where} has no schedule`, `an index below ${schedules.length}`, index);
+    return chooseSchedule(own, schedules[index]);
+  };
+  if (!isObject(indices)) return refuse(`${where} has no schedules of options`, "an object", indices);
+  const rate = choose(own, index);
+  const others = Object.entries(indices).map(([name, index]) => {
+    within(where, () => checkScheduledOption(row, name));
+    // One that is the caller's in the file needs the caller's here.
+    const other = Object.hasOwn(ownOthers, name) ? ownOthers[name] : undefined;
+    const saved = isCount(index) ? schedules[index] : undefined;
+    if (!other && !saved)
+      refuse(
+        `${where} has a schedule of '${name}' that no file can hold`,
+        "an optimizer with one",
+        "none",
+        OTHER,
+      );
+    return [name, choose(other ?? saved!, index)] as const;
+  });
+  return {
+    schedule: rate.schedule,
+    optionSchedules: Object.fromEntries(others.map(([name, { schedule }]) => [name, schedule])),
+    restoreSchedule: () => {
+      rate.restore();
+      for (const [, { restore }] of others) restore();
+    },
+  };
 }
 
 function checkGuards(metadata: ReadonlyMap<string, string>): CheckedCheckpoint["guards"] {

@@ -1,6 +1,5 @@
 import { OptimError } from "../errors.js";
 import { memoryToPyTorch, toPyTorch } from "../frameworks/pytorch-state.js";
-import { scheduleFromJSON } from "../schedules/from-json.js";
 import { VERSION } from "../version.js";
 import {
   type CheckpointFormat,
@@ -12,7 +11,7 @@ import {
   OWN_KEYS,
   stateName,
 } from "./group.js";
-import { type SavedSchedules, USER_SCHEDULE } from "./schedules.js";
+import type { SavedSchedules } from "./schedules.js";
 import type { TensorDescription } from "./write.js";
 
 /** Options of `save` and `saveStream`. */
@@ -93,16 +92,22 @@ export function describeGroups(
     const { row, options } = group;
     const { steps, memory } = progress[index]!;
     const names = group.tensors.map(({ name }) => name);
-    const schedule = schedules.indices[index]!;
-    if (format === "webgpu-optim") return { rule: row.name, options, names, steps, memory, schedule };
-    const json = schedules.list[schedule];
-    const factor = (json === USER_SCHEDULE ? group.schedule : scheduleFromJSON(json))(steps);
+    const others = Object.entries(group.optionSchedules);
+    const scheduled = {
+      schedule: schedules.indexOf(group.schedule),
+      ...(others.length > 0 && {
+        optionSchedules: Object.fromEntries(others.map(([name, other]) => [name, schedules.indexOf(other)])),
+      }),
+    };
+    if (format === "webgpu-optim") return { rule: row.name, options, names, steps, memory, ...scheduled };
+    const now = Object.fromEntries(others.map(([name, other]) => [name, schedules.value(other, steps)]));
+    const rate = options.lr * schedules.value(group.schedule, steps);
     return {
-      ...toPyTorch(row.name, options, options.lr * factor),
+      ...toPyTorch(row.name, { ...options, ...now }, rate),
       names,
       step: steps,
       ...memoryToPyTorch(row.name, memory),
-      schedule,
+      ...scheduled,
     };
   });
   return new Map([

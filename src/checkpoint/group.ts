@@ -12,6 +12,8 @@ export interface CheckpointGroup {
   readonly row: RuleRow;
   readonly options: RuleOptions;
   readonly schedule: Schedule;
+  /** Schedules of other options, by name. */
+  readonly optionSchedules: Readonly<Record<string, Schedule>>;
   readonly tensors: readonly CheckpointTensor[];
   /** Names of what is kept of each tensor: the rule's states, slow weights, average. */
   readonly states: readonly string[];

@@ -50,7 +50,9 @@ export function saveFile(optimizer: SavedOptimizer, options: SaveOptions): Saved
   const { device, label, groups, rangeOf, control } = optimizer;
   checkSaveOptions(options, groups);
   const tensors = describeTensors(groups, options.parameters ?? true);
-  const schedules = saveSchedules(groups.map(({ schedule }) => schedule));
+  const schedules = saveSchedules(
+    groups.flatMap(({ schedule, optionSchedules }) => [schedule, ...Object.values(optionSchedules)]),
+  );
   const { offsets } = writeSafetensorsHeader(tensors);
   const ranges = [...offsets].filter(([, { start, end }]) => end > start).map(([name]) => rangeOf(name));
   // What the GPU decided comes first: it says which step this is.

@@ -2,23 +2,28 @@ import { scheduleFromJSON } from "../schedules/from-json.js";
 import type { PlateauSchedule } from "../schedules/plateau.js";
 import { type BuiltinSchedule, isBuiltinSchedule, type Schedule } from "../schedules/schedule.js";
 
-/** Stands for a schedule with a function of the caller's in it, which no file can hold. */
-export const USER_SCHEDULE = "user";
+/** Stands in a file for a schedule with a function of the caller's in it, which no file can hold. */
+const USER_SCHEDULE = "user";
 
-/** The schedules of some groups as JSON, each once, and which is whose. */
+/** Schedules as JSON, each once. */
 export interface SavedSchedules {
   readonly list: readonly unknown[];
-  /** By group: an index into the list. */
-  readonly indices: readonly number[];
+  /** The place of a schedule in the list. */
+  readonly indexOf: (schedule: Schedule) => number;
+  /** The value of a schedule as it was taken down; of one of the caller's, as it is now. */
+  readonly value: (schedule: Schedule, step: number) => number;
 }
 
 /** Takes down schedules as they are now. Groups that share a schedule share it in the file as well. */
 export function saveSchedules(schedules: readonly Schedule[]): SavedSchedules {
   const distinct = [...new Set(schedules)];
-  return {
-    list: distinct.map((schedule) => toJSON(schedule) ?? USER_SCHEDULE),
-    indices: schedules.map((schedule) => distinct.indexOf(schedule)),
+  const list = distinct.map((schedule) => toJSON(schedule) ?? USER_SCHEDULE);
+  const indexOf = (schedule: Schedule) => distinct.indexOf(schedule);
+  const value = (schedule: Schedule, step: number) => {
+    const json = list[indexOf(schedule)];
+    return (json === USER_SCHEDULE ? schedule : scheduleFromJSON(json))(step);
   };
+  return { list, indexOf, value };
 }
 
 function toJSON(schedule: Schedule): unknown {

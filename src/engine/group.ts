@@ -1,5 +1,12 @@
 import { OptimError } from "../errors.js";
-import { checkOptions, type Rule, type RuleMemory, type RuleOptions } from "../rule.js";
+import {
+  checkOptions,
+  checkScheduledOption,
+  type Rule,
+  type RuleMemory,
+  type RuleOptions,
+  type RuleRow,
+} from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
 import type { AverageWeight, BlendWeight } from "./blends.js";
 import { STAGE } from "./compose.js";
@@ -22,10 +29,17 @@ export interface BlendWeights {
   readonly average: AverageWeight | undefined;
 }
 
+/**
+ * Schedules of options other than the rate, by name: each gives the option's VALUE at a step counted from 0, such as a
+ * momentum that cycles against the rate.
+ */
+export type OptionSchedules = Readonly<Record<string, Schedule>>;
+
 /** What a group goes on from. */
 export interface ResumedGroup {
   readonly options: RuleOptions;
   readonly schedule: Schedule;
+  readonly optionSchedules: OptionSchedules;
   readonly steps: number;
   readonly memory: RuleMemory;
 }
@@ -41,18 +55,27 @@ export class ParameterGroup {
   readonly #blends: BlendWeights;
   #options: RuleOptions;
   #schedule: Schedule;
+  #optionSchedules: OptionSchedules;
   #steps = 0;
   /** The rule's memory after so many steps. The GPU may have skipped some that the host does not know of yet. */
   readonly #memories = new Map<number, RuleMemory>();
   #rate: number | undefined;
 
   /** @internal */
-  constructor(label: string, rule: Rule, schedule: Schedule, names: readonly string[], blends: BlendWeights) {
+  constructor(
+    label: string,
+    rule: Rule,
+    schedule: Schedule,
+    optionSchedules: OptionSchedules,
+    names: readonly string[],
+    blends: BlendWeights,
+  ) {
     this.#blends = blends;
     this.#label = label;
     this.#rule = rule;
     this.#options = rule.options;
     this.#schedule = checkSchedule(label, schedule);
+    this.#optionSchedules = optionSchedules;
     this.#memories.set(0, rule.row.memory ?? []);
     this.#names = names;
   }
@@ -72,7 +95,7 @@ export class ParameterGroup {
     return this.#rule.row.name;
   }
 
-  /** Hyperparameters in force. */
+  /** Hyperparameters in force, those with a schedule of their own as they were set. */
   get options(): RuleOptions {
     return this.#options;
   }
@@ -83,6 +106,10 @@ export class ParameterGroup {
    * @throws OptimError `invalid-option`, also for those that are compiled into the kernel or were used at creation.
    */
   set(options: Readonly<Record<string, number | boolean | string>>): void {
+    this.#options = this.#changed(options);
+  }
+
+  #changed(options: Readonly<Record<string, number | boolean | string>>): RuleOptions {
     const { row } = this.#rule;
     const next = checkOptions(row, options, this.#options);
     for (const fixed of [row.constants, row.initial])
@@ -92,7 +119,7 @@ export class ParameterGroup {
           got: JSON.stringify(options),
           fix: "create a new optimizer",
         });
-    this.#options = next;
+    return next;
   }
 
   /** Base learning rate; the schedule multiplies it. */
@@ -112,6 +139,16 @@ export class ParameterGroup {
     this.#schedule = checkSchedule(this.#label, schedule);
   }
 
+  /** Schedules of other options, each of the option's value at a step from 0. */
+  get optionSchedules(): OptionSchedules {
+    return this.#optionSchedules;
+  }
+
+  /** @throws OptimError `invalid-option` for what is no number of the rule's, `invalid-schedule` for no function */
+  set optionSchedules(schedules: OptionSchedules) {
+    this.#optionSchedules = checkOptionSchedules(this.#label, this.#rule.row, schedules);
+  }
+
   /** Whether there are parameters to evaluate at: a running average with a step in it, or the rule's own. @internal */
   get hasAverage(): boolean {
     const { average } = this.#blends;
@@ -127,6 +164,24 @@ export class ParameterGroup {
   /** Learning rate of the last encoded step; before the first, the rate it would have. */
   get rate(): number {
     return this.#rate ?? this.#rateAt(this.#steps);
+  }
+
+  /** Options of the step after `steps`. */
+  #optionsAt(steps: number): RuleOptions {
+    const schedules = Object.entries(this.#optionSchedules);
+    if (schedules.length === 0) return this.#options;
+    try {
+      return this.#changed(Object.fromEntries(schedules.map(([name, schedule]) => [name, schedule(steps)])));
+    } catch (cause) {
+      if (!(cause instanceof OptimError)) throw cause;
+      const { expected = "a value in range", got = "another" } = cause.details;
+      throw new OptimError(
+        "invalid-schedule",
+        `A schedule of an option of '${this.#label}' fails at step ${steps}: ${cause.message.split(". ")[0]}`,
+        { expected, got, fix: "correct the schedule" },
+        { cause },
+      );
+    }
   }
 
   #rateAt(step: number): number {
@@ -147,7 +202,7 @@ export class ParameterGroup {
    */
   prepare(staged: Float32Array, gradientScale: number, steps = this.#steps): PendingStep {
     const { row } = this.#rule;
-    const options = this.#options;
+    const options = this.#optionsAt(steps);
     const t = steps + 1;
     const rate = this.#rateAt(steps);
     const before = this.#memories.get(steps) ?? row.memory ?? [];
@@ -200,6 +255,7 @@ export class ParameterGroup {
       row,
       options: this.#options,
       schedule: this.#schedule,
+      optionSchedules: this.#optionSchedules,
       steps: this.#steps,
       memoryAfter: (steps: number): RuleMemory => memories.get(steps) ?? row.memory ?? [],
     };
@@ -209,9 +265,10 @@ export class ParameterGroup {
    * Goes on from a checkpoint.
    * @internal
    */
-  resume({ options, schedule, steps, memory }: ResumedGroup): void {
+  resume({ options, schedule, optionSchedules, steps, memory }: ResumedGroup): void {
     this.#options = options;
     this.#schedule = schedule;
+    this.#optionSchedules = optionSchedules;
     this.#steps = steps;
     this.#rate = undefined;
     this.#memories.clear();
@@ -251,4 +308,23 @@ export function checkSchedule(label: string, schedule: Schedule): Schedule {
     got: String(schedule),
     fix: "pass a schedule, or leave it out for a constant rate",
   });
+}
+
+/** @throws OptimError `invalid-option` for what is no number of the rule's, `invalid-schedule` for what is no function */
+export function checkOptionSchedules(
+  label: string,
+  row: RuleRow,
+  schedules: OptionSchedules,
+): OptionSchedules {
+  if (typeof schedules !== "object" || schedules === null || Array.isArray(schedules))
+    throw new OptimError("invalid-schedule", `optionSchedules of '${label}' is no object`, {
+      expected: "a schedule by the name of an option, such as { momentum: … }",
+      got: String(schedules),
+      fix: "pass an object, or leave it out",
+    });
+  for (const [name, schedule] of Object.entries(schedules)) {
+    checkScheduledOption(row, name);
+    checkSchedule(label, schedule);
+  }
+  return { ...schedules };
 }

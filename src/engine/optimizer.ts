@@ -22,11 +22,15 @@ import type { GroupPasses } from "./passes.js";
 import { Reports, type StepReport } from "./reports.js";
 import { BLOCK, type Slots } from "./slots.js";
 
-const makeGroup = ({ label, blends }: CheckedOptions, { rule, schedule, tensors }: CheckedGroup) =>
+const makeGroup = (
+  { label, blends }: CheckedOptions,
+  { rule, schedule, optionSchedules, tensors }: CheckedGroup,
+) =>
   new ParameterGroup(
     label,
     rule,
     schedule,
+    optionSchedules,
     tensors.map(({ name }) => name),
     blends,
   );
@@ -492,8 +496,8 @@ export class Optimizer {
    */
   async addGroup(options: GroupOptions): Promise<void> {
     this.#requireIdle("addGroup()");
-    const { rule, schedule } = this.#checked;
-    const added = checkGroup({ rule, schedule, ...options }, this.#allTensors());
+    const { rule, schedule, optionSchedules } = this.#checked;
+    const added = checkGroup({ rule, schedule, optionSchedules, ...options }, this.#allTensors());
     if (this.#checked.sam !== undefined) refuseLookahead([added]);
     if (added.rule.row.shader.sums.length > 0 && !this.#monitor)
       throw new OptimError(

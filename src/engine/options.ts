@@ -2,7 +2,7 @@ import { OptimError } from "../errors.js";
 import { checkOptions, type Rule } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
 import { type AverageOptions, averageWeight, type SlowWeightsOptions, slowWeight } from "./blends.js";
-import { type BlendWeights, checkSchedule } from "./group.js";
+import { type BlendWeights, checkOptionSchedules, checkSchedule, type OptionSchedules } from "./group.js";
 import { checkGuards, checkNames, type GuardOptions, type Guards } from "./guards.js";
 import { checkParameters, type Parameter, type Tensor } from "./parameters.js";
 import type { TelemetryOptions } from "./reports.js";
@@ -15,6 +15,8 @@ export interface GroupOptions {
   readonly rule?: Rule;
   /** Instead of the optimizer's. */
   readonly schedule?: Schedule;
+  /** Instead of the optimizer's. */
+  readonly optionSchedules?: OptionSchedules;
   readonly [option: string]: unknown;
 }
 
@@ -24,6 +26,8 @@ export interface OptimizerOptions {
   readonly rule?: Rule;
   /** Factor on each group's rate at a step counted from 0; constant 1 if left out. */
   readonly schedule?: Schedule;
+  /** Schedules of other options than the rate, by name: each gives the option's value at a step counted from 0. */
+  readonly optionSchedules?: OptionSchedules;
   /** All parameters, in one group; or else `groups`. */
   readonly parameters?: readonly Parameter[];
   readonly groups?: readonly GroupOptions[];
@@ -54,6 +58,7 @@ export interface SamOptions {
 const OPTION_NAMES: readonly string[] = [
   "rule",
   "schedule",
+  "optionSchedules",
   "parameters",
   "groups",
   "accumulation",
@@ -71,6 +76,7 @@ interface GivenGroup {
   readonly parameters: readonly Parameter[];
   readonly rule?: Rule | undefined;
   readonly schedule?: Schedule | undefined;
+  readonly optionSchedules?: OptionSchedules | undefined;
   readonly [option: string]: unknown;
 }
 
@@ -78,6 +84,7 @@ interface GivenGroup {
 export interface CheckedGroup {
   readonly rule: Rule;
   readonly schedule: Schedule;
+  readonly optionSchedules: OptionSchedules;
   readonly tensors: readonly Tensor[];
 }
 
@@ -91,6 +98,7 @@ export interface CheckedOptions {
   /** Of groups that have none of their own. */
   readonly rule: Rule | undefined;
   readonly schedule: Schedule | undefined;
+  readonly optionSchedules: OptionSchedules | undefined;
   readonly groups: readonly CheckedGroup[];
   readonly accumulation: boolean;
   readonly stepsInFlight: number;
@@ -133,8 +141,20 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
   };
   const sam = options.sam === undefined ? undefined : checkSam(options.sam);
   if (sam !== undefined) refuseLookahead(groups);
-  const { rule, schedule } = options;
-  return { label, rule, schedule, groups, accumulation, stepsInFlight, guards, telemetry, blends, sam };
+  const { rule, schedule, optionSchedules } = options;
+  return {
+    label,
+    rule,
+    schedule,
+    optionSchedules,
+    groups,
+    accumulation,
+    stepsInFlight,
+    guards,
+    telemetry,
+    blends,
+    sam,
+  };
 }
 
 function checkSam(options: SamOptions): number {
@@ -177,7 +197,7 @@ function checkTelemetry(options: TelemetryOptions): TelemetryOptions {
 }
 
 function checkGroups(options: OptimizerOptions): CheckedGroup[] {
-  const { parameters, groups, rule, schedule } = options ?? {};
+  const { parameters, groups, rule, schedule, optionSchedules } = options ?? {};
   if (!(parameters === undefined ? Array.isArray(groups) : Array.isArray(parameters) && groups === undefined))
     throw new OptimError("invalid-argument", "There are no parameters", {
       expected: "either a list 'parameters' or a list 'groups'",
@@ -202,7 +222,7 @@ function checkGroups(options: OptimizerOptions): CheckedGroup[] {
       fix: "pass the parameters to train",
     });
   return given.map((group, index) =>
-    checkedGroup({ rule, schedule, ...group }, tensors[index] ?? [], `Group ${index}`),
+    checkedGroup({ rule, schedule, optionSchedules, ...group }, tensors[index] ?? [], `Group ${index}`),
   );
 }
 
@@ -222,7 +242,7 @@ export function checkGroup(group: GivenGroup, others: readonly Tensor[]): Checke
 }
 
 function checkedGroup(
-  { parameters: _, rule, schedule, ...overrides }: GivenGroup,
+  { parameters: _, rule, schedule, optionSchedules = {}, ...overrides }: GivenGroup,
   tensors: readonly Tensor[],
   what: string,
 ): CheckedGroup {
@@ -241,6 +261,7 @@ function checkedGroup(
   return {
     rule: { row: rule.row, options: checkOptions(rule.row, overrides, rule.options) },
     schedule: checkSchedule(rule.row.name, schedule ?? constantRate),
+    optionSchedules: checkOptionSchedules(rule.row.name, rule.row, optionSchedules),
     tensors,
   };
 }

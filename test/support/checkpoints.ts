@@ -14,7 +14,7 @@ export function groupOf(
   schedule: Schedule = () => 1,
 ): CheckpointGroup {
   const tensors = Object.entries(shapes).map(([name, shape]) => ({ name, shape }));
-  return { row, options, schedule, tensors, states: row.shader.states };
+  return { row, options, schedule, optionSchedules: {}, tensors, states: row.shader.states };
 }
 
 /** Groups with memory, a nested plateau schedule and a function of the caller's. */

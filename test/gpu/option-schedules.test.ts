@@ -1,0 +1,137 @@
+// Schedules of options other than the rate.
+import { describe, expect, test } from "vitest";
+import {
+  adam,
+  adamw,
+  createOptimizer,
+  linear,
+  momentum,
+  type OptimizerOptions,
+  rmsprop,
+} from "../../src/index.js";
+import { read, upload, write } from "../support/buffers.js";
+import { useDevice } from "../support/device.js";
+import { expectError } from "../support/errors.js";
+import { bits } from "../support/judge.js";
+import { normals } from "../support/numbers.js";
+
+const watched = useDevice();
+
+/** From 0.5 up to 0.95 in six steps. */
+const rising = linear({ start: 0.5, end: 0.95, steps: 6 });
+
+async function open(options: Omit<OptimizerOptions, "parameters">) {
+  const { device } = watched();
+  const tensor = {
+    name: "x",
+    param: upload(device, normals(1, 7)),
+    grad: upload(device, new Float32Array(7)),
+  };
+  const optimizer = await createOptimizer(device, { ...options, parameters: [tensor] });
+  return {
+    optimizer,
+    step(t: number) {
+      write(device, tensor.grad, normals(10 + t, 7));
+      optimizer.step();
+    },
+    values: async () => (await read(device, [tensor.param]))[0]!,
+    close() {
+      optimizer.destroy();
+      for (const { buffer } of [tensor.param, tensor.grad]) buffer.destroy();
+    },
+  };
+}
+
+test.each([
+  ["momentum", momentum({ lr: 0.1 }), "momentum"],
+  ["adam's beta1", adam({ lr: 0.1 }), "beta1"],
+  ["decoupled decay", adamw({ lr: 0.1 }), "weightDecay"],
+] as const)("%s follows its schedule as if set by hand, with guards too", async (_, rule, name) => {
+  const runs: Float32Array[] = [];
+  for (const guards of [undefined, {}]) {
+    const common = { rule, ...(guards && { guards }) };
+    const scheduled = await open({ ...common, optionSchedules: { [name]: rising } });
+    const byHand = await open(common);
+    const constant = await open(common);
+    for (let t = 1; t <= 8; t += 1) {
+      byHand.optimizer.groups[0]!.set({ [name]: rising(t - 1) });
+      for (const run of [scheduled, byHand, constant]) run.step(t);
+    }
+    const [got, expected, other] = [await scheduled.values(), await byHand.values(), await constant.values()];
+    expect(bits(got)).toEqual(bits(expected));
+    expect(bits(got)).not.toEqual(bits(other));
+    expect(scheduled.optimizer.groups[0]!.options[name]).toBe(rule.options[name]);
+    runs.push(got);
+    for (const run of [scheduled, byHand, constant]) run.close();
+  }
+  runs[0]!.forEach((value, i) => {
+    expect(Math.abs(value - runs[1]![i]!)).toBeLessThan(2e-6);
+  });
+});
+
+test.each(["webgpu-optim", "pytorch"] as const)(
+  "a checkpoint (%s) goes on with the schedule",
+  async (format) => {
+    const options = { rule: momentum({ lr: 0.1 }), optionSchedules: { momentum: rising } };
+    const one = await open(options);
+    for (let t = 1; t <= 3; t += 1) one.step(t);
+    const file = await one.optimizer.save({ format });
+    for (let t = 4; t <= 6; t += 1) one.step(t);
+    // Without a schedule of its own it takes the file's.
+    for (const own of [options, { rule: options.rule }]) {
+      const two = await open(own);
+      await two.optimizer.load(file);
+      for (let t = 4; t <= 6; t += 1) two.step(t);
+      expect(bits(await two.values())).toEqual(bits(await one.values()));
+      two.close();
+    }
+    if (format === "pytorch")
+      expect(new TextDecoder().decode(file)).toContain(`"momentum":${rising(3)}`.replace(/"/g, '\\"'));
+    one.close();
+  },
+);
+
+test("a schedule of the caller's stays, and is needed to go on", async () => {
+  const mine = (step: number) => 0.5 + 0.05 * step;
+  const one = await open({ rule: momentum(), optionSchedules: { momentum: mine } });
+  one.step(1);
+  const file = await one.optimizer.save();
+  await one.optimizer.load(file);
+  expect(one.optimizer.groups[0]!.optionSchedules.momentum).toBe(mine);
+  const two = await open({ rule: momentum() });
+  await expectError(() => two.optimizer.load(file), "invalid-checkpoint", "momentum");
+  one.close();
+  two.close();
+});
+
+describe("bad input", () => {
+  test.each([
+    ["the rate", { lr: rising }, "invalid-option"],
+    ["an option that is not there", { beta9: rising }, "invalid-option"],
+    ["an option that is no number", { form: rising }, "invalid-option"],
+    ["no function", { momentum: 0.9 }, "invalid-schedule"],
+    ["no object", 3, "invalid-schedule"],
+  ] as const)("%s", async (_, optionSchedules, code) => {
+    await expectError(() => open({ rule: momentum(), optionSchedules } as never), code);
+    // open() made the buffers; the optimizer was never there.
+    for (const buffer of watched().live) buffer.destroy();
+  });
+
+  test("a value out of range, or one that is compiled in, fails the step and changes nothing", async () => {
+    const run = await open({ rule: momentum(), optionSchedules: { momentum: (step) => 0.9 + 0.1 * step } });
+    run.step(1);
+    const before = await run.values();
+    await expectError(() => run.step(2), "invalid-schedule", "step 1");
+    expect(run.optimizer.groups[0]!.steps).toBe(1);
+    expect(bits(await run.values())).toEqual(bits(before));
+    run.optimizer.groups[0]!.optionSchedules = {};
+    run.step(2);
+    await expectError(() => {
+      run.optimizer.groups[0]!.optionSchedules = { alpha: rising };
+    }, "invalid-option");
+    run.close();
+    const other = await open({ rule: rmsprop(), optionSchedules: { alpha: rising } });
+    other.step(1);
+    other.close();
+  });
+});
