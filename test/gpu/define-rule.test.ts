@@ -261,6 +261,65 @@ describe("rules with sums", () => {
     free(tensors);
   });
 
+  test("under accumulation, telemetry and SAM's ascent the sums are of the gradients that the rule sees", async () => {
+    const { device } = watched();
+    const tensors = [tensorOf("a", normals(40, 300)), tensorOf("b", normals(41, 5), 4)];
+    const optimizer = await createOptimizer(device, {
+      rule: normalized("all")({ lr: 0.1, beta: 0 }),
+      parameters: tensors,
+      accumulation: true,
+      guards: { clipValue: 0.5 },
+      telemetry: {},
+      sam: { rho: 0.1 },
+    });
+    const set = (seed: number) =>
+      tensors.map(({ grad, param }, index) => {
+        const values = normals(seed + index, param.size / 4);
+        write(device, grad, values);
+        return values;
+      });
+    const clip = (g: number) => Math.max(-0.5, Math.min(0.5, g));
+    const expected = [
+      ...(await read(
+        device,
+        tensors.map(({ param }) => param),
+      )),
+    ].map((values) => [...values]);
+    for (let t = 1; t <= 4; t += 1) {
+      set(100 * t);
+      optimizer.ascend();
+      let parts = [set(100 * t + 10)];
+      // Every other step accumulates.
+      if (t % 2 === 0) {
+        optimizer.accumulate({ samples: 1 });
+        parts = [...parts, set(100 * t + 20)];
+        optimizer.accumulate({ samples: 3 });
+      }
+      optimizer.step();
+      const seen = tensors.map((_, index) =>
+        parts[0]![index]!.map((g, i) => clip(parts[1] ? 0.25 * g + 0.75 * parts[1][index]![i]! : g)),
+      );
+      const norm = Math.sqrt(
+        seen.reduce((sum, values) => sum + values.reduce((all, g) => all + g * g, 0), 0),
+      );
+      seen.forEach((values, index) => {
+        values.forEach((g, i) => {
+          expected[index]![i]! -= (0.1 * g) / norm;
+        });
+      });
+    }
+    const values = await read(
+      device,
+      tensors.map(({ param }) => param),
+    );
+    values.forEach((got, index) => {
+      close(got, expected[index]!);
+    });
+    await optimizer.settled();
+    optimizer.destroy();
+    free(tensors);
+  });
+
   test("such a group joins an optimizer with guards, and is refused without", async () => {
     const { device } = watched();
     const tensors = ["a", "b"].map((name) => tensorOf(name, normals(5, 12)));

@@ -172,3 +172,30 @@ test("misuse is refused", async () => {
   optimizer.destroy();
   destroy(given);
 });
+
+test("slow weights around an ascent begin at θ, not at the point of the ascent", async () => {
+  const { device } = watched();
+  const given = tensors();
+  const optimizer = await createOptimizer(device, {
+    rule: sgd({ lr: 0.1 }),
+    parameters: given,
+    sam: { rho: 5 },
+    slowWeights: { every: 1, alpha: 0.5 },
+  });
+  const start = await parametersOf(given);
+  await feedGradients(given);
+  optimizer.ascend();
+  const steps = given.map(({ grad, param }, index) => {
+    const values = normals(20 + index, param.size / 4);
+    write(device, grad, values);
+    return values;
+  });
+  optimizer.step();
+  (await parametersOf(given)).forEach((values, index) => {
+    values.forEach((value, i) => {
+      expect(value).toBeCloseTo(start[index]![i]! - 0.05 * steps[index]![i]!, 5);
+    });
+  });
+  optimizer.destroy();
+  destroy(given);
+});
