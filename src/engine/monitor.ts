@@ -15,6 +15,7 @@ import {
 import type { BufferRange, Range, Tensor } from "./parameters.js";
 import { chunkLayout, stepLayout } from "./pipelines.js";
 import { type ChunkUniforms, Planner } from "./plan.js";
+import { placeRuleSums, RuleSums } from "./rule-sums.js";
 import { BLOCK } from "./slots.js";
 import type { PlanLimits } from "./spans.js";
 
@@ -65,34 +66,8 @@ interface Route {
   readonly items: GPUBuffer;
   readonly settle: GPUBindGroup;
   /** The same over what rules measured. */
-  readonly settleRules: GPUBindGroup;
+  readonly settleRules: GPUBindGroup | undefined;
   readonly planners: readonly Planner<MonitoredDispatch>[];
-}
-
-/** Where rules with sums have theirs in `sums`, in elements: settled values, partial sums, sums of each tensor. */
-interface RuleSumPlaces {
-  readonly any: boolean;
-  /** Of the settled values: tensors that are stepped, in the order of the totals, then frozen ones. */
-  readonly order: readonly Tensor[];
-  readonly settled: number;
-  readonly partials: number;
-  readonly totals: number;
-  /** Of all of `sums`. */
-  readonly size: number;
-}
-
-/**
- * @param first place behind all else
- * @param partials how many partial sums there are
- */
-function placeRuleSums(groups: readonly MonitoredGroup[], first: number, partials: number): RuleSumPlaces {
-  const any = groups.some(({ rule }) => rule.row.shader.sums.length > 0);
-  const stepped = groups.flatMap(({ tensors }) => tensors);
-  if (!any) return { any, order: [], settled: first, partials: 0, totals: 0, size: first };
-  const order = [...stepped, ...groups.flatMap(({ frozen }) => frozen)];
-  const behind = first + order.length;
-  const totals = behind + partials;
-  return { any, order, settled: first, partials: behind, totals, size: totals + stepped.length };
 }
 
 const gradientOf = (tensor: Tensor): Range => tensor.gradient;
@@ -116,9 +91,7 @@ export class Monitor {
   readonly #direct: Route;
   readonly #accumulated: Route | undefined;
   #lastRoute: Route;
-  readonly #places: RuleSumPlaces;
-  /** Of each group. */
-  readonly #settlings: readonly GPUBindGroup[];
+  readonly #ruleSums: RuleSums | undefined;
   readonly #attempts: GPUBuffer;
   readonly #attemptGroup: GPUBindGroup;
   readonly #rows: GPUBuffer;
@@ -183,9 +156,9 @@ export class Monitor {
     const partials = count * 64;
     this.totals = partials * 16;
     const factors = partials + tensors.length;
-    const places = placeRuleSums(groups, factors + tensors.length, partials);
-    this.#places = places;
-    this.sums = create("sums", places.size * 16);
+    const free = factors + tensors.length;
+    const places = kernels.sums.some((one) => one) ? placeRuleSums(groups, free, partials) : undefined;
+    this.sums = create("sums", (places?.end ?? free) * 16);
     this.control = create("control", CONTROL_BYTES, GPUBufferUsage.UNIFORM);
     this.history = create("history", HISTORY * RECORD_WORDS * 4);
     this.lossScale = { buffer: this.control, offset: 0, size: 4 };
@@ -228,12 +201,18 @@ export class Monitor {
       { buffer: this.history },
     ]);
     const { control, sums } = this;
-    // From a tensor's clip factor to its settled values, and from an item's partial sums to those of the rule.
-    const ruleSums = [places.settled - factors, places.partials] as const;
-    const context = { device, label, limits, uniforms, control, sums, ruleSums };
-    const measured = create("rule sums", 12, GPUBufferUsage.UNIFORM);
-    device.queue.writeBuffer(measured, 0, new Uint32Array([tensors.length, places.totals, places.partials]));
-    this.#settlings = places.any ? this.#prepareSettlings(places, create, bind) : [];
+    const ruleSums = places && new RuleSums(device, places, groups, kernels.sums, sums, create, bind);
+    this.#ruleSums = ruleSums;
+    const context = {
+      device,
+      label,
+      limits,
+      uniforms,
+      control,
+      sums,
+      // From a tensor's clip factor to what is settled for it, and from an item's partial sums to the rule's.
+      ruleSums: places ? ([places.settled - factors, places.partials] as const) : ([0, 0] as const),
+    };
     const route = (accumulated: boolean, name: string): Route => {
       const table = itemTable(walks(accumulated), tensors, limits, () => partials + tensors.length);
       const items = create(`${name} items`, table.items.byteLength);
@@ -248,11 +227,7 @@ export class Monitor {
           { buffer: ranges },
           { buffer: this.sums },
         ]),
-        settleRules: bind("rule sums", chunkLayout(device, SETTLE), [
-          { buffer: measured },
-          { buffer: ranges },
-          { buffer: this.sums },
-        ]),
+        settleRules: ruleSums?.bindTotals(ranges),
         planners: groups.map(
           ({ others }) =>
             new Planner(
@@ -362,7 +337,13 @@ export class Monitor {
     for (const dispatches of plans) encodeAll(pass, this.#kernels.measure, dispatches, "measure");
     this.#settle(pass, route.settle);
     this.#decideStep(pass);
-    if (this.#places.any) this.#encodeRuleSums(pass, route, plans);
+    if (route.settleRules)
+      this.#ruleSums?.encode(
+        pass,
+        plans,
+        () => this.#settle(pass, route.settleRules!),
+        (group) => this.#setLive(pass, group),
+      );
     plans.forEach((dispatches, index) => {
       this.#setLive(pass, index);
       encodeAll(pass, this.#kernels.steps[index]!, dispatches, "step");
@@ -373,76 +354,12 @@ export class Monitor {
     pass.setBindGroup(0, this.live, [group * GROUP_BYTES, group * GROUP_BYTES]);
   }
 
-  /** What rules measure before their update: sums by item, by tensor, and what is settled from them. */
-  #encodeRuleSums(
-    pass: GPUComputePassEncoder,
-    route: Route,
-    plans: readonly (readonly MonitoredDispatch[])[],
-  ): void {
-    const { sums } = this.#kernels;
-    sums.forEach((kernels, index) => {
-      if (!kernels) return;
-      this.#setLive(pass, index);
-      encodeAll(pass, kernels.measure, plans[index]!, "step");
-    });
-    this.#settle(pass, route.settleRules);
-    sums.forEach((kernels, index) => {
-      if (!kernels) return;
-      this.#setLive(pass, index);
-      pass.setPipeline(kernels.settle);
-      pass.setBindGroup(1, this.#settlings[index]!);
-      pass.dispatchWorkgroups(1);
-    });
-  }
-
   /**
    * Where a value that the rule settled for a tensor lies: one f32.
    * @param index of the field of `Settled`
    */
   settled(tensor: Tensor, index: number): BufferRange {
-    const offset = (this.#places.settled + this.#places.order.indexOf(tensor)) * 16 + index * 4;
-    return { buffer: this.sums, offset, size: 4 };
-  }
-
-  #prepareSettlings(
-    places: RuleSumPlaces,
-    create: (name: string, size: number, usage?: number) => GPUBuffer,
-    bind: (name: string, layout: GPUBindGroupLayout, resources: readonly GPUBufferBinding[]) => GPUBindGroup,
-  ): readonly GPUBindGroup[] {
-    const { queue } = this.#device;
-    const rows = [...new Set(this.#groups.map(({ rule }) => rule.row))];
-    const ruleOf = ({ rule }: MonitoredGroup) => rows.indexOf(rule.row);
-    const rules = create("rules", this.tensors.length * 4);
-    queue.writeBuffer(
-      rules,
-      0,
-      new Uint32Array(this.#groups.flatMap((group) => group.tensors.map(() => ruleOf(group)))),
-    );
-    for (const { rule, tensors, frozen } of this.#groups) {
-      const initial = rule.row.initial?.(rule.options) ?? {};
-      rule.row.shader.settled.forEach((name, index) => {
-        for (const tensor of initial[name] ? [...tensors, ...frozen] : []) {
-          const { buffer, offset } = this.settled(tensor, index);
-          queue.writeBuffer(buffer, offset, new Float32Array([initial[name]!]));
-        }
-      });
-    }
-    let first = 0;
-    return this.#groups.map((group, index) => {
-      const { length } = group.tensors;
-      const uniform = create(`settling ${index}`, 24, GPUBufferUsage.UNIFORM);
-      queue.writeBuffer(
-        uniform,
-        0,
-        new Uint32Array([first, length, this.tensors.length, places.totals, places.settled, ruleOf(group)]),
-      );
-      first += length;
-      return bind(`settling ${index}`, chunkLayout(this.#device, SETTLE), [
-        { buffer: uniform },
-        { buffer: rules },
-        { buffer: this.sums },
-      ]);
-    });
+    return this.#ruleSums!.settled(tensor, index);
   }
 
   /**
