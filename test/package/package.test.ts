@@ -202,9 +202,12 @@ describe.each([
     runInstalled("typescript/bin/tsc", ["-p", folder], packed.consumer);
   };
 
-  test("a consumer and every example of the README compile", () => {
-    const examples = blocks(readFileSync(join(root, "README.md"), "utf8"));
-    expect(examples.length, "examples in README.md").toBeGreaterThan(0);
+  test("a consumer and every example of README and docs compile", () => {
+    const pages = ["README.md", ...readdirSync(join(root, "docs")).map((file) => `docs/${file}`)];
+    const examples = pages
+      .filter((file) => file.endsWith(".md"))
+      .flatMap((file) => blocks(readFileSync(join(root, file), "utf8")));
+    expect(examples.length, "examples").toBeGreaterThan(9);
     const consumer = `import {
       adam, type Arena, createArena, createOptimizer, OptimError, type Optimizer, type ParameterGroup, requestDevice,
       type Rule, type Schedule, sgd,
@@ -233,7 +236,7 @@ describe.each([
     compile({
       "consumer.ts": consumer,
       ...Object.fromEntries(
-        examples.map((code, index) => [`readme-${index + 1}.ts`, `${code}\nexport {};\n`]),
+        examples.map((code, index) => [`example-${index + 1}.ts`, `${code}\nexport {};\n`]),
       ),
     });
   });
