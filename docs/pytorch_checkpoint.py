@@ -23,7 +23,13 @@ STATES = {
     "AdamW": ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
     "Adamax": ["exp_avg", "exp_inf"],
     "NAdam": ["exp_avg", "exp_avg_sq"],
+    "RAdam": ["exp_avg", "exp_avg_sq"],
+    "Rprop": ["prev", "step_size"],
+    "ASGD": ["ax"],
 }
+
+# Numbers that torch keeps for each parameter and the file for each group.
+MEMORY = ("mu_product", "eta", "mu")
 
 
 def read(path):
@@ -82,15 +88,17 @@ def to_state_dict(tensors, metadata, optimizer):
             elif value:
                 raise ValueError(f"this release's {kind} has no '{key}'")
         for name, index in zip(group["names"], target["params"]):
+            if group["step"] == 0 and kind in ("SGD", "Rprop", "ASGD"):
+                # Their states begin with the first gradient, or with the rate of the first step.
+                continue
             keys = {key: f"{name}.{key}" for key in STATES[kind]}
             states = {key: tensors[full].clone() for key, full in keys.items() if full in tensors}
-            if kind != "SGD":
+            if kind == "Rprop":
+                # The one class that counts in plain numbers.
+                states["step"] = group["step"]
+            elif kind != "SGD":
                 states["step"] = torch.tensor(float(group["step"]))
-            elif group["step"] == 0:
-                # SGD has no buffer before its first step: the first gradient begins it.
-                states = {}
-            if "mu_product" in group:
-                states["mu_product"] = torch.tensor(group["mu_product"])
+            states.update({key: torch.tensor(group[key]) for key in MEMORY if key in group})
             result["state"][index] = states
     return result
 
@@ -133,7 +141,7 @@ def save(path, optimizer, metadata, steps=None):
             for key, value in optimizer.state.get(parameter, {}).items():
                 if key == "step":
                     counts.add(int(value))
-                elif key == "mu_product":
+                elif key in MEMORY:
                     memory[key] = float(value)
                 elif value is not None:
                     tensors[f"{name}.{key}"] = value

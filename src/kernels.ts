@@ -6,14 +6,17 @@ import adagradShader from "./shaders/adagrad.wgsl";
 import adamShader from "./shaders/adam.wgsl";
 import adamaxShader from "./shaders/adamax.wgsl";
 import amsgradShader from "./shaders/amsgrad.wgsl";
+import asgdShader from "./shaders/asgd.wgsl";
 import momentumShader from "./shaders/momentum.wgsl";
 import nadamShader from "./shaders/nadam.wgsl";
 import nesterovLookaheadShader from "./shaders/nesterov-lookahead.wgsl";
+import radamShader from "./shaders/radam.wgsl";
 import rmspropShader from "./shaders/rmsprop.wgsl";
 import rmspropCenteredShader from "./shaders/rmsprop-centered.wgsl";
 import rmspropCenteredMomentumShader from "./shaders/rmsprop-centered-momentum.wgsl";
 import rmspropMomentumShader from "./shaders/rmsprop-momentum.wgsl";
 import rmspropNesterovShader from "./shaders/rmsprop-nesterov.wgsl";
+import rpropShader from "./shaders/rprop.wgsl";
 import sgdShader from "./shaders/sgd.wgsl";
 
 /** Gradient descent. Full batch, mini-batch and single sample differ only in what the gradient averages over. */
@@ -284,6 +287,108 @@ export const nadam = /* @__PURE__ */ ruleFactory({
   },
 });
 
+/**
+ * The rates of a rectified Adam step: by momentum alone while ρ_t, the length of the average that v stands for, is at
+ * most the threshold; then Adam's, times r_t (Liu et al. 2020, algorithm 2).
+ */
+const rectifiedRates = (beta1: number, beta2: number, threshold: number, t: number, lr: number) => {
+  const longest = 2 / (1 - beta2) - 1;
+  const length = longest - (2 * t * beta2 ** t) / (1 - beta2 ** t);
+  const rate = lr / (1 - beta1 ** t);
+  if (!(length > threshold)) return { momentum_rate: rate, adaptive_rate: 0 };
+  const variance = ((length - 4) * (length - 2) * longest) / ((longest - 4) * (longest - 2) * length);
+  return { momentum_rate: 0, adaptive_rate: rate * Math.sqrt(variance) };
+};
+
+/** Adam whose first steps go by momentum alone, until the second moment is worth dividing by. */
+export const radam = /* @__PURE__ */ ruleFactory({
+  name: "radam",
+  shader: radamShader,
+  options: {
+    ...adamOptions,
+    /** ρ_t above which the step is Adam's: 5 in PyTorch, optax and TensorFlow Addons, 4 in the paper. */
+    threshold: { kind: "number", default: 5, min: 4, max: Infinity },
+    /** ε beside √v (PyTorch) or, if false, beside √v̂ (optax, TensorFlow Addons). */
+    epsHat: flag(true),
+  },
+  formula:
+    "moments of adam; ρ_t = ρ∞ − 2tβ2ᵗ/(1−β2ᵗ), ρ∞ = 2/(1−β2) − 1; ρ_t > threshold: θ ← θ − ηr_t·m̂·√(1−β2ᵗ)/(√v + ε), r_t² = (ρ_t−4)(ρ_t−2)ρ∞/((ρ∞−4)(ρ∞−2)ρ_t); else θ ← θ − ηm̂",
+  source: "Liu et al. 2020, algorithm 2; PyTorch RAdam",
+  scalars: ({ beta1, beta2, eps, threshold, epsHat }, t, lr) => {
+    const { momentum_rate, adaptive_rate } = rectifiedRates(beta1, beta2, threshold, t, lr);
+    const correction2 = 1 - beta2 ** t;
+    return {
+      momentum_rate,
+      adaptive_rate: epsHat ? adaptive_rate * Math.sqrt(correction2) : adaptive_rate,
+      beta1,
+      one_minus_beta1: 1 - beta1,
+      beta2,
+      one_minus_beta2: 1 - beta2,
+      inverse_bias_correction2: epsHat ? 1 : 1 / correction2,
+      eps,
+    };
+  },
+});
+
+/**
+ * Rprop, for full batches: only the signs of the gradients count. The rate is the step size that every element begins
+ * with, and no more: as in PyTorch, later rates change nothing, and a rate of 0 still moves by the smallest step size.
+ */
+export const rprop = /* @__PURE__ */ ruleFactory({
+  name: "rprop",
+  shader: rpropShader,
+  options: {
+    lr: nonNegative(1e-2),
+    etaMinus: { kind: "number", default: 0.5, min: 0, exclusiveMin: true, max: 1, exclusiveMax: true },
+    etaPlus: { kind: "number", default: 1.2, min: 1, exclusiveMin: true, max: Infinity },
+    stepSizeMin: positive(1e-6),
+    stepSizeMax: positive(50),
+  },
+  formula: "g·g₋₁ > 0: Δ ← min(η⁺Δ, Δmax); g·g₋₁ < 0: Δ ← max(η⁻Δ, Δmin), g ← 0; θ ← θ − Δ·sign(g); Δ₀ = η",
+  source: "Riedmiller & Braun 1993, without backtracking; PyTorch Rprop",
+  scalars: ({ etaMinus, etaPlus, stepSizeMin, stepSizeMax }, _t, lr) => ({
+    first_step_size: lr,
+    eta_minus: etaMinus,
+    eta_plus: etaPlus,
+    // As in PyTorch, the upper bound counts where the two are the wrong way round.
+    step_size_min: Math.min(stepSizeMin, stepSizeMax),
+    step_size_max: stepSizeMax,
+  }),
+});
+
+/**
+ * Averaged SGD: state `ax` is the average of the parameters from step t0 on. Its memory is PyTorch's `eta` and `mu` for
+ * the step after, since the rate of a step comes from that of the step before, and `eta` of the step itself.
+ */
+export const asgd = /* @__PURE__ */ ruleFactory({
+  name: "asgd",
+  shader: asgdShader,
+  options: {
+    lr: nonNegative(1e-2),
+    /** Decay λ of the rule itself, which also slows the rate. */
+    lambd: nonNegative(1e-4),
+    /** Power by which the rate falls. */
+    alpha: nonNegative(0.75),
+    /** Step after which the average begins. */
+    t0: nonNegative(1e6),
+    // Its own decay is decoupled already.
+    decay: choice("coupled"),
+  },
+  formula:
+    "η_t = η/(1 + ληt′)^α with t′ = t − 1; θ ← (1 − λη_t)θ − η_t·g, ax ← ax + μ_t(θ − ax), μ_t = 1/max(1, t′ − t₀)",
+  source: "Polyak & Juditsky 1992; Bottou 2012; PyTorch ASGD",
+  memory: [0, 1, 0],
+  advance: ({ lambd, alpha, t0 }, t, lr, [eta = 0]) => [
+    lr / (1 + lambd * lr * t) ** alpha,
+    1 / Math.max(1, t - t0),
+    t === 1 ? lr : eta,
+  ],
+  scalars: ({ lambd, t0 }, t, _lr, [, , eta = 0]) => {
+    const mu = 1 / Math.max(1, t - 1 - t0);
+    return { rate: eta, decay: lambd * eta, mu, one_minus_mu: 1 - mu };
+  },
+});
+
 /** Every rule, in the order above. */
 export const rules: readonly RuleFactory[] = [
   sgd,
@@ -302,4 +407,7 @@ export const rules: readonly RuleFactory[] = [
   adamw,
   adamax,
   nadam,
+  radam,
+  rprop,
+  asgd,
 ] as unknown as readonly RuleFactory[];

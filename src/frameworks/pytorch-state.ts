@@ -18,7 +18,7 @@ interface PyTorchForm {
   readonly optimizer: string;
   /** The class with decoupled decay, where that is another one. */
   readonly decoupled?: string;
-  /** PyTorch's key → our option. `betas` and `decay` apart. */
+  /** PyTorch's key → our option. {@link PAIRS} and `decay` apart. */
   readonly keys: Readonly<Record<string, string>>;
   /** Keys by which PyTorch tells this rule from others of the class. */
   readonly fixed?: Readonly<Record<string, Value>>;
@@ -28,9 +28,16 @@ interface PyTorchForm {
   readonly positive?: readonly string[];
   /** Whether both decays are there under `decoupled_weight_decay`. */
   readonly decoupledKey?: boolean;
-  /** PyTorch's names for the rule's memory. */
-  readonly memory?: readonly string[];
+  /** PyTorch's names for the rule's memory, undefined for what the next step does not read. */
+  readonly memory?: readonly (string | undefined)[];
 }
+
+/** PyTorch's keys with two values → our options. */
+const PAIRS: Readonly<Record<string, readonly [string, string]>> = {
+  betas: ["beta1", "beta2"],
+  etas: ["etaMinus", "etaPlus"],
+  step_sizes: ["stepSizeMin", "stepSizeMax"],
+};
 
 const common = { weight_decay: "weightDecay", maximize: "maximize" };
 const rmsprop = { ...common, alpha: "alpha", eps: "eps" };
@@ -98,6 +105,22 @@ const forms: Readonly<Record<string, PyTorchForm>> = {
     decoupledKey: true,
     memory: ["mu_product"],
   },
+  radam: {
+    optimizer: "RAdam",
+    keys: { ...common, betas: "beta", eps: "eps" },
+    needs: { threshold: 5, epsHat: true },
+    decoupledKey: true,
+  },
+  rprop: {
+    optimizer: "Rprop",
+    keys: { maximize: "maximize", etas: "eta", step_sizes: "stepSize" },
+    needs: { weightDecay: 0 },
+  },
+  asgd: {
+    optimizer: "ASGD",
+    keys: { ...common, lambd: "lambd", alpha: "alpha", t0: "t0" },
+    memory: ["eta", "mu", undefined],
+  },
 };
 
 /** Keys of param groups that change no result, or that stand beside another. */
@@ -151,7 +174,7 @@ export function toPyTorch(rule: string, options: RuleOptions, rate: number): PyT
   const config: Record<string, unknown> = { lr: rate };
   if (rate !== options.lr) config.initial_lr = options.lr;
   for (const [key, name] of Object.entries(form.keys))
-    config[key] = key === "betas" ? [options.beta1, options.beta2] : options[name];
+    config[key] = PAIRS[key]?.map((option) => options[option]) ?? options[name];
   Object.assign(config, form.fixed, form.decoupledKey && { decoupled_weight_decay: decoupled });
   return { optimizer: (decoupled && form.decoupled) || form.optimizer, config };
 }
@@ -182,9 +205,10 @@ export function fromPyTorchGroup(rule: string, { optimizer, config }: PyTorchGro
   for (const [key, name] of Object.entries(form.keys)) {
     if (!Object.hasOwn(config, key)) continue;
     const value = config[key];
-    if (key !== "betas") options[name] = value;
-    else if (Array.isArray(value) && value.length === 2) [options.beta1, options.beta2] = value;
-    else wrong("betas of two numbers", JSON.stringify(value));
+    const pair = PAIRS[key];
+    if (!pair) options[name] = value;
+    else if (Array.isArray(value) && value.length === 2) [options[pair[0]], options[pair[1]]] = value;
+    else wrong(`${key} of two numbers`, JSON.stringify(value));
   }
   const decoupled = optimizer === form.decoupled || config.decoupled_weight_decay === true;
   if (decoupled && form.decoupled === undefined && !form.decoupledKey)
@@ -195,10 +219,14 @@ export function fromPyTorchGroup(rule: string, { optimizer, config }: PyTorchGro
 
 /** The memory of a rule under PyTorch's names. */
 export function memoryToPyTorch(rule: string, memory: RuleMemory): Readonly<Record<string, number>> {
-  return Object.fromEntries((formOf(rule).memory ?? []).map((name, index) => [name, memory[index] ?? 0]));
+  return Object.fromEntries(
+    (formOf(rule).memory ?? []).flatMap((name, index) =>
+      name === undefined ? [] : [[name, memory[index] ?? 0]],
+    ),
+  );
 }
 
 /** The memory of a rule from PyTorch's names, unchecked. */
 export function memoryFromPyTorch(rule: string, group: Readonly<Record<string, unknown>>): unknown[] {
-  return (formOf(rule).memory ?? []).map((name) => group[name]);
+  return (formOf(rule).memory ?? []).map((name) => (name === undefined ? 0 : group[name]));
 }

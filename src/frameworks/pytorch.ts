@@ -5,13 +5,16 @@ import {
   adamax,
   adamw,
   amsgrad,
+  asgd,
   momentum,
   nadam,
   nesterov,
+  radam,
   rmsprop,
   rmspropCentered,
   rmspropCenteredMomentum,
   rmspropMomentum,
+  rprop,
   sgd,
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
@@ -126,6 +129,27 @@ export const pytorch: Framework = /* @__PURE__ */ framework(
         const decay = decayOf(decoupled_weight_decay);
         return nadam({ ...common, beta1, beta2, weightDecay, decay, momentumDecay: momentum_decay });
       },
+    },
+    RAdam: {
+      keys: {
+        lr: 1e-3,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weight_decay: 0,
+        decoupled_weight_decay: false,
+        maximize: false,
+      },
+      rule: ({ betas: [beta1, beta2], weight_decay: weightDecay, decoupled_weight_decay, ...rest }) =>
+        radam({ ...rest, beta1, beta2, weightDecay, decay: decayOf(decoupled_weight_decay) }),
+    },
+    Rprop: {
+      keys: { lr: 1e-2, etas: [0.5, 1.2], step_sizes: [1e-6, 50], maximize: false },
+      rule: ({ etas: [etaMinus, etaPlus], step_sizes: [stepSizeMin, stepSizeMax], ...rest }) =>
+        rprop({ ...rest, etaMinus, etaPlus, stepSizeMin, stepSizeMax }),
+    },
+    ASGD: {
+      keys: { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weight_decay: 0, maximize: false },
+      rule: ({ weight_decay: weightDecay, ...rest }) => asgd({ ...rest, weightDecay }),
     },
   },
 );

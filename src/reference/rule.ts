@@ -4,7 +4,7 @@ import type { Summands } from "./summands.js";
 export type ReferenceOptions = Readonly<Record<string, number | boolean | string>>;
 
 /** What a rule sees of one element at one step. */
-export interface ElementInput<O = ReferenceOptions, S extends string = string> {
+export interface ElementInput<O = ReferenceOptions, S extends string = string, V extends string = string> {
   readonly options: O;
   /** Step, from 1. */
   readonly t: number;
@@ -16,6 +16,8 @@ export interface ElementInput<O = ReferenceOptions, S extends string = string> {
   readonly gradient: Summands;
   /** State before the step, under the names of the kernels' `State` fields. */
   readonly state: Readonly<Record<S, number>>;
+  /** Values of the tensor: for `measure` those before the step, for `step` those after `settle`. */
+  readonly settled: Readonly<Record<V, number>>;
 }
 
 /** What a rule makes of it. */
@@ -26,11 +28,37 @@ export interface ElementOutput<S extends string = string> {
   readonly state: Readonly<Record<S, Summands>>;
 }
 
-/** A rule for one element in float64, from the equations of its paper. */
-export interface ReferenceRule<O = ReferenceOptions, S extends string = string> {
+/** What a rule sees of a whole tensor at one step. */
+export interface TensorInput<O = ReferenceOptions, V extends string = string> {
+  readonly options: O;
+  /** Step, from 1. */
+  readonly t: number;
+  /** Rate of this step, schedule applied. */
+  readonly lr: number;
+  /** What `measure` gave, summed over the elements; the largest summand is the sum of magnitudes. */
+  readonly sums: Readonly<Record<string, Summands>>;
+  /** Values before the step. */
+  readonly settled: Readonly<Record<V, number>>;
+}
+
+/**
+ * A rule for one element in float64, from the equations of its paper. V names values that a tensor keeps once: what the
+ * kernels settle from sums, or what depends on the rates of earlier steps and is the row's memory there.
+ */
+export interface ReferenceRule<O = ReferenceOptions, S extends string = string, V extends string = string> {
   /** State before the first step. */
-  initial(options: O): Readonly<Record<S, number>>;
-  step(input: ElementInput<O, S>): ElementOutput<S>;
+  initial(options: O, parameter: number): Readonly<Record<S, number>>;
+  step(input: ElementInput<O, S, V>): ElementOutput<S>;
   /** The point at which the gradient is taken, where that is not the parameter itself. */
   lookahead?(options: O, parameter: number, state: Readonly<Record<S, number>>): number;
+  /** State after an estimate of the Hessian's diagonal was handed in. */
+  curvature?(options: O, estimate: number, state: Readonly<Record<S, number>>): Readonly<Record<S, Summands>>;
+  /** Values of a tensor before the first step. */
+  settled?(options: O): Readonly<Record<V, number>>;
+  /** What one element adds to the sums over its tensor. */
+  measure?(input: ElementInput<O, S, V>): Readonly<Record<string, number>>;
+  /** Values of a tensor for this step; runs before `step`. */
+  settle?(input: TensorInput<O, V>): Readonly<Record<V, Summands>>;
+  /** Whether decoupled decay is part of `step`. */
+  readonly ownDecay?: true;
 }

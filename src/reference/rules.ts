@@ -2,7 +2,9 @@ import { OptimError } from "../errors.js";
 import { adadelta } from "./adadelta.js";
 import { adagrad } from "./adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./adam.js";
+import { asgd } from "./asgd.js";
 import { momentum, nesterov, nesterovLookahead, sgd } from "./momentum.js";
+import { radam } from "./radam.js";
 import {
   rmsprop,
   rmspropCentered,
@@ -10,6 +12,7 @@ import {
   rmspropMomentum,
   rmspropNesterov,
 } from "./rmsprop.js";
+import { rprop } from "./rprop.js";
 import type { ReferenceRule } from "./rule.js";
 
 /** The float64 reference of every rule, under the rule's name. */
@@ -30,6 +33,9 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   adamw,
   adamax,
   nadam,
+  radam,
+  rprop,
+  asgd,
 };
 
 /**

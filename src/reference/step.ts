@@ -1,7 +1,7 @@
 import { OptimError } from "../errors.js";
-import type { ReferenceOptions, ReferenceRule } from "./rule.js";
+import type { ElementInput, ReferenceOptions, ReferenceRule } from "./rule.js";
 import { referenceRule } from "./rules.js";
-import { largest, type Summands, sum, times } from "./summands.js";
+import { bounded, largest, type Summands, sum, times } from "./summands.js";
 
 /** Options of the stages around a rule, beside the rule's own: as `adam(…).options` has them. */
 export type StageOptions = ReferenceOptions & {
@@ -10,7 +10,10 @@ export type StageOptions = ReferenceOptions & {
   readonly maximize: boolean;
 };
 
-/** One array per state, under the names of the kernels' `State` fields. */
+/**
+ * One array per state, under the names of the kernels' `State` fields; of what a tensor keeps once (`Settled` fields,
+ * the row's memory), an array of one value.
+ */
 export type ReferenceState = Readonly<Record<string, Float64Array>>;
 
 /** Parameters and states after a step, and for every element what bounds its rounding error in f32. */
@@ -33,10 +36,53 @@ export interface StepAt {
 
 /**
  * The states of a rule before its first step.
- * @throws OptimError `unknown-name` for an unknown rule.
+ * @param start the parameters, or how many there are where no state begins as their copy
+ * @throws OptimError `unknown-name` for an unknown rule, `invalid-argument` where the parameters are needed.
  */
-export function referenceState(ruleName: string, options: ReferenceOptions, length: number): ReferenceState {
-  return mapValues(referenceRule(ruleName).initial(options), (value) => new Float64Array(length).fill(value));
+export function referenceState(
+  ruleName: string,
+  options: ReferenceOptions,
+  start: Float64Array | number,
+): ReferenceState {
+  const rule = referenceRule(ruleName);
+  // A number that shows itself where a state copies it.
+  const parameters = typeof start === "number" ? new Float64Array(start).fill(Number.NaN) : start;
+  const states = mapValues(rule.initial(options, 0), (_, name) =>
+    parameters.map((parameter) => rule.initial(options, parameter)[name]!),
+  );
+  for (const [name, values] of Object.entries(states))
+    if (typeof start === "number" && values.some(Number.isNaN))
+      throw new OptimError("invalid-argument", `State '${name}' of ${ruleName} begins as the parameters`, {
+        expected: "the parameters",
+        got: `their number, ${start}`,
+        fix: "pass the parameters themselves",
+      });
+  return { ...states, ...mapValues(rule.settled?.(options) ?? {}, (value) => Float64Array.of(value)) };
+}
+
+/**
+ * The states after an estimate of the Hessian's diagonal was handed in, and the largest summand of each.
+ * @throws OptimError `unknown-name` for an unknown rule, `invalid-argument` for a rule without curvature, a missing state
+ * or a wrong length.
+ */
+export function referenceCurvature(
+  ruleName: string,
+  options: ReferenceOptions,
+  estimates: Float64Array,
+  state: ReferenceState,
+): { readonly state: ReferenceState; readonly largest: ReferenceState } {
+  const rule = referenceRule(ruleName);
+  if (!rule.curvature)
+    throw new OptimError("invalid-argument", `${ruleName} takes no estimate of curvature`, {
+      expected: "a rule with curvature",
+      got: ruleName,
+      fix: "step without one",
+    });
+  checkState(ruleName, rule, options, estimates.length, state);
+  const after = [...estimates].map((estimate, i) => rule.curvature!(options, estimate, elementOf(state, i)));
+  const each = (value: (summands: Summands) => number) =>
+    mapValues(state, (_, name) => Float64Array.from(after, (element) => value(element[name]!)));
+  return { state: each(sum), largest: each(largest) };
 }
 
 /**
@@ -74,20 +120,31 @@ export function referenceStep(
   checkState(ruleName, rule, options, length, state);
   const { weightDecay, decay, maximize } = options;
   const zeros = () => new Float64Array(length);
+  const zerosLike = (values: Float64Array) => new Float64Array(values.length);
   const result: ReferenceStep = {
     parameters: zeros(),
-    state: mapValues(state, zeros),
-    largest: { parameters: zeros(), state: mapValues(state, zeros) },
+    state: mapValues(state, zerosLike),
+    largest: { parameters: zeros(), state: mapValues(state, zerosLike) },
   };
-  for (let i = 0; i < length; i++) {
-    const parameter = parameters[i]!;
+  const kept = mapValues(rule.settled?.(options) ?? {}, (_, name) => state[name]![0]!);
+  const elements = Array.from(parameters, (parameter, i): ElementInput => {
     const before = elementOf(state, i);
     const scaled = gradients[i]! * gradientScale * (maximize ? -1 : 1);
     const point = gradientPoint(rule, options, parameter, before);
     const coupled = decay === "coupled" && weightDecay !== 0;
     const gradient: Summands = coupled ? [scaled, weightDecay * point] : [scaled];
-    const output = rule.step({ options, t, lr, parameter, gradient, state: before });
-    const after = afterDecay(parameter, output.update, options, lr);
+    return { options, t, lr, parameter, gradient, state: before, settled: kept };
+  });
+  const settling = rule.settle?.({ options, t, lr, sums: sumsOf(rule, elements), settled: kept }) ?? {};
+  for (const [name, summands] of Object.entries(settling)) {
+    result.state[name]![0] = sum(summands);
+    result.largest.state[name]![0] = largest(summands);
+  }
+  const settled = mapValues(settling, sum);
+  for (const [i, element] of elements.entries()) {
+    const { parameter } = element;
+    const output = rule.step({ ...element, settled });
+    const after = afterDecay(parameter, output.update, options, lr, rule.ownDecay);
     result.parameters[i] = sum(after);
     result.largest.parameters[i] = largest(after);
     for (const [name, summands] of Object.entries(output.state)) {
@@ -104,8 +161,10 @@ function afterDecay(
   update: Summands,
   { decay, weightDecay }: StageOptions,
   lr: number,
+  ownDecay?: true,
 ): Summands {
   const stepped = [parameter, ...times(-1, update)];
+  if (ownDecay) return stepped;
   if (decay === "decoupled") return [...stepped, -lr * weightDecay * parameter];
   if (decay === "independent") return [...stepped, -weightDecay * parameter];
   if (decay === "proximal") return times(1 / (1 + lr * weightDecay), stepped);
@@ -121,10 +180,26 @@ const gradientPoint = (
   state: Readonly<Record<string, number>>,
 ) => rule.lookahead?.(options, parameter, state) ?? parameter;
 
-const elementOf = (state: ReferenceState, i: number) => mapValues(state, (values) => values[i]!);
+/** What the elements' measures add up to. */
+function sumsOf(rule: ReferenceRule, elements: readonly ElementInput[]): Record<string, Summands> {
+  const measured = elements.map((element) => rule.measure?.(element) ?? {});
+  const total = (name: string, value: (addend: number) => number) =>
+    measured.reduce((so, addends) => so + value(addends[name]!), 0);
+  return mapValues(measured[0] ?? {}, (_, name) =>
+    bounded(
+      total(name, (addend) => addend),
+      total(name, Math.abs),
+    ),
+  );
+}
 
-const mapValues = <A, B>(record: Readonly<Record<string, A>>, map: (value: A) => B): Record<string, B> =>
-  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
+const elementOf = (state: ReferenceState, i: number) => mapValues(state, (values) => values[i] ?? 0);
+
+const mapValues = <A, B>(
+  record: Readonly<Record<string, A>>,
+  map: (value: A, name: string) => B,
+): Record<string, B> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]));
 
 function checkState(
   ruleName: string,
@@ -133,7 +208,9 @@ function checkState(
   length: number,
   state: ReferenceState,
 ): void {
-  const expected = Object.keys(rule.initial(options));
+  const states = Object.keys(rule.initial(options, 0));
+  const settled = Object.keys(rule.settled?.(options) ?? {});
+  const expected = [...states, ...settled];
   const got = Object.keys(state);
   if (got.length !== expected.length || !expected.every((name) => Object.hasOwn(state, name)))
     throw new OptimError("invalid-argument", `These are not the states of ${ruleName}`, {
@@ -141,7 +218,8 @@ function checkState(
       got: got.join(", ") || "no state",
       fix: "start from referenceState() of the same rule",
     });
-  for (const name of expected) checkLength(`State '${name}'`, state[name]!, length);
+  for (const name of states) checkLength(`State '${name}'`, state[name]!, length);
+  for (const name of settled) checkLength(`Settled '${name}'`, state[name]!, 1);
 }
 
 function checkLength(what: string, values: Float64Array, length: number): void {

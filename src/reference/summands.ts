@@ -36,3 +36,15 @@ export function square(summands: Summands): Summands {
   const most = largest(summands);
   return bounded(value ** 2, most * Math.max(Math.abs(value), rounding * most));
 }
+
+/** The exponential average β·average + (1 − β)·value. */
+export function averaged(beta: number, average: number, value: Summands): Summands {
+  return [beta * average, ...times(1 - beta, value)];
+}
+
+/** The sign, 0 of 0. Where what cancels is all but everything, f32 may see any sign, and the bound says so. */
+export function sign(summands: Summands): Summands {
+  const value = sum(summands);
+  const open = Math.abs(value) < 4 * rounding * largest(summands);
+  return bounded(Math.sign(value), open ? 2 ** 22 : 1);
+}

@@ -24,7 +24,7 @@ export function stepErrors(
   const { name, shader } = rule.row;
   const errors: string[] = [];
   let parameters = Float64Array.from(initial);
-  let state = referenceState(name, rule.options, initial.length);
+  let state = referenceState(name, rule.options, parameters);
   after.forEach(([values, ...states], index) => {
     const at = { t: index + 1, lr: rates[index]! };
     const one = referenceStep(
@@ -47,7 +47,9 @@ export function stepErrors(
       compare(kind, states[k]!, one.state[kind]!, one.largest.state[kind]!);
     });
     parameters = Float64Array.from(values!);
-    state = Object.fromEntries(shader.states.map((kind, k) => [kind, Float64Array.from(states[k]!)]));
+    // What depends on earlier rates goes on as the reference has it.
+    const own = shader.states.map((kind, k) => [kind, Float64Array.from(states[k]!)]);
+    state = { ...one.state, ...Object.fromEntries(own) };
   });
   return errors;
 }
@@ -57,7 +59,7 @@ export function trajectoryErrors({ rule, initial, gradients, rates, after }: Run
   const { name } = rule.row;
   const errors: string[] = [];
   let parameters: Float64Array = Float64Array.from(initial);
-  let state = referenceState(name, rule.options, initial.length);
+  let state = referenceState(name, rule.options, parameters);
   const largest = parameters.map(Math.abs);
   gradients.forEach((values, index) => {
     const at = { t: index + 1, lr: rates[index]! };

@@ -9,6 +9,7 @@ import {
   adamax,
   adamw,
   amsgrad,
+  asgd,
   cosine,
   fromPyTorch,
   momentum,
@@ -16,11 +17,13 @@ import {
   nesterov,
   nesterovLookahead,
   type Rule,
+  radam,
   rmsprop,
   rmspropCentered,
   rmspropCenteredMomentum,
   rmspropMomentum,
   rmspropNesterov,
+  rprop,
   sgd,
 } from "../../src/index.js";
 import { VERSION } from "../../src/version.js";
@@ -223,12 +226,18 @@ describe("PyTorch's terms", () => {
     ["AdamW", amsgrad({ decay: "decoupled", weightDecay: 0.1 })],
     ["Adamax", adamax({ weightDecay: 0.1 })],
     ["NAdam", nadam({ momentumDecay: 0.01 })],
+    ["RAdam", radam({ decay: "decoupled", weightDecay: 0.1 })],
+    ["Rprop", rprop({ etaPlus: 1.5, stepSizeMax: 1 })],
+    ["ASGD", asgd({ lambd: 0.01, t0: 5, weightDecay: 0.1 })],
   ];
 
   test.each(there)("%s: %o", (name, { row, options }) => {
     const group = toPyTorch(row.name, options, options.lr);
     expect(group.optimizer).toBe(name);
-    const { rateInside: _, epsInside: __, form: ___, ...rest } = options;
+    // What PyTorch has one form of only is in no file.
+    const single = ["rateInside", "epsInside", "form", "epsHat", "threshold"];
+    if (name === "Rprop") single.push("weightDecay");
+    const rest = Object.fromEntries(Object.entries(options).filter(([option]) => !single.includes(option)));
     expect(fromPyTorchGroup(row.name, group)).toEqual(rest);
     // The importer of configurations takes it for the same rule.
     const imported = fromPyTorch(group.optimizer, group.config);

@@ -41,6 +41,18 @@ const meaning: Record<string, readonly [rule: string, options: Record<string, un
   "pytorch/sgd/dampening": ["momentum", { lr: 0.01, momentum: 0.9, dampening: 0.5 }],
   "pytorch/sgd/nesterov": ["nesterov", { lr: 0.01, momentum: 0.9, form: "buffer" }],
   "pytorch/sgd/maximize": ["momentum", { lr: 0.01, momentum: 0.9, weightDecay: 0.01, maximize: true }],
+  "pytorch/radam/default": ["radam", { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, epsHat: true }],
+  "pytorch/radam/betas": ["radam", { lr: 0.01, beta2: 0.9, threshold: 5 }],
+  "pytorch/rprop/default": [
+    "rprop",
+    { lr: 0.01, etaMinus: 0.5, etaPlus: 1.2, stepSizeMin: 1e-6, stepSizeMax: 50 },
+  ],
+  "pytorch/rprop/etas": [
+    "rprop",
+    { lr: 0.02, etaMinus: 0.4, etaPlus: 1.3, stepSizeMin: 1e-4, stepSizeMax: 1 },
+  ],
+  "pytorch/asgd/default": ["asgd", { lr: 0.01, lambd: 1e-4, alpha: 0.75, t0: 1e6 }],
+  "pytorch/asgd/averaging": ["asgd", { lr: 0.05, lambd: 1e-3, t0: 5 }],
   "textbook/gradient-descent": ["sgd", { lr: 0.05 }],
   "textbook/momentum": ["momentum", { lr: 0.02, momentum: 0.9, form: "velocity" }],
   "textbook/nesterov": ["nesterov-lookahead", { lr: 0.02, momentum: 0.9 }],
@@ -82,6 +94,9 @@ describe("defaults", () => {
     ["AdamW", "adamw", { lr: 1e-3, weightDecay: 1e-2, decay: "decoupled" }],
     ["Adamax", "adamax", { lr: 2e-3, eps: 1e-8 }],
     ["NAdam", "nadam", { lr: 2e-3, eps: 1e-8, momentumDecay: 4e-3 }],
+    ["RAdam", "radam", { lr: 1e-3, eps: 1e-8, epsHat: true, threshold: 5 }],
+    ["Rprop", "rprop", { lr: 1e-2, etaMinus: 0.5, etaPlus: 1.2, stepSizeMin: 1e-6, stepSizeMax: 50 }],
+    ["ASGD", "asgd", { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6 }],
   ])("of PyTorch's %s", (name, rule, options) => {
     const made = fromPyTorch(name);
     expect(made.row.name).toBe(rule);
@@ -105,9 +120,9 @@ describe("defaults", () => {
   });
 });
 
-test("decoupled_weight_decay makes PyTorch's Adam and NAdam decoupled", () => {
+test("decoupled_weight_decay makes PyTorch's Adam, NAdam and RAdam decoupled", () => {
   const config = { weight_decay: 0.1, decoupled_weight_decay: true };
-  for (const name of ["Adam", "NAdam"])
+  for (const name of ["Adam", "NAdam", "RAdam"])
     expect(fromPyTorch(name, config).options).toMatchObject({ weightDecay: 0.1, decay: "decoupled" });
 });
 

@@ -11,7 +11,7 @@ function worstError(run: Trajectory): number {
   let compared = 0;
   for (const [tensor, initial] of Object.entries(run.initial)) {
     let parameters = initial;
-    let state = referenceState(row.name, options, initial.length);
+    let state = referenceState(row.name, options, initial);
     for (let t = 1; t <= run.steps; t++) {
       const point = referenceLookahead(row.name, options, parameters, state);
       const at = { t, lr: run.rate(t) ?? options.lr };
@@ -39,15 +39,16 @@ function worstError(run: Trajectory): number {
 
 test("the vectors are those of PyTorch and the textbook", () => {
   const count = (framework: string) => trajectories.filter((run) => run.framework === framework).length;
-  expect(count("pytorch")).toBe(31);
+  expect(count("pytorch")).toBe(37);
   expect(count("textbook")).toBe(12);
   for (const run of trajectories) expect(run.expected.has(run.steps), run.id).toBe(true);
 });
 
 describe("the reference follows", () => {
   // Both sides are float64 and differ only in the order of operations: some 25 steps of a few roundings of 1.1e-16.
+  // ASGD apart: PyTorch keeps its eta as an f32 tensor even there, off by up to 6e-8 of every step's size.
   test.each(trajectories.map((run) => [run.id, run] as const))("%s", (_id, run) => {
-    expect(worstError(run)).toBeLessThanOrEqual(1e-12);
+    expect(worstError(run)).toBeLessThanOrEqual(run.optimizer === "ASGD" ? 6e-8 : 1e-12);
   });
 });
 
@@ -64,6 +65,11 @@ describe("the vectors tell rules apart", () => {
     ["pytorch/adagrad/lr_decay", { lr_decay: 0 }],
     ["pytorch/adagrad/accumulator", { initial_accumulator_value: 0 }],
     ["pytorch/nadam/momentum_decay", { momentum_decay: 4e-3 }],
+    ["pytorch/radam/default", { eps: 1e-6 }],
+    ["pytorch/rprop/etas", { step_sizes: [1e-6, 50] }],
+    ["pytorch/rprop/default", { etas: [0.5, 1.3] }],
+    ["pytorch/asgd/default", { alpha: 0.5 }],
+    ["pytorch/asgd/averaging", { lambd: 0 }],
   ])("%s is not met with %o", (id, wrong) => {
     const run = find(id);
     expect(worstError({ ...run, config: { ...run.config, ...wrong } })).toBeGreaterThan(1e-9);

@@ -41,25 +41,35 @@ describe("rows and references are the same rules", () => {
     "%s: states and look-ahead",
     (name, rule) => {
       const { options, row } = rule();
-      const initial = reference[name]!.initial(options);
+      const initial = reference[name]!.initial(options, 0);
       expect(Object.keys(initial)).toEqual(row.shader.states);
       for (const state of row.shader.states) expect(initial[state]).toBe(row.initial?.(options)[state] ?? 0);
       expect(reference[name]!.lookahead !== undefined).toBe(row.shader.lookahead);
     },
   );
 
+  // Step sizes of Rprop move from the second step on.
   test.each(rules.map((rule) => [rule.row.name, rule] as const))(
-    "%s: a step changes every state",
+    "%s: two steps change every state",
     (name, rule) => {
       const { options } = rule();
-      const before = referenceState(name, options, 2);
-      const after = referenceStep(name, options, { t: 1, lr: 0.1 }, f64(1, -2), f64(0.5, 3), before);
+      const start = f64(1, -2);
+      const before = referenceState(name, options, start);
+      const first = referenceStep(name, options, { t: 1, lr: 0.1 }, start, f64(0.5, 3), before);
+      const after = referenceStep(
+        name,
+        options,
+        { t: 2, lr: 0.1 },
+        first.parameters,
+        f64(0.5, 3),
+        first.state,
+      );
       expect(Object.keys(after.state)).toEqual(Object.keys(before));
       for (const state of Object.keys(before))
-        for (const i of [0, 1]) expect(after.state[state]![i]).not.toBe(before[state]![i]);
-      for (const [i, start] of [1, -2].entries()) {
-        expect(after.parameters[i]).not.toBe(start);
-        expect(after.largest.parameters[i]).toBeGreaterThanOrEqual(Math.abs(after.parameters[i]!) / 4);
+        for (const [i, value] of after.state[state]!.entries()) expect(value).not.toBe(before[state]![i]);
+      for (const [i, value] of after.parameters.entries()) {
+        expect(value).not.toBe(start[i]);
+        expect(after.largest.parameters[i]).toBeGreaterThanOrEqual(Math.abs(value) / 4);
       }
     },
   );

@@ -9,17 +9,20 @@ import {
   adamax,
   adamw,
   amsgrad,
+  asgd,
   createOptimizer,
   momentum,
   nadam,
   nesterov,
   type Optimizer,
   type Rule,
+  radam,
   requestDevice,
   rmsprop,
   rmspropCentered,
   rmspropCenteredMomentum,
   rmspropMomentum,
+  rprop,
   sgd,
 } from "../../src/index.ts";
 
@@ -47,6 +50,9 @@ const rules: Readonly<Record<string, Rule>> = {
   adamw: adamw({ lr: 0.05, weightDecay: 0.2 }),
   adamax: adamax({ lr: 0.05 }),
   nadam: nadam({ lr: 0.05, momentumDecay: 0.01 }),
+  radam: radam({ lr: 0.05, beta2: 0.9, weightDecay: 0.1 }),
+  rprop: rprop({ etaPlus: 1.3, stepSizeMax: 1 }),
+  asgd: asgd({ lr: 0.1, lambd: 0.01, t0: 15, weightDecay: 0.1 }),
 };
 
 /** What a rule did in the page: files, base64. */

@@ -1,0 +1,18 @@
+// Averaged SGD: update = eta_t·g + λ·eta_t·θ; ax ← (1 − mu_t)·ax + mu_t·θ averages the new parameters.
+struct Scalars {
+  rate: f32, // eta_t
+  decay: f32, // λ·eta_t
+  mu: f32,
+  one_minus_mu: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+struct State {
+  ax: vec4f,
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  let change = scalars.rate * gradient + scalars.decay * parameter;
+  (*state).ax = scalars.one_minus_mu * (*state).ax + scalars.mu * (parameter - change);
+  return change;
+}
