@@ -1,12 +1,17 @@
 // One row per rule, in order of increasing complexity. To add a rule: its WGSL file in shaders/, a row here,
 // its float64 function in reference/. Tests, the table of the docs and the conformance run follow the row.
 import { choice, flag, fraction, nonNegative, positive, type RuleFactory, ruleFactory } from "./rule.js";
+import adabeliefShader from "./shaders/adabelief.wgsl";
 import adadeltaShader from "./shaders/adadelta.wgsl";
 import adagradShader from "./shaders/adagrad.wgsl";
 import adamShader from "./shaders/adam.wgsl";
 import adamaxShader from "./shaders/adamax.wgsl";
+import adanShader from "./shaders/adan.wgsl";
+import ademamixShader from "./shaders/ademamix.wgsl";
 import amsgradShader from "./shaders/amsgrad.wgsl";
 import asgdShader from "./shaders/asgd.wgsl";
+import ftrlShader from "./shaders/ftrl.wgsl";
+import lionShader from "./shaders/lion.wgsl";
 import momentumShader from "./shaders/momentum.wgsl";
 import nadamShader from "./shaders/nadam.wgsl";
 import nesterovLookaheadShader from "./shaders/nesterov-lookahead.wgsl";
@@ -18,6 +23,8 @@ import rmspropMomentumShader from "./shaders/rmsprop-momentum.wgsl";
 import rmspropNesterovShader from "./shaders/rmsprop-nesterov.wgsl";
 import rpropShader from "./shaders/rprop.wgsl";
 import sgdShader from "./shaders/sgd.wgsl";
+import signSgdShader from "./shaders/sign-sgd.wgsl";
+import yogiShader from "./shaders/yogi.wgsl";
 
 /** Gradient descent. Full batch, mini-batch and single sample differ only in what the gradient averages over. */
 export const sgd = /* @__PURE__ */ ruleFactory({
@@ -389,6 +396,232 @@ export const asgd = /* @__PURE__ */ ruleFactory({
   },
 });
 
+const decoupledFirst = choice("decoupled", "coupled", "independent", "proximal", "cautious");
+
+const lionScalars = (beta1: number, beta2: number, lr: number) => ({
+  rate: lr,
+  beta1,
+  one_minus_beta1: 1 - beta1,
+  beta2,
+  one_minus_beta2: 1 - beta2,
+});
+
+/** Lion: the sign of an average that looks back less far than the one it keeps. */
+export const lion = /* @__PURE__ */ ruleFactory({
+  name: "lion",
+  shader: lionShader,
+  options: {
+    lr: nonNegative(1e-4),
+    beta1: fraction(0.9),
+    beta2: fraction(0.99),
+    decay: decoupledFirst,
+  },
+  formula: "θ ← θ − η·sign(β1m + (1−β1)g), then m ← β2m + (1−β2)g",
+  source: "Chen et al. 2023, algorithm 2",
+  scalars: ({ beta1, beta2 }, _t, lr) => lionScalars(beta1, beta2, lr),
+});
+
+/** signSGD: the sign of the gradient. */
+export const signSgd = /* @__PURE__ */ ruleFactory({
+  name: "sign-sgd",
+  shader: signSgdShader,
+  options: {},
+  formula: "θ ← θ − η·sign(g)",
+  source: "Bernstein et al. 2018, algorithm 1",
+  scalars: (_options, _t, lr) => ({ rate: lr }),
+});
+
+/** Signum: the sign of an average of gradients; Lion with one β. */
+export const signum = /* @__PURE__ */ ruleFactory({
+  name: "signum",
+  shader: lionShader,
+  options: { momentum: fraction(0.9) },
+  formula: "m ← βm + (1−β)g, θ ← θ − η·sign(m)",
+  source: "Bernstein et al. 2018, algorithm 2",
+  scalars: ({ momentum }, _t, lr) => lionScalars(momentum, momentum, lr),
+});
+
+/** AdaBelief: Adam that divides by how far the gradient is from its average; on request rectified as RAdam is. */
+export const adabelief = /* @__PURE__ */ ruleFactory({
+  name: "adabelief",
+  shader: adabeliefShader,
+  options: {
+    beta1: fraction(0.9),
+    beta2: fraction(0.999),
+    /** Beside the root; the paper has one ε in both places. */
+    eps: positive(1e-16),
+    /** Added to s in every step. */
+    epsRoot: nonNegative(1e-16),
+    rectify: flag(false),
+    decay: decoupledFirst,
+  },
+  formula:
+    "m ← β1m + (1−β1)g, s ← β2s + (1−β2)(g−m)² + ε_root, θ ← θ − η·m̂/(√ŝ + ε); rectify: rates of radam",
+  source: "Zhuang et al. 2020, algorithm 2; ε of the authors' code and optax",
+  scalars: ({ beta1, beta2, eps, epsRoot, rectify }, t, lr) => ({
+    ...(rectify
+      ? rectifiedRates(beta1, beta2, 5, t, lr)
+      : { momentum_rate: 0, adaptive_rate: lr / (1 - beta1 ** t) }),
+    beta1,
+    one_minus_beta1: 1 - beta1,
+    beta2,
+    one_minus_beta2: 1 - beta2,
+    inverse_bias_correction2: 1 / (1 - beta2 ** t),
+    eps,
+    eps_root: epsRoot,
+  }),
+});
+
+/** Yogi: Adam whose second moment changes by a bounded amount, so that the effective rate cannot jump. */
+export const yogi = /* @__PURE__ */ ruleFactory({
+  name: "yogi",
+  shader: yogiShader,
+  options: {
+    lr: nonNegative(1e-2),
+    beta1: fraction(0.9),
+    beta2: fraction(0.999),
+    eps: positive(1e-3),
+    /** First v. */
+    initialAccumulatorValue: nonNegative(1e-6),
+    /** Off in the paper's algorithm; optax and TensorFlow Addons correct. */
+    biasCorrection: flag(false),
+    /** With the correction, ε beside √v (TensorFlow Addons) instead of √v̂ (optax). */
+    epsHat: flag(false),
+  },
+  formula:
+    "m ← β1m + (1−β1)g, v ← v − (1−β2)·sign(v−g²)·g², θ ← θ − η·m/(√v + ε); biasCorrection: m̂, v̂ of adam",
+  source: "Zaheer et al. 2018, algorithm 2; first v of TensorFlow Addons",
+  initial: ({ initialAccumulatorValue }) => ({ exp_avg_sq: initialAccumulatorValue }),
+  scalars: ({ beta1, beta2, eps, biasCorrection, epsHat }, t, lr) => {
+    const correction1 = biasCorrection ? 1 - beta1 ** t : 1;
+    const correction2 = biasCorrection ? 1 - beta2 ** t : 1;
+    return {
+      step_size: (lr / correction1) * (epsHat ? Math.sqrt(correction2) : 1),
+      beta1,
+      one_minus_beta1: 1 - beta1,
+      one_minus_beta2: 1 - beta2,
+      inverse_bias_correction2: epsHat ? 1 : 1 / correction2,
+      eps,
+    };
+  },
+});
+
+/** Adan: Nesterov momentum by the change of the gradient. Its β are one minus the paper's, as in the authors' code. */
+export const adan = /* @__PURE__ */ ruleFactory({
+  name: "adan",
+  shader: adanShader,
+  options: {
+    beta1: fraction(0.98),
+    beta2: fraction(0.92),
+    beta3: fraction(0.99),
+    eps: positive(1e-8),
+    /** Inside the root: 1e-8 in optax. */
+    epsRoot: nonNegative(0),
+    /** Weight of the change d: β2 in the paper (there 1 − β2), 1 − β2 in optax. */
+    differenceWeight: choice("beta2", "one-minus-beta2"),
+    decay: choice("proximal", "decoupled", "coupled", "independent", "cautious"),
+  },
+  formula:
+    "d = g − g₋₁ (d₁ = 0), m ← β1m + (1−β1)g, v ← β2v + (1−β2)d, n ← β3n + (1−β3)(g + β2d)², θ ← (θ − η(m̂ + β2v̂)/(√(n̂ + ε_root) + ε))/(1 + ηλ)",
+  source: "Xie et al. 2022, algorithm 1, averages from zero and corrected as in the authors' code",
+  scalars: ({ beta1, beta2, beta3, eps, epsRoot, differenceWeight }, t, lr) => {
+    const weight = differenceWeight === "beta2" ? beta2 : 1 - beta2;
+    return {
+      momentum_rate: lr / (1 - beta1 ** t),
+      difference_rate: (lr * weight) / (1 - beta2 ** t),
+      difference_in: t === 1 ? 0 : 1,
+      difference_weight: weight,
+      beta1,
+      one_minus_beta1: 1 - beta1,
+      beta2,
+      one_minus_beta2: 1 - beta2,
+      beta3,
+      one_minus_beta3: 1 - beta3,
+      inverse_bias_correction3: 1 / (1 - beta3 ** t),
+      eps,
+      eps_root: epsRoot,
+    };
+  },
+});
+
+/** AdEMAMix: Adam with a slow average of the gradient beside the fast one; both warm-ups are off at 0 steps. */
+export const ademamix = /* @__PURE__ */ ruleFactory({
+  name: "ademamix",
+  shader: ademamixShader,
+  options: {
+    beta1: fraction(0.9),
+    beta2: fraction(0.999),
+    /** Of the slow average. */
+    beta3: fraction(0.9999),
+    /** Weight of the slow average. */
+    alpha: nonNegative(5),
+    eps: positive(1e-8),
+    /** Steps over which alpha grows from 0, in a line. */
+    alphaWarmup: nonNegative(0),
+    /** Steps over which the half-life of the slow average grows from that of β1 to its own, in a line. */
+    beta3Warmup: nonNegative(0),
+    decay: decoupledFirst,
+  },
+  formula:
+    "m₁ ← β1m₁ + (1−β1)g, m₂ ← β3m₂ + (1−β3)g, v of adam, θ ← θ − η(m̂₁ + αm₂)/(√v̂ + ε); α(t) = min(t/T, 1)·α, 1/ln β3(t) from 1/ln β1 to 1/ln β3",
+  source: "Pagliardini, Ablin & Grangier 2024, algorithm 1; defaults of optax",
+  scalars: ({ beta1, beta2, beta3, alpha, eps, alphaWarmup, beta3Warmup }, t, lr) => {
+    const part = (warmup: number) => (t < warmup ? t / warmup : 1);
+    const share = part(beta3Warmup);
+    const slow =
+      share < 1
+        ? Math.min(Math.exp(1 / ((1 - share) / Math.log(beta1) + share / Math.log(beta3))), beta3)
+        : beta3;
+    return {
+      fast_rate: lr / (1 - beta1 ** t),
+      slow_rate: lr * alpha * part(alphaWarmup),
+      beta1,
+      one_minus_beta1: 1 - beta1,
+      beta2,
+      one_minus_beta2: 1 - beta2,
+      beta3: slow,
+      one_minus_beta3: 1 - slow,
+      inverse_bias_correction2: 1 / (1 - beta2 ** t),
+      eps,
+    };
+  },
+});
+
+/**
+ * FTRL-Proximal. The new parameter is a closed form of what the gradients add up to, so that a first step forgets where
+ * the parameter began, zero gradients do not keep it, and a rate of 0 has no meaning: it is refused.
+ */
+export const ftrl = /* @__PURE__ */ ruleFactory({
+  name: "ftrl",
+  shader: ftrlShader,
+  options: {
+    lr: positive(1e-3),
+    /** −p: −½ in the paper, 0 for a constant rate. */
+    learningRatePower: { kind: "number", default: -0.5, min: -Infinity, max: 0 },
+    initialAccumulatorValue: nonNegative(0.1),
+    /** λ1 of the paper. */
+    l1: nonNegative(0),
+    /** Half the paper's λ2, as in TensorFlow. */
+    l2: nonNegative(0),
+    /** Pulls the parameter to zero by 2·l2Shrinkage·θ beside the gradient, but outside of n. */
+    l2Shrinkage: nonNegative(0),
+    /** β of the paper. */
+    beta: nonNegative(0),
+  },
+  formula:
+    "n ← n + g², z ← z + g + 2·shrinkage·θ − (nᵖ − n₋₁ᵖ)/η·θ, θ ← (clamp(z, ±l1) − z)/((β + nᵖ)/η + 2·l2), p = −learningRatePower",
+  source: "McMahan et al. 2013, algorithm 1; Keras and TensorFlow Ftrl",
+  constants: ({ learningRatePower }) => ({ square_root: learningRatePower === -0.5 ? 1 : 0 }),
+  initial: ({ initialAccumulatorValue }) => ({ accumulator: initialAccumulatorValue }),
+  scalars: ({ learningRatePower, l1, l2, l2Shrinkage, beta }, _t, lr) => ({
+    inverse_rate: 1 / lr,
+    power: -learningRatePower,
+    l1,
+    l2: beta / lr + 2 * l2,
+    shrinkage: 2 * l2Shrinkage,
+  }),
+});
+
 /** Every rule, in the order above. */
 export const rules: readonly RuleFactory[] = [
   sgd,
@@ -410,4 +643,12 @@ export const rules: readonly RuleFactory[] = [
   radam,
   rprop,
   asgd,
+  lion,
+  signSgd,
+  signum,
+  adabelief,
+  yogi,
+  adan,
+  ademamix,
+  ftrl,
 ] as unknown as readonly RuleFactory[];

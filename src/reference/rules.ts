@@ -1,8 +1,12 @@
 import { OptimError } from "../errors.js";
+import { adabelief } from "./adabelief.js";
 import { adadelta } from "./adadelta.js";
 import { adagrad } from "./adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./adam.js";
+import { adan } from "./adan.js";
+import { ademamix } from "./ademamix.js";
 import { asgd } from "./asgd.js";
+import { ftrl } from "./ftrl.js";
 import { momentum, nesterov, nesterovLookahead, sgd } from "./momentum.js";
 import { radam } from "./radam.js";
 import {
@@ -14,6 +18,8 @@ import {
 } from "./rmsprop.js";
 import { rprop } from "./rprop.js";
 import type { ReferenceRule } from "./rule.js";
+import { lion, signSgd, signum } from "./sign.js";
+import { yogi } from "./yogi.js";
 
 /** The float64 reference of every rule, under the rule's name. */
 export const reference: Readonly<Record<string, ReferenceRule>> = {
@@ -36,6 +42,14 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   radam,
   rprop,
   asgd,
+  lion,
+  "sign-sgd": signSgd,
+  signum,
+  adabelief,
+  yogi,
+  adan,
+  ademamix,
+  ftrl,
 };
 
 /**

@@ -42,6 +42,20 @@ export function averaged(beta: number, average: number, value: Summands): Summan
   return [beta * average, ...times(1 - beta, value)];
 }
 
+/**
+ * x / denominator(v) of a v at least zero. Where the summands of v cancel, f32 is off by more than roundings of v; how far
+ * that takes the quotient either way is stated as a bound.
+ */
+export function over(x: Summands, v: Summands, denominator: (v: number) => number): Summands {
+  const value = sum(v);
+  const slack = 2 * rounding * largest(v);
+  const magnitude = (at: number) => Math.abs(sum(x)) / denominator(at);
+  const above = magnitude(Math.max(value - slack, 0)) - magnitude(value);
+  const below = magnitude(value) - magnitude(value + slack);
+  const bound = Math.max(above, below) / rounding;
+  return [bound, -bound, ...times(1 / denominator(value), x)];
+}
+
 /** The sign, 0 of 0. Where what cancels is all but everything, f32 may see any sign, and the bound says so. */
 export function sign(summands: Summands): Summands {
   const value = sum(summands);

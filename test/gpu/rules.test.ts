@@ -36,8 +36,19 @@ const RATES: Readonly<Record<string, number>> = {
   adadelta: 1,
 };
 
+/** Options that let a rule settle within 2 000 steps. */
+const SETTLES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  // Its slow average has a half-life of 7 000 steps.
+  ademamix: { beta3: 0.99 },
+};
+
 /** Options under which a rule has no decay of its own. */
 const WITHOUT_DECAY: Readonly<Record<string, Readonly<Record<string, number>>>> = { asgd: { lambd: 0 } };
+
+/** Rules whose parameters zero gradients do not keep, with the reason; they are held to the reference instead. */
+const MOVES_AT_ZERO_GRADIENTS: Readonly<Record<string, string>> = {
+  ftrl: "the parameter is a closed form of the gradients' sums and forgets where it began",
+};
 
 /** Rules whose parameters a zero rate does not keep, with the reason; they are held to the reference instead. */
 const MOVES_AT_ZERO_RATE: Readonly<Record<string, string>> = {
@@ -139,6 +150,11 @@ describe("on a device as it is", () => {
     });
 
     test("a zero rate leaves the parameters bit-equal", async () => {
+      // FTRL divides by the rate.
+      if (rule.row.name === "ftrl") {
+        expect(() => factory({ ...options, lr: 0 })).toThrow(/'lr' of ftrl is out of range/);
+        return;
+      }
       const still = factory({ ...options, lr: 0 });
       const result = await run(
         normals(4, 13),
@@ -160,7 +176,9 @@ describe("on a device as it is", () => {
         rows(5, () => new Float32Array(13)),
         factory({ ...options, weightDecay: 0, ...WITHOUT_DECAY[rule.row.name] }),
       );
-      expect(bits(result.after.at(-1)![0]!)).toEqual(bits(result.initial));
+      if (Object.hasOwn(MOVES_AT_ZERO_GRADIENTS, rule.row.name))
+        expect(stepErrors(result, stepBound(watched().software)).slice(0, 5)).toEqual([]);
+      else expect(bits(result.after.at(-1)![0]!)).toEqual(bits(result.initial));
     });
   });
 
@@ -328,7 +346,7 @@ describe("on a device as it is", () => {
       const loss = (x: Float32Array) => x.reduce((sum, value, i) => sum + 0.5 * curvature(i) * value ** 2, 0);
       const start = normals(7, 61);
       const end = await descend(watched().device, {
-        rule: factory({ lr: RATES[name] ?? 0.02 }),
+        rule: factory({ lr: RATES[name] ?? 0.02, ...SETTLES[name] }),
         schedule: (step) => 1 - step / steps,
         start,
         slope: "fn slope(i: u32) -> f32 { return f32(1 + i % 10) * x[i] + noise[i]; }",

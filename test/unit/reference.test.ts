@@ -61,7 +61,7 @@ describe("rows and references are the same rules", () => {
         options,
         { t: 2, lr: 0.1 },
         first.parameters,
-        f64(0.5, 3),
+        f64(0.75, 2.5),
         first.state,
       );
       expect(Object.keys(after.state)).toEqual(Object.keys(before));
@@ -260,7 +260,7 @@ describe("errors", () => {
   const state = () => referenceState("adam", options, 2);
   const at = { t: 1, lr: 0.1 };
   test("an unknown rule", () => {
-    for (const name of ["adan", "toString"]) {
+    for (const name of ["adaam", "toString"]) {
       expect(() => referenceState(name, options, 1)).toThrow(
         expect.objectContaining({ code: "unknown-name" }),
       );

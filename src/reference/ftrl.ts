@@ -1,0 +1,48 @@
+import type { ReferenceRule } from "./rule.js";
+import { bounded, largest, over, rounding, type Summands, square, sum, times } from "./summands.js";
+
+type FtrlOptions = {
+  learningRatePower: number;
+  initialAccumulatorValue: number;
+  l1: number;
+  l2: number;
+  l2Shrinkage: number;
+  beta: number;
+};
+
+/**
+ * nᵖ and what f32 makes of it. WGSL's pow is exp2(p·log2 n): with a logarithm off by 2⁻²¹ or 3 ULP, a product off by its
+ * rounding, and an exp2 off by 3 + 2|p·log2 n| ULP; stated as a quarter of that error in summands, which leaves room for
+ * half of the 8 ULP.
+ */
+function powered(n: number, p: number): Summands {
+  const value = n ** p;
+  if (p === 0.5 || n === 0) return [value];
+  const exponent = Math.abs(p * Math.log2(n));
+  const logarithm = Math.abs(p) * 2 ** -21 + 4 * rounding * 2 * exponent;
+  const relative = Math.LN2 * logarithm + (3 + 2 * exponent) * 2 * rounding;
+  return bounded(value, (value * relative) / (4 * rounding));
+}
+
+/** FTRL-Proximal (McMahan et al. 2013, algorithm 1) with the options of TensorFlow's Ftrl. */
+export const ftrl: ReferenceRule<FtrlOptions, "accumulator" | "linear"> = {
+  initial: ({ initialAccumulatorValue }) => ({ accumulator: initialAccumulatorValue, linear: 0 }),
+  step({ options, lr, parameter, gradient, state }) {
+    const { learningRatePower, l1, l2, l2Shrinkage, beta } = options;
+    const p = -learningRatePower;
+    const accumulator = [state.accumulator, ...square(gradient)];
+    const after = powered(sum(accumulator), p);
+    const before = powered(state.accumulator, p);
+    // Roots differ by g²/(√n + √n₋₁), which cancels nothing; other powers by their difference.
+    const sigma = p === 0.5 ? [sum(after) - sum(before)] : [...after, ...times(-1, before)];
+    const linear = [state.linear, ...gradient, 2 * l2Shrinkage * parameter, ...times(-parameter / lr, sigma)];
+    const z = sum(linear);
+    const curvature = [...times(1 / lr, after), beta / lr, 2 * l2];
+    const result = { accumulator, linear };
+    if (sum(curvature) === 0) return { update: [0], state: result };
+    const excess: Summands =
+      Math.abs(z) > l1 ? [Math.sign(z) * l1, ...times(-1, linear)] : bounded(0, largest(linear));
+    const closest = over(excess, curvature, (total) => total);
+    return { update: [parameter, ...times(-1, closest)], state: result };
+  },
+};

@@ -1,0 +1,44 @@
+// Adan: averages of the gradient, of its change d = g − g₋₁, and of the square of g + β2d, the gradient one step ahead;
+// update = (momentum_rate·m + difference_rate·v) / (√(n̂ + eps_root) + ε).
+struct Scalars {
+  momentum_rate: f32, // η / (1 − β1^t)
+  difference_rate: f32, // ηβ2 / (1 − β2^t)
+  difference_in: f32, // 1, but 0 at the first step, which has no gradient before it
+  difference_weight: f32, // β2
+  beta1: f32,
+  one_minus_beta1: f32,
+  beta2: f32,
+  one_minus_beta2: f32,
+  beta3: f32,
+  one_minus_beta3: f32,
+  inverse_bias_correction3: f32, // 1 / (1 − β3^t)
+  eps: f32,
+  eps_root: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+struct State {
+  exp_avg: vec4f,
+  exp_avg_diff: vec4f,
+  exp_avg_sq: vec4f,
+  previous_gradient: vec4f,
+}
+
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  let difference = scalars.difference_in * (gradient - (*state).previous_gradient);
+  let ahead = gradient + scalars.difference_weight * difference;
+  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
+  let exp_avg_diff = scalars.beta2 * (*state).exp_avg_diff + scalars.one_minus_beta2 * difference;
+  let exp_avg_sq = bounded(scalars.beta3 * (*state).exp_avg_sq + scalars.one_minus_beta3 * ahead * ahead);
+  (*state).exp_avg = exp_avg;
+  (*state).exp_avg_diff = exp_avg_diff;
+  (*state).exp_avg_sq = exp_avg_sq;
+  (*state).previous_gradient = gradient;
+  let direction = scalars.momentum_rate * exp_avg + scalars.difference_rate * exp_avg_diff;
+  return direction / (sqrt(exp_avg_sq * scalars.inverse_bias_correction3 + scalars.eps_root) + scalars.eps);
+}

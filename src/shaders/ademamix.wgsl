@@ -1,0 +1,36 @@
+// AdEMAMix: Adam with a second, slow average of the gradient; update = (fast_rate·m₁ + slow_rate·m₂) / (√v̂ + ε).
+struct Scalars {
+  fast_rate: f32, // η / (1 − β1^t)
+  slow_rate: f32, // ηα(t)
+  beta1: f32,
+  one_minus_beta1: f32,
+  beta2: f32,
+  one_minus_beta2: f32,
+  beta3: f32, // β3(t)
+  one_minus_beta3: f32,
+  inverse_bias_correction2: f32, // 1 / (1 − β2^t)
+  eps: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+struct State {
+  exp_avg: vec4f,
+  exp_avg_slow: vec4f,
+  exp_avg_sq: vec4f,
+}
+
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
+  let exp_avg_slow = scalars.beta3 * (*state).exp_avg_slow + scalars.one_minus_beta3 * gradient;
+  let exp_avg_sq = bounded(scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * gradient * gradient);
+  (*state).exp_avg = exp_avg;
+  (*state).exp_avg_slow = exp_avg_slow;
+  (*state).exp_avg_sq = exp_avg_sq;
+  let direction = scalars.fast_rate * exp_avg + scalars.slow_rate * exp_avg_slow;
+  return direction / (sqrt(exp_avg_sq * scalars.inverse_bias_correction2) + scalars.eps);
+}

@@ -1,0 +1,30 @@
+// Yogi: Adam whose second moment moves by (1−β2)g² towards g², whatever its distance; update = step_size·m / (√v̂ + ε).
+struct Scalars {
+  step_size: f32, // η; with bias correction / (1 − β1^t), with epsHat times √(1 − β2^t)
+  beta1: f32,
+  one_minus_beta1: f32,
+  one_minus_beta2: f32,
+  inverse_bias_correction2: f32, // 1, or with bias correction and without epsHat 1 / (1 − β2^t)
+  eps: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+struct State {
+  exp_avg: vec4f,
+  exp_avg_sq: vec4f,
+}
+
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
+  let square = bounded(gradient * gradient);
+  let before = (*state).exp_avg_sq;
+  let exp_avg_sq = bounded(before - scalars.one_minus_beta2 * sign(before - square) * square);
+  (*state).exp_avg = exp_avg;
+  (*state).exp_avg_sq = exp_avg_sq;
+  return scalars.step_size * exp_avg / (sqrt(exp_avg_sq * scalars.inverse_bias_correction2) + scalars.eps);
+}
