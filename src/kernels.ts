@@ -15,6 +15,8 @@ import lionShader from "./shaders/lion.wgsl";
 import momentumShader from "./shaders/momentum.wgsl";
 import nadamShader from "./shaders/nadam.wgsl";
 import nesterovLookaheadShader from "./shaders/nesterov-lookahead.wgsl";
+import novogradShader from "./shaders/novograd.wgsl";
+import prodigyShader from "./shaders/prodigy.wgsl";
 import radamShader from "./shaders/radam.wgsl";
 import rmspropShader from "./shaders/rmsprop.wgsl";
 import rmspropCenteredShader from "./shaders/rmsprop-centered.wgsl";
@@ -22,8 +24,11 @@ import rmspropCenteredMomentumShader from "./shaders/rmsprop-centered-momentum.w
 import rmspropMomentumShader from "./shaders/rmsprop-momentum.wgsl";
 import rmspropNesterovShader from "./shaders/rmsprop-nesterov.wgsl";
 import rpropShader from "./shaders/rprop.wgsl";
+import scheduleFreeAdamwShader from "./shaders/schedule-free-adamw.wgsl";
+import scheduleFreeSgdShader from "./shaders/schedule-free-sgd.wgsl";
 import sgdShader from "./shaders/sgd.wgsl";
 import signSgdShader from "./shaders/sign-sgd.wgsl";
+import sophiaShader from "./shaders/sophia.wgsl";
 import yogiShader from "./shaders/yogi.wgsl";
 
 /** Gradient descent. Full batch, mini-batch and single sample differ only in what the gradient averages over. */
@@ -622,6 +627,173 @@ export const ftrl = /* @__PURE__ */ ruleFactory({
   }),
 });
 
+/**
+ * Sophia: momentum divided by an average of diagonals of the Hessian, clipped at the rate. The caller hands an estimate in
+ * by `optimizer.curvature()` every few steps; before the first one, Sophia steps by signs.
+ */
+export const sophia = /* @__PURE__ */ ruleFactory({
+  name: "sophia",
+  shader: sophiaShader,
+  options: {
+    lr: nonNegative(1e-4),
+    beta1: fraction(0.96),
+    beta2: fraction(0.99),
+    /** Of h: 0.01 with Hutchinson's estimate, 0.05 with Gauss-Newton's. */
+    gamma: positive(0.01),
+    eps: positive(1e-12),
+    decay: decoupledFirst,
+  },
+  formula: "estimate ĥ: h ← β2h + (1−β2)ĥ; step: m ← β1m + (1−β1)g, θ ← θ − η·clip(m/max(γh, ε), ±1)",
+  source: "Liu et al. 2023, algorithm 3",
+  scalars: ({ beta1, beta2, gamma, eps }, _t, lr) => ({
+    rate: lr,
+    beta1,
+    one_minus_beta1: 1 - beta1,
+    beta2,
+    one_minus_beta2: 1 - beta2,
+    gamma,
+    eps,
+  }),
+});
+
+/** Of Schedule-Free rules, which decay at y, where the gradient is taken. */
+const scheduleFreeOptions = {
+  /** Steps over which the rate grows from 0, in a line. */
+  warmupSteps: nonNegative(0),
+  decay: choice("decoupled", "coupled"),
+} as const;
+const warmedUp = (lr: number, warmupSteps: number, t: number) =>
+  t < warmupSteps ? (lr * t) / warmupSteps : lr;
+const decoupledRate = (decay: string, weightDecay: number, rate: number) =>
+  decay === "decoupled" ? rate * weightDecay : 0;
+
+/**
+ * Schedule-Free SGD: the parameter is y, where gradients are taken; state `x` is the average to evaluate at. Its memory is
+ * the sum of the average's weights γ².
+ */
+export const scheduleFreeSgd = /* @__PURE__ */ ruleFactory({
+  name: "schedule-free-sgd",
+  shader: scheduleFreeSgdShader,
+  options: { lr: nonNegative(1), momentum: fraction(0.9), ...scheduleFreeOptions },
+  formula: "g at y = θ; z ← z − γg − γλy, x ← (1−c)x + cz with c = γ²/Σγ², θ ← (1−β)z + βx",
+  source: "Defazio et al. 2024, eq. 2–4, weights of algorithm 1; rate of the authors' code",
+  startsAtParameter: ["z", "x"],
+  evaluate: "x",
+  ownDecay: true,
+  memory: [0],
+  advance: ({ warmupSteps }, t, lr, [sum = 0]) => [sum + warmedUp(lr, warmupSteps, t) ** 2],
+  scalars: ({ momentum, warmupSteps, decay, weightDecay }, t, lr, [sum = 0]) => {
+    const rate = warmedUp(lr, warmupSteps, t);
+    return {
+      rate,
+      decay: decoupledRate(decay, weightDecay, rate),
+      weight: sum > 0 ? rate ** 2 / sum : 0,
+      beta: momentum,
+    };
+  },
+});
+
+/** γ_t of Schedule-Free AdamW. */
+const scheduleFreeRate = (lr: number, warmupSteps: number, beta2: number, t: number) =>
+  warmedUp(lr, warmupSteps, t) * Math.sqrt(1 - beta2 ** t);
+
+/** Schedule-Free AdamW: as {@link scheduleFreeSgd}, with Adam's second moment. */
+export const scheduleFreeAdamw = /* @__PURE__ */ ruleFactory({
+  name: "schedule-free-adamw",
+  shader: scheduleFreeAdamwShader,
+  options: {
+    lr: nonNegative(2.5e-3),
+    beta1: fraction(0.9),
+    beta2: fraction(0.999),
+    eps: positive(1e-8),
+    ...scheduleFreeOptions,
+  },
+  formula:
+    "g at y = θ; v of adam, γ = η√(1−β2ᵗ), z ← z − γg/(√v + ε) − γλy, x ← (1−c)x + cz with c = γ²/Σγ², θ ← (1−β1)z + β1x",
+  source: "Defazio et al. 2024, algorithm 1; rate of the authors' code",
+  startsAtParameter: ["z", "x"],
+  evaluate: "x",
+  ownDecay: true,
+  memory: [0],
+  advance: ({ warmupSteps, beta2 }, t, lr, [sum = 0]) => [
+    sum + scheduleFreeRate(lr, warmupSteps, beta2, t) ** 2,
+  ],
+  scalars: ({ beta1, beta2, eps, warmupSteps, decay, weightDecay }, t, lr, [sum = 0]) => {
+    const rate = scheduleFreeRate(lr, warmupSteps, beta2, t);
+    return {
+      rate,
+      decay: decoupledRate(decay, weightDecay, rate),
+      weight: sum > 0 ? rate ** 2 / sum : 0,
+      beta1,
+      beta2,
+      one_minus_beta2: 1 - beta2,
+      eps,
+    };
+  },
+});
+
+/** NovoGrad: momentum over gradients divided by an average of their tensor's norm. */
+export const novograd = /* @__PURE__ */ ruleFactory({
+  name: "novograd",
+  shader: novogradShader,
+  options: {
+    lr: nonNegative(1e-2),
+    beta1: fraction(0.95),
+    beta2: fraction(0.98),
+    eps: positive(1e-8),
+    /** Whether what enters m is scaled by 1 − β1 from the second step on (TensorFlow Addons' grad_averaging). */
+    gradientAveraging: flag(false),
+    /** `decoupled` from the norm: λθ enters m. */
+    decay: choice("decoupled", "coupled"),
+  },
+  formula: "v ← β2v + (1−β2)‖g‖² of the tensor, v₁ = ‖g‖²; m ← β1m + (g/(√v + ε) + λθ), θ ← θ − ηm",
+  source: "Ginsburg et al. 2019, algorithm 1",
+  ownDecay: true,
+  scalars: ({ beta1, beta2, eps, gradientAveraging, decay, weightDecay }, t, lr) => ({
+    rate: lr,
+    beta1,
+    gradient_in: gradientAveraging && t > 1 ? 1 - beta1 : 1,
+    norm_kept: t === 1 ? 0 : beta2,
+    norm_in: t === 1 ? 1 : 1 - beta2,
+    decay: decoupledRate(decay, weightDecay, 1),
+    eps,
+  }),
+});
+
+/** Prodigy: Adam that finds its rate by itself, from how far the parameters have come. The rate is a factor on it. */
+export const prodigy = /* @__PURE__ */ ruleFactory({
+  name: "prodigy",
+  shader: prodigyShader,
+  options: {
+    lr: nonNegative(1),
+    beta1: fraction(0.9),
+    beta2: fraction(0.999),
+    eps: positive(1e-8),
+    /** First estimate of the distance: small against the real one. */
+    d0: positive(1e-6),
+    /** `decoupled` takes ηdλθ off. */
+    decay: choice("decoupled", "coupled"),
+  },
+  formula:
+    "m ← β1m + (1−β1)dg, v ← β2v + (1−β2)d²g², r ← √β2·r + (1−√β2)ηd²⟨g, θ₀−θ⟩, s ← √β2·s + (1−√β2)ηd²g, θ ← θ − ηd·m/(√v + dε), d ← max(d, r/‖s‖₁)",
+  source: "Mishchenko & Defazio 2023, algorithm 4",
+  startsAtParameter: ["p0"],
+  scope: "all",
+  ownDecay: true,
+  initial: ({ d0 }) => ({ d: d0, next_d: d0 }),
+  scalars: ({ beta1, beta2, eps, decay, weightDecay }, _t, lr) => ({
+    rate: lr,
+    decay: decoupledRate(decay, weightDecay, lr),
+    beta1,
+    one_minus_beta1: 1 - beta1,
+    beta2,
+    one_minus_beta2: 1 - beta2,
+    root_beta2: Math.sqrt(beta2),
+    root_in: (1 - Math.sqrt(beta2)) * lr,
+    eps,
+  }),
+});
+
 /** Every rule, in the order above. */
 export const rules: readonly RuleFactory[] = [
   sgd,
@@ -651,4 +823,9 @@ export const rules: readonly RuleFactory[] = [
   adan,
   ademamix,
   ftrl,
+  sophia,
+  scheduleFreeSgd,
+  scheduleFreeAdamw,
+  novograd,
+  prodigy,
 ] as unknown as readonly RuleFactory[];

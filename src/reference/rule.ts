@@ -35,7 +35,7 @@ export interface TensorInput<O = ReferenceOptions, V extends string = string> {
   readonly t: number;
   /** Rate of this step, schedule applied. */
   readonly lr: number;
-  /** What `measure` gave, summed over the elements; the largest summand is the sum of magnitudes. */
+  /** What `measure` gave, added up; the largest summand is the sum of every element's largest. */
   readonly sums: Readonly<Record<string, Summands>>;
   /** Values before the step. */
   readonly settled: Readonly<Record<V, number>>;
@@ -56,7 +56,7 @@ export interface ReferenceRule<O = ReferenceOptions, S extends string = string, 
   /** Values of a tensor before the first step. */
   settled?(options: O): Readonly<Record<V, number>>;
   /** What one element adds to the sums over its tensor. */
-  measure?(input: ElementInput<O, S, V>): Readonly<Record<string, number>>;
+  measure?(input: ElementInput<O, S, V>): Readonly<Record<string, Summands>>;
   /** Values of a tensor for this step; runs before `step`. */
   settle?(input: TensorInput<O, V>): Readonly<Record<V, Summands>>;
   /** Whether decoupled decay is part of `step`. */

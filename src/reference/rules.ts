@@ -8,6 +8,8 @@ import { ademamix } from "./ademamix.js";
 import { asgd } from "./asgd.js";
 import { ftrl } from "./ftrl.js";
 import { momentum, nesterov, nesterovLookahead, sgd } from "./momentum.js";
+import { novograd } from "./novograd.js";
+import { prodigy } from "./prodigy.js";
 import { radam } from "./radam.js";
 import {
   rmsprop,
@@ -18,7 +20,9 @@ import {
 } from "./rmsprop.js";
 import { rprop } from "./rprop.js";
 import type { ReferenceRule } from "./rule.js";
+import { scheduleFreeAdamw, scheduleFreeSgd } from "./schedule-free.js";
 import { lion, signSgd, signum } from "./sign.js";
+import { sophia } from "./sophia.js";
 import { yogi } from "./yogi.js";
 
 /** The float64 reference of every rule, under the rule's name. */
@@ -50,6 +54,11 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   adan,
   ademamix,
   ftrl,
+  sophia,
+  "schedule-free-sgd": scheduleFreeSgd,
+  "schedule-free-adamw": scheduleFreeAdamw,
+  novograd,
+  prodigy,
 };
 
 /**

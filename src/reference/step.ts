@@ -183,14 +183,9 @@ const gradientPoint = (
 /** What the elements' measures add up to. */
 function sumsOf(rule: ReferenceRule, elements: readonly ElementInput[]): Record<string, Summands> {
   const measured = elements.map((element) => rule.measure?.(element) ?? {});
-  const total = (name: string, value: (addend: number) => number) =>
+  const total = (name: string, value: (summands: Summands) => number) =>
     measured.reduce((so, addends) => so + value(addends[name]!), 0);
-  return mapValues(measured[0] ?? {}, (_, name) =>
-    bounded(
-      total(name, (addend) => addend),
-      total(name, Math.abs),
-    ),
-  );
+  return mapValues(measured[0] ?? {}, (_, name) => bounded(total(name, sum), total(name, largest)));
 }
 
 const elementOf = (state: ReferenceState, i: number) => mapValues(state, (values) => values[i] ?? 0);

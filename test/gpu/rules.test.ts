@@ -6,7 +6,7 @@ import accumulate from "../../src/shaders/engine/accumulate.wgsl?raw";
 import { read, upload, whole, write } from "../support/buffers.js";
 import { descend } from "../support/descend.js";
 import { useDevice, type Watched } from "../support/device.js";
-import { bits, stepBound, stepErrors, trajectoryErrors } from "../support/judge.js";
+import { bits, statesOf, stepBound, stepErrors, trajectoryErrors } from "../support/judge.js";
 import { gradients, normals } from "../support/numbers.js";
 import { record } from "../support/record.js";
 import { gradientOf, initialOf, type TestTensor, train } from "../support/train.js";
@@ -58,6 +58,10 @@ const MOVES_AT_ZERO_RATE: Readonly<Record<string, string>> = {
 /** A rate that changes in mid-run. */
 const schedule = (step: number) => (step < 6 ? 1 : 0.25);
 
+/** Values that differ by more than the tolerance. */
+const far = (values: Float32Array, expected: Float32Array) =>
+  [...values].filter((value, i) => !(Math.abs(value - expected[i]!) <= TOLERANCE * (1 + Math.abs(value))));
+
 /** A tensor in buffers of its own. */
 function loose(device: GPUDevice, name: string, length: number, offsets: readonly [number, number] = [0, 0]) {
   const zeros = new Float32Array(length);
@@ -73,7 +77,7 @@ describe("on a device as it is", () => {
 
   describe.each(variants)("$name", ({ factory, options }) => {
     const rule = factory(options);
-    const { states } = rule.row.shader;
+    const states = statesOf(rule);
 
     /** Runs one tensor and keeps everything after each step. */
     async function run(initial: Float32Array, rows: readonly Float32Array[], ruleOfRun = rule) {
@@ -119,12 +123,15 @@ describe("on a device as it is", () => {
         [0, 1e-30, -1e-30, 1e18, -1e18, 1e30, -1e30],
       ];
       const length = 64;
-      const pick = (t: number) =>
+      const pick = (t: number, most: number) =>
         Float32Array.from({ length }, (_, i) => {
-          const pool = pools[i % 4]!;
+          const pool = pools[Math.min(i % 4, most)]!;
           return pool[(i + t * (1 + (i % 3)) + (t >> 2)) % pool.length]!;
         });
-      const result = await run(normals(3, length), rows(20, pick));
+      const result = await run(
+        normals(3, length),
+        rows(20, (t) => pick(t, 3)),
+      );
       const infinite = result.after.flatMap((kept, index) =>
         kept.flatMap((values, k) =>
           values.every(Number.isFinite) ? [] : [`${["θ", ...states][k]} after step ${index + 1}`],
@@ -135,7 +142,15 @@ describe("on a device as it is", () => {
       // not have: the last pool is out. Below, g² is zero, which only a rule without ε can tell from 1e-60.
       const withoutEps = rule.row.name === "rmsprop-nesterov";
       const judged = (i: number) => (withoutEps ? i % 4 === 2 : i % 4 !== 3);
-      expect(stepErrors(result, stepBound(watched().software), judged).slice(0, 5)).toEqual([]);
+      // What is summed over a tensor takes all elements in, so that these rules are judged without the last pool.
+      const within =
+        rule.row.shader.sums.length === 0
+          ? result
+          : await run(
+              normals(3, length),
+              rows(20, (t) => pick(t, 2)),
+            );
+      expect(stepErrors(within, stepBound(watched().software), judged).slice(0, 5)).toEqual([]);
       if (withoutEps && rule.options.weightDecay === 0)
         for (let i = 0; i < length; i += 4) expect(result.after.at(-1)![0]![i]).toBe(result.initial[i]);
     });
@@ -197,7 +212,11 @@ describe("on a device as it is", () => {
       const first = await train(watched(), rule, arena.groups[0]!);
       const second = await train(watched(), rule, arena.groups[0]!);
       const apart = await train(watched(), rule, tensors);
-      expect(first.dispatches).toBe(rule.row.shader.lookahead ? 2 : 1);
+      const { lookahead, sums } = rule.row.shader;
+      // With sums: of the gradients and of what the rule measures, three dispatches each.
+      const passes = lookahead ? 2 : sums.length > 0 ? 7 : 1;
+      // Each state that begins as the parameter takes one dispatch, in the first of four steps.
+      expect(first.dispatches).toBe(passes + (rule.row.startsAtParameter?.length ?? 0) / 4);
       const joined = first.values.flat();
       expect(second.values.flat().map(bits)).toEqual(joined.map(bits));
       // In an arena every element goes through the kernel for four, alone the last ones through that for one: WGSL
@@ -205,11 +224,7 @@ describe("on a device as it is", () => {
       if (software) expect(apart.values.flat().map(bits)).toEqual(joined.map(bits));
       else
         apart.values.flat().forEach((values, k) => {
-          const other = joined[k]!;
-          const far = values.filter(
-            (value, i) => !(Math.abs(value - other[i]!) <= TOLERANCE * (1 + Math.abs(value))),
-          );
-          expect(far).toEqual(new Float32Array());
+          expect(far(values, joined[k]!)).toEqual([]);
         });
       const [all] = await read(device, [whole(arena.parameters)]);
       for (const { param } of arena.groups[0]!)
@@ -285,20 +300,31 @@ describe("on a device as it is", () => {
       grad.destroy();
 
       const rates = Array.from({ length: steps }, () => rule.options.lr);
-      const errors = tensors.flatMap((tensor, index) => {
+      const runs = tensors.map((tensor, index) => {
         const { offset, size } = tensor.param;
-        const run = {
-          rule,
+        return {
+          name: tensor.name,
           initial: initial[index]!,
           gradients: rates.map((_, step) => gradientOf(index, step + 1, tensor.param)),
-          rates,
-          // Only the last step was read.
-          after: rates.map((_, step) =>
-            step === steps - 1 ? [params!.slice(offset / 4, (offset + size) / 4)] : [],
-          ),
+          end: params!.slice(offset / 4, (offset + size) / 4),
         };
-        return trajectoryErrors(run, TOLERANCE).map((error) => `${tensor.name}: ${error}`);
       });
+      const joined = (parts: readonly Float32Array[]) =>
+        Float32Array.from(parts.flatMap((part) => [...part]));
+      // What sums over all tensors sees them as one.
+      const all = {
+        name: "all",
+        initial: joined(initial),
+        gradients: rates.map((_, step) => joined(runs.map((run) => run.gradients[step]!))),
+        end: joined(runs.map((run) => run.end)),
+      };
+      const errors = (rule.row.scope === "all" ? [all] : runs).flatMap(({ name, end, ...run }) =>
+        trajectoryErrors(
+          // Only the last step was read.
+          { ...run, rule, rates, after: rates.map((_, step) => (step === steps - 1 ? [end] : [])) },
+          TOLERANCE,
+        ).map((error) => `${name}: ${error}`),
+      );
       expect(errors.slice(0, 5)).toEqual([]);
       const outside = (
         values: Float32Array,
@@ -404,7 +430,14 @@ describe.each([
       };
       const [all, chunks] = [await run(asItIs()), await run(cut())];
       expect(chunks.dispatches).toBeGreaterThan(all.dispatches);
-      expect(chunks.values.flat().map(bits)).toEqual(all.values.flat().map(bits));
+      const expected = all.values.flat();
+      const got = chunks.values.flat();
+      if (factory.row.shader.sums.length === 0) expect(got.map(bits)).toEqual(expected.map(bits));
+      // Where a chunk ends, so does a partial sum: the order of addition is another.
+      else
+        got.forEach((values, k) => {
+          expect(far(values, expected[k]!)).toEqual([]);
+        });
     },
   );
 });

@@ -1,6 +1,7 @@
 import { type BufferRange, createOptimizer, type Parameter, type Rule } from "../../src/index.js";
 import { read, write } from "./buffers.js";
 import type { Watched } from "./device.js";
+import { statesOf } from "./judge.js";
 import { gradients, normals } from "./numbers.js";
 
 /** A parameter whose ranges are given as such. */
@@ -34,7 +35,7 @@ export async function train(
     optimizer.step();
   }
   const dispatches = (counts.dispatches - before) / steps;
-  const states = rule.row.shader.states;
+  const states = statesOf(rule);
   const values = await read(
     device,
     tensors.flatMap(({ name, param }) => [param, ...states.map((state) => optimizer.state(name, state))]),

@@ -1,0 +1,38 @@
+// NovoGrad: v ← β2v + (1−β2)‖g‖² of a tensor, m ← β1m + gradient_in·(g/(√v + ε) + λθ), update = rate·m.
+struct Scalars {
+  rate: f32,
+  beta1: f32,
+  gradient_in: f32, // 1, with averaging 1 − β1 from the second step on
+  norm_kept: f32, // β2, 0 at the first step
+  norm_in: f32, // 1 − β2, 1 at the first step
+  decay: f32, // λ of decoupled decay
+  eps: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+struct State {
+  exp_avg: vec4f,
+}
+struct Sums {
+  squares: f32,
+}
+struct Settled {
+  exp_avg_sq: f32,
+}
+
+fn measure(parameter: vec4f, gradient: vec4f, state: State, settled: Settled) -> Sums {
+  return Sums(dot(gradient, gradient));
+}
+
+fn settle(sums: Sums, settled: Settled) -> Settled {
+  // Squares stop at 1e38. Compared by their bits, which order like the values, infinity included.
+  let squares = bitcast<f32>(min(bitcast<u32>(sums.squares), bitcast<u32>(1e38f)));
+  return Settled(scalars.norm_kept * settled.exp_avg_sq + scalars.norm_in * squares);
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>, settled: Settled) -> vec4f {
+  let direction = gradient / (sqrt(settled.exp_avg_sq) + scalars.eps) + scalars.decay * parameter;
+  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.gradient_in * direction;
+  (*state).exp_avg = exp_avg;
+  return scalars.rate * exp_avg;
+}

@@ -1,0 +1,70 @@
+// Prodigy: Adam on d·g, whose rate d grows towards the distance from the start: d ← max(d, r/‖s‖₁) with
+// r ← √β2·r + (1−√β2)γd²⟨g, θ₀ − θ⟩ and s ← √β2·s + (1−√β2)γd²·g over all tensors; update = γd·m/(√v + dε).
+struct Scalars {
+  rate: f32, // γ
+  decay: f32, // γλ of decoupled decay
+  beta1: f32,
+  one_minus_beta1: f32,
+  beta2: f32,
+  one_minus_beta2: f32,
+  root_beta2: f32, // √β2
+  root_in: f32, // (1 − √β2)γ
+  eps: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+struct State {
+  exp_avg: vec4f,
+  exp_avg_sq: vec4f,
+  s: vec4f,
+  p0: vec4f,
+}
+struct Sums {
+  numerator: f32, // ⟨g, θ₀ − θ⟩
+  denominator: f32, // ‖s‖₁ of the new s
+}
+struct Settled {
+  numerator: f32, // r
+  d: f32, // of this step
+  next_d: f32,
+}
+
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
+}
+
+// Larger gradients count as 1e19 in every average: were √v bounded alone, m/√v would drive d without end.
+fn limited(gradient: vec4f) -> vec4f {
+  return clamp(gradient, vec4f(-1e19), vec4f(1e19));
+}
+
+fn next_s(gradient: vec4f, s: vec4f, d: f32) -> vec4f {
+  return scalars.root_beta2 * s + scalars.root_in * d * d * gradient;
+}
+
+fn measure(parameter: vec4f, gradient: vec4f, state: State, settled: Settled) -> Sums {
+  let counted = limited(gradient);
+  let s = next_s(counted, state.s, settled.next_d);
+  return Sums(dot(counted, state.p0 - parameter), dot(abs(s), vec4f(1.0)));
+}
+
+fn settle(sums: Sums, settled: Settled) -> Settled {
+  let d = settled.next_d;
+  let numerator = scalars.root_beta2 * settled.numerator + scalars.root_in * d * d * sums.numerator;
+  // Without a gradient yet, nothing is known of the distance.
+  let estimate = select(0.0, numerator / sums.denominator, sums.denominator > 0.0);
+  return Settled(numerator, d, max(d, estimate));
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>, settled: Settled) -> vec4f {
+  let d = settled.d;
+  let counted = limited(gradient);
+  let scaled = d * counted;
+  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * scaled;
+  let exp_avg_sq = bounded(scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * scaled * scaled);
+  (*state).exp_avg = exp_avg;
+  (*state).exp_avg_sq = exp_avg_sq;
+  (*state).s = next_s(counted, (*state).s, d);
+  return d * (scalars.rate * exp_avg / (sqrt(exp_avg_sq) + d * scalars.eps) + scalars.decay * parameter);
+}

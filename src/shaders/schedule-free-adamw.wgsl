@@ -1,0 +1,34 @@
+// Schedule-Free AdamW: v of Adam; z ← z − rate·g/(√v + ε) − decay·y, x ← x + weight·(z − x), and the parameter is
+// y = (1−β1)z + β1x.
+struct Scalars {
+  rate: f32, // γ_t, with √(1 − β2^t)
+  decay: f32, // γ_t·λ of decoupled decay
+  weight: f32, // γ_t² / Σγ²
+  beta1: f32,
+  beta2: f32,
+  one_minus_beta2: f32,
+  eps: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+struct State {
+  z: vec4f,
+  x: vec4f,
+  exp_avg_sq: vec4f,
+}
+
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  let exp_avg_sq = bounded(scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * gradient * gradient);
+  let descent = scalars.rate * gradient / (sqrt(exp_avg_sq) + scalars.eps) + scalars.decay * parameter;
+  let z = (*state).z - descent;
+  let x = (*state).x + scalars.weight * (z - (*state).x);
+  (*state).z = z;
+  (*state).x = x;
+  (*state).exp_avg_sq = exp_avg_sq;
+  return parameter - (z + scalars.beta1 * (x - z));
+}

@@ -1,0 +1,28 @@
+// Sophia: m ← β1m + (1−β1)g, update = rate·clip(m / max(γh, ε), 1); h averages the diagonals of the Hessian handed in.
+struct Scalars {
+  rate: f32,
+  beta1: f32,
+  one_minus_beta1: f32,
+  beta2: f32,
+  one_minus_beta2: f32,
+  gamma: f32,
+  eps: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+struct State {
+  exp_avg: vec4f,
+  hessian: vec4f,
+}
+
+fn curvature(estimate: vec4f, state: ptr<function, State>) {
+  (*state).hessian = scalars.beta2 * (*state).hessian + scalars.one_minus_beta2 * estimate;
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
+  (*state).exp_avg = exp_avg;
+  let divisor = max(scalars.gamma * (*state).hessian, vec4f(scalars.eps));
+  // Clipped before the division, so that nothing overflows.
+  return scalars.rate * (clamp(exp_avg, -divisor, divisor) / divisor);
+}
