@@ -2,12 +2,13 @@
 import { describe, expect, test } from "vitest";
 import { composeAccumulate, composeLookahead, composeStep } from "../../src/engine/compose.js";
 import { createArena, createOptimizer, rules } from "../../src/index.js";
+import { referenceCurvature, referenceStep } from "../../src/reference/step.js";
 import accumulate from "../../src/shaders/engine/accumulate.wgsl?raw";
 import { read, upload, whole, write } from "../support/buffers.js";
 import { descend } from "../support/descend.js";
 import { useDevice, type Watched } from "../support/device.js";
 import { bits, statesOf, stepBound, stepErrors, trajectoryErrors } from "../support/judge.js";
-import { gradients, normals } from "../support/numbers.js";
+import { gradients, normals, ulp } from "../support/numbers.js";
 import { record } from "../support/record.js";
 import { gradientOf, initialOf, type TestTensor, train } from "../support/train.js";
 import { variants } from "../support/variants.js";
@@ -384,6 +385,63 @@ describe("on a device as it is", () => {
     },
   );
 
+  test.each(rules.filter(({ row }) => row.shader.curvature).map((factory) => [factory.row.name, factory]))(
+    "%s: takes in estimates of curvature as the reference does",
+    async (name, factory) => {
+      const { device, software } = watched();
+      const length = 29;
+      // Large enough for some elements to leave the bound of the update.
+      const rule = factory({ gamma: 1, decay: "decoupled", weightDecay: 0.1 });
+      const tensor = loose(device, "x", length);
+      write(device, tensor.param, normals(1, length));
+      const optimizer = await createOptimizer(device, { rule, parameters: [tensor] });
+      const kinds = statesOf(rule);
+      const now = async () => {
+        const [parameters, ...states] = (
+          await read(device, [tensor.param, ...kinds.map((kind) => optimizer.state("x", kind))])
+        ).map((values) => Float64Array.from(values));
+        return {
+          parameters: parameters!,
+          state: Object.fromEntries(kinds.map((kind, k) => [kind, states[k]!])),
+        };
+      };
+      const errors: string[] = [];
+      const compare = (what: string, got: Float64Array, expected: Float64Array, largest: Float64Array) =>
+        got.forEach((value, i) => {
+          if (!(Math.abs(value - expected[i]!) <= stepBound(software) * ulp(largest[i]!)))
+            errors.push(`${what}[${i}]: ${value}, expected ${expected[i]}`);
+        });
+      for (let t = 1; t <= 6; t += 1) {
+        let before = await now();
+        if (t % 2 === 1) {
+          // Of both signs and zero.
+          const estimate = normals(10 + t, length).map((value, i) => (i % 5 === 0 ? 0 : value));
+          write(device, tensor.grad, estimate);
+          optimizer.curvature();
+          const after = await now();
+          const one = referenceCurvature(name, rule.options, Float64Array.from(estimate), before.state);
+          expect(after.parameters).toEqual(before.parameters);
+          for (const kind of kinds)
+            compare(`${kind} of estimate ${t}`, after.state[kind]!, one.state[kind]!, one.largest[kind]!);
+          before = after;
+        }
+        const slope = gradients(20, t, length);
+        write(device, tensor.grad, slope);
+        optimizer.step();
+        const after = await now();
+        const at = { t, lr: rule.options.lr };
+        const { parameters, state } = before;
+        const one = referenceStep(name, rule.options, at, parameters, Float64Array.from(slope), state);
+        compare(`θ of step ${t}`, after.parameters, one.parameters, one.largest.parameters);
+        for (const kind of kinds)
+          compare(`${kind} of step ${t}`, after.state[kind]!, one.state[kind]!, one.largest.state[kind]!);
+      }
+      expect(errors.slice(0, 5)).toEqual([]);
+      optimizer.destroy();
+      destroy([tensor]);
+    },
+  );
+
   const modules = new Map([
     ["engine/accumulate.wgsl", accumulate],
     ...([4, 1] as const).map((width) => [`accumulate × ${width}`, composeAccumulate(width)] as const),
@@ -406,7 +464,7 @@ describe("on a device as it is", () => {
 /** A device whose limits the engine reads as lower than they are; the kernels are the same. */
 describe.each([
   // Chunks of four lanes end at the binding limit, scalar ones at the grid, states at the buffer limit.
-  { maxStorageBufferBindingSize: 2048, maxComputeWorkgroupsPerDimension: 1, maxBufferSize: 8192 },
+  { maxStorageBufferBindingSize: 2048, maxComputeWorkgroupsPerDimension: 1, maxBufferSize: 12288 },
   // Chunks of four lanes end at the grid.
   { maxComputeWorkgroupsPerDimension: 1 },
 ])("under the limits %o", (limits) => {

@@ -5,13 +5,19 @@ import {
   adam,
   adamax,
   adamw,
+  ademamix,
+  ftrl,
   momentum,
   nadam,
   nesterovLookahead,
+  novograd,
+  prodigy,
   rmspropCentered,
   rmspropMomentum,
   rmspropNesterov,
   rules,
+  scheduleFreeAdamw,
+  scheduleFreeSgd,
   sgd,
 } from "../../src/kernels.js";
 import { reference } from "../../src/reference/rules.js";
@@ -29,7 +35,7 @@ const f64 = (...values: number[]) => Float64Array.from(values);
 /** Steps of one element, with the gradient of each; the results of every step. */
 function run({ row, options }: Rule, parameter: number, gradients: readonly number[], lr = options.lr) {
   let parameters: Float64Array = f64(parameter);
-  let state = referenceState(row.name, options, 1);
+  let state = referenceState(row.name, options, parameters);
   return gradients.map((gradient, i) => {
     const step = referenceStep(row.name, options, { t: i + 1, lr }, parameters, f64(gradient), state);
     ({ parameters, state } = step);
@@ -136,6 +142,96 @@ describe("forms of momentum under a rate that changes", () => {
     expect(inside).toBeCloseTo(-q1 - (0.5 * q1 + 0.5 * q2), 12);
     expect(outside).toBeCloseTo(-q1 - 0.5 * (0.5 * q1 + q2), 12);
   });
+});
+
+describe("Schedule-Free rules", () => {
+  // The authors' code keeps y and z only and changes both in place; the same sequence, by other arithmetic.
+  test.each([
+    ["sgd", scheduleFreeSgd({ lr: 0.5, momentum: 0.8, warmupSteps: 4, weightDecay: 0.1 }), 0.8, 0],
+    ["adamw", scheduleFreeAdamw({ lr: 0.5, beta1: 0.8, warmupSteps: 4, weightDecay: 0.1 }), 0.8, 0.999],
+  ] as const)("%s steps as the authors' form in place", (_name, rule, beta, beta2) => {
+    const gradients = Array.from({ length: 12 }, (_, i) => Math.sin(3 * i + 1));
+    let [y, z, v, sum] = [2, 2, 0, 0];
+    const expected = gradients.map((gradient, i) => {
+      const t = i + 1;
+      const rate = 0.5 * Math.min(1, t / 4) * (beta2 ? Math.sqrt(1 - beta2 ** t) : 1);
+      v = beta2 * v + (1 - beta2) * gradient ** 2;
+      const descent = gradient / (beta2 ? Math.sqrt(v) + 1e-8 : 1) + 0.1 * y;
+      sum += rate ** 2;
+      const weight = rate ** 2 / sum;
+      y += weight * (z - y) + rate * (beta * (1 - weight) - 1) * descent;
+      z -= rate * descent;
+      return { y, z, x: (y - (1 - beta) * z) / beta };
+    });
+    for (const [i, { parameter, state }] of run(rule, 2, gradients).entries()) {
+      expect(parameter).toBeCloseTo(expected[i]!.y, 12);
+      expect(state.z![0]).toBeCloseTo(expected[i]!.z, 12);
+      expect(state.x![0]).toBeCloseTo(expected[i]!.x, 12);
+    }
+  });
+
+  test("the first steps of a state that begins at the parameter need the parameter", () => {
+    const { row, options } = scheduleFreeSgd();
+    expect(() => referenceState(row.name, options, 3)).toThrow(/'z' of schedule-free-sgd begins as/);
+    expect(referenceState(row.name, options, f64(1, 2)).x).toEqual(f64(1, 2));
+  });
+});
+
+describe("what is summed over a tensor", () => {
+  test("NovoGrad divides by an average of the tensor's norm", () => {
+    const { row, options } = novograd({ lr: 1, beta1: 0.5, beta2: 0.75, eps: 1e-12 });
+    const state = referenceState(row.name, options, 2);
+    const first = referenceStep(row.name, options, { t: 1, lr: 1 }, f64(1, 1), f64(3, 4), state);
+    // ‖g‖ = 5: the first v is its square.
+    expect([...first.parameters]).toEqual([expect.closeTo(1 - 3 / 5, 10), expect.closeTo(1 - 4 / 5, 10)]);
+    const second = referenceStep(row.name, options, { t: 2, lr: 1 }, f64(0, 0), f64(0, 15), first.state);
+    expect(second.state.exp_avg_sq![0]).toBe(0.75 * 25 + 0.25 * 225);
+    expect(second.parameters[1]).toBeCloseTo(-(0.5 * 0.8 + 15 / Math.sqrt(75)), 10);
+  });
+
+  test("Prodigy's rate grows to the distance and no further", () => {
+    const { row, options } = prodigy();
+    // f = Σ|θ − 3|, whose distance from the start is 3 in every direction.
+    let parameters: Float64Array = f64(0, 0, 0);
+    let state = referenceState(row.name, options, parameters);
+    const estimates: number[] = [];
+    for (let t = 1; t <= 400; t++) {
+      const gradients = parameters.map((value) => Math.sign(value - 3));
+      const at = { t, lr: 1 };
+      ({ parameters, state } = referenceStep(row.name, options, at, parameters, gradients, state));
+      estimates.push(state.next_d![0]!);
+    }
+    expect(estimates[0]).toBe(1e-6);
+    for (const [i, estimate] of estimates.entries())
+      expect(estimate).toBeGreaterThanOrEqual(estimates[i - 1] ?? 0);
+    // d ≤ ‖x₀ − x*‖∞ for exact slopes of a convex function, up to how far steps go beyond the minimum.
+    expect(estimates.at(-1)).toBeGreaterThan(0.3);
+    expect(estimates.at(-1)).toBeLessThan(3.3);
+    for (const value of parameters) expect(Math.abs(value - 3)).toBeLessThan(0.5);
+  });
+});
+
+test("AdEMAMix warms alpha up in a line, and beta3 so that its half-life grows in a line", () => {
+  const { row, options } = ademamix({ alpha: 8, beta3: 0.999, alphaWarmup: 100, beta3Warmup: 100 });
+  const halfLife = (beta: number) => Math.log(0.5) / Math.log(beta);
+  const at = (t: number) => row.scalars(options, t, 1, []) as { slow_rate: number; beta3: number };
+  for (const t of [1, 25, 50, 99]) {
+    expect(at(t).slow_rate).toBeCloseTo((8 * t) / 100, 12);
+    const line = (1 - t / 100) * halfLife(0.9) + (t / 100) * halfLife(0.999);
+    expect(halfLife(at(t).beta3)).toBeCloseTo(line, 9);
+  }
+  for (const t of [100, 1000]) expect(at(t)).toMatchObject({ slow_rate: 8, beta3: 0.999 });
+});
+
+test("FTRL at power −½ from zero is AdaGrad, at power 0 gradient descent", () => {
+  const gradients = Array.from({ length: 10 }, (_, i) => Math.cos(2 * i) + 0.3);
+  const values = (rule: Rule) => run(rule, 0, gradients).map(({ parameter }) => parameter);
+  const near = (expected: readonly number[]) => expected.map((value) => expect.closeTo(value, 12));
+  const initialAccumulatorValue = 0.1;
+  expect(values(ftrl({ lr: 0.5, initialAccumulatorValue }))).toEqual(
+    near(values(adagrad({ lr: 0.5, initialAccumulatorValue, eps: 0 }))),
+  );
+  expect(values(ftrl({ lr: 0.5, learningRatePower: 0 }))).toEqual(near(values(sgd({ lr: 0.5 }))));
 });
 
 describe("0/0 is no update", () => {

@@ -64,7 +64,7 @@ describe("the rules' files", () => {
       );
       expect(new Set(Object.keys(row.constants?.(options) ?? {}))).toEqual(new Set(row.shader.overrides));
       for (const state of Object.keys(row.initial?.(options) ?? {}))
-        expect(row.shader.states).toContain(state);
+        expect([...row.shader.states, ...row.shader.settled]).toContain(state);
     },
   );
 });
