@@ -1,6 +1,15 @@
 // One row per rule, in order of increasing complexity. To add a rule: its WGSL file in shaders/, a row here,
 // its float64 function in reference/. Tests, the table of the docs and the conformance run follow the row.
-import { choice, flag, fraction, nonNegative, positive, type RuleFactory, ruleFactory } from "./rule.js";
+import {
+  choice,
+  flag,
+  fraction,
+  nonNegative,
+  type OptionValues,
+  positive,
+  type RuleFactory,
+  ruleFactory,
+} from "./rule.js";
 import adabeliefShader from "./shaders/adabelief.wgsl";
 import adadeltaShader from "./shaders/adadelta.wgsl";
 import adagradShader from "./shaders/adagrad.wgsl";
@@ -113,24 +122,34 @@ const rmspropOptions = {
   alpha: fraction(0.99),
   eps: positive(1e-8),
   epsInside: flag(false),
+  /** v before the first step: 1 in TensorFlow 1, optax's initial_scale. */
+  initialSquareAvg: nonNegative(0),
 } as const;
-const rmspropConstants = ({ epsInside }: { epsInside: boolean }) => ({ eps_inside: epsInside ? 1 : 0 });
-const rmspropScalars = ({ alpha, eps }: { alpha: number; eps: number }, _t: number, lr: number) => ({
-  rate: lr,
-  alpha,
-  one_minus_alpha: 1 - alpha,
-  eps,
-});
+type RmspropOptions = OptionValues<typeof rmspropOptions>;
+const rmspropConstants = ({ epsInside }: RmspropOptions) => ({ eps_inside: epsInside ? 1 : 0 });
+const rmspropInitial = ({ initialSquareAvg }: RmspropOptions) => ({ square_avg: initialSquareAvg });
+const rmspropAverages = ({ alpha, eps }: RmspropOptions) => ({ alpha, one_minus_alpha: 1 - alpha, eps });
+
+/** Not of centered rules: of one gradient, the corrected variance is 0. */
+const rmspropCorrectionOptions = {
+  /** Whether v is divided by 1 − αᵗ, as optax can. */
+  biasCorrection: flag(false),
+} as const;
+const rmspropCorrection = (
+  { alpha, biasCorrection }: RmspropOptions & OptionValues<typeof rmspropCorrectionOptions>,
+  t: number,
+) => ({ inverse_bias_correction: biasCorrection ? 1 / (1 - alpha ** t) : 1 });
 
 /** RMSProp, with ε outside or inside the root. */
 export const rmsprop = /* @__PURE__ */ ruleFactory({
   name: "rmsprop",
   shader: rmspropShader,
-  options: rmspropOptions,
+  options: { ...rmspropOptions, ...rmspropCorrectionOptions },
   formula: "v ← αv + (1−α)g², θ ← θ − ηg/(√v + ε), or /√(v + ε)",
   source: "Tieleman & Hinton 2012, lecture 6.5; PyTorch RMSprop",
   constants: rmspropConstants,
-  scalars: rmspropScalars,
+  initial: rmspropInitial,
+  scalars: (options, t, lr) => ({ rate: lr, ...rmspropAverages(options), ...rmspropCorrection(options, t) }),
 });
 
 /** Centered RMSProp: divides by the deviation of the gradient instead of its root mean square. */
@@ -141,37 +160,40 @@ export const rmspropCentered = /* @__PURE__ */ ruleFactory({
   formula: "v ← αv + (1−α)g², ḡ ← αḡ + (1−α)g, θ ← θ − ηg/(√max(v − ḡ², 0) + ε)",
   source: "Graves 2013, eq. 38–45; PyTorch RMSprop",
   constants: rmspropConstants,
-  scalars: rmspropScalars,
+  initial: rmspropInitial,
+  scalars: (options, _t, lr) => ({ rate: lr, ...rmspropAverages(options) }),
 });
 
 const rmspropMomentumOptions = {
   ...rmspropOptions,
   momentum: fraction(0.9),
-  /** Whether η enters the momentum buffer (Keras, TensorFlow 1) or multiplies it (PyTorch). */
+  /** Whether η enters the momentum buffer (Keras, TensorFlow 1, optax) or multiplies it (PyTorch). */
   rateInside: flag(false),
+  /** Whether the update looks one step ahead, as optax can: μb and the buffer's new addend instead of b. */
+  nesterov: flag(false),
 } as const;
-const rmspropMomentumScalars = (
-  { alpha, eps, momentum, rateInside }: { alpha: number; eps: number; momentum: number; rateInside: boolean },
-  _t: number,
-  lr: number,
-) => ({
-  rate_in: rateInside ? lr : 1,
-  rate_out: rateInside ? 1 : lr,
-  momentum,
-  alpha,
-  one_minus_alpha: 1 - alpha,
-  eps,
-});
+const rmspropMomentumScalars = (options: OptionValues<typeof rmspropMomentumOptions>, lr: number) => {
+  const { momentum, rateInside, nesterov } = options;
+  const rateOut = rateInside ? 1 : lr;
+  return {
+    rate_in: rateInside ? lr : 1,
+    buffer_out: nesterov ? momentum * rateOut : rateOut,
+    scaled_out: nesterov ? rateOut : 0,
+    momentum,
+    ...rmspropAverages(options),
+  };
+};
 
 /** RMSProp with momentum over the scaled gradient. */
 export const rmspropMomentum = /* @__PURE__ */ ruleFactory({
   name: "rmsprop-momentum",
   shader: rmspropMomentumShader,
-  options: rmspropMomentumOptions,
-  formula: "v ← αv + (1−α)g², b ← μb + g/(√v + ε), θ ← θ − ηb",
+  options: { ...rmspropMomentumOptions, ...rmspropCorrectionOptions },
+  formula: "v ← αv + (1−α)g², b ← μb + g/(√v + ε), θ ← θ − ηb; rateInside: b ← μb + ηg/(√v + ε), θ ← θ − b",
   source: "PyTorch RMSprop; with rateInside Keras and TensorFlow 1",
   constants: rmspropConstants,
-  scalars: rmspropMomentumScalars,
+  initial: rmspropInitial,
+  scalars: (options, t, lr) => ({ ...rmspropMomentumScalars(options, lr), ...rmspropCorrection(options, t) }),
 });
 
 /** Centered RMSProp with momentum over the scaled gradient. */
@@ -182,7 +204,8 @@ export const rmspropCenteredMomentum = /* @__PURE__ */ ruleFactory({
   formula: "v ← αv + (1−α)g², ḡ ← αḡ + (1−α)g, b ← μb + g/(√max(v − ḡ², 0) + ε), θ ← θ − ηb",
   source: "Graves 2013, eq. 38–45; PyTorch RMSprop",
   constants: rmspropConstants,
-  scalars: rmspropMomentumScalars,
+  initial: rmspropInitial,
+  scalars: (options, _t, lr) => rmspropMomentumScalars(options, lr),
 });
 
 /** RMSProp with Nesterov momentum, gradient at the look-ahead point, without ε: a coordinate with r = 0 is left alone. */
@@ -205,19 +228,31 @@ export const adadelta = /* @__PURE__ */ ruleFactory({
   scalars: ({ rho, eps }, _t, lr) => ({ rate: lr, rho, one_minus_rho: 1 - rho, eps }),
 });
 
-const adamOptions = { beta1: fraction(0.9), beta2: fraction(0.999), eps: positive(1e-8) } as const;
-const adamScalars = (
-  { beta1, beta2, eps }: { beta1: number; beta2: number; eps: number },
-  t: number,
-  lr: number,
-) => ({
-  step_size: lr / (1 - beta1 ** t),
+const adamOptions = {
+  beta1: fraction(0.9),
+  beta2: fraction(0.999),
+  eps: positive(1e-8),
+  /** Joins v̂ inside the root, beside the ε outside (optax). */
+  epsRoot: nonNegative(0),
+  /** Whether ε stands beside √v instead of √v̂: "epsilon hat" (Keras, TensorFlow 1; the paper's end of section 2). */
+  epsHat: flag(false),
+} as const;
+type AdamOptions = OptionValues<typeof adamOptions>;
+const adamConstants = ({ epsRoot }: AdamOptions) => ({ eps_root: epsRoot });
+const adamMoments = ({ beta1, beta2, eps }: AdamOptions) => ({
   beta1,
   one_minus_beta1: 1 - beta1,
   beta2,
   one_minus_beta2: 1 - beta2,
-  inverse_bias_correction2: 1 / (1 - beta2 ** t),
   eps,
+});
+/** The rate that √(1 − β2ᵗ) joins where ε stands beside √v. */
+const adamRate = ({ beta2, epsHat }: AdamOptions, t: number, lr: number) =>
+  epsHat ? lr * Math.sqrt(1 - beta2 ** t) : lr;
+const adamScalars = (options: AdamOptions, t: number, lr: number) => ({
+  step_size: adamRate(options, t, lr) / (1 - options.beta1 ** t),
+  inverse_bias_correction2: options.epsHat ? 1 : 1 / (1 - options.beta2 ** t),
+  ...adamMoments(options),
 });
 
 /** Adam. */
@@ -225,8 +260,10 @@ export const adam = /* @__PURE__ */ ruleFactory({
   name: "adam",
   shader: adamShader,
   options: adamOptions,
-  formula: "m ← β1m + (1−β1)g, v ← β2v + (1−β2)g², θ ← θ − η·m̂/(√v̂ + ε), m̂ = m/(1−β1ᵗ), v̂ = v/(1−β2ᵗ)",
+  formula:
+    "m ← β1m + (1−β1)g, v ← β2v + (1−β2)g², θ ← θ − η·m̂/(√v̂ + ε), m̂ = m/(1−β1ᵗ), v̂ = v/(1−β2ᵗ); epsHat: η√(1−β2ᵗ)·m̂/(√v + ε)",
   source: "Kingma & Ba 2015, algorithm 1; PyTorch Adam",
+  constants: adamConstants,
   scalars: adamScalars,
 });
 
@@ -234,10 +271,24 @@ export const adam = /* @__PURE__ */ ruleFactory({
 export const amsgrad = /* @__PURE__ */ ruleFactory({
   name: "amsgrad",
   shader: amsgradShader,
-  options: adamOptions,
-  formula: "as adam, with v̂ = max(v₁ … v_t)/(1−β2ᵗ)",
+  options: {
+    ...adamOptions,
+    /** Of v, corrected by the step at hand (PyTorch, Keras), or of v̂ (optax). */
+    maximum: choice("raw", "corrected"),
+  },
+  formula: "as adam, with v̂ = max(v₁ … v_t)/(1−β2ᵗ); corrected: max(v̂₁ … v̂_t)",
   source: "Reddi, Kale & Kumar 2018, algorithm 2; PyTorch Adam(amsgrad=True)",
-  scalars: adamScalars,
+  constants: adamConstants,
+  scalars: (options, t, lr) => {
+    const correction2 = 1 - options.beta2 ** t;
+    const corrected = options.maximum === "corrected";
+    return {
+      step_size: adamRate(options, t, lr) / (1 - options.beta1 ** t),
+      correction_in: corrected ? 1 / correction2 : 1,
+      correction_out: (corrected ? 1 : 1 / correction2) * (options.epsHat ? correction2 : 1),
+      ...adamMoments(options),
+    };
+  },
 });
 
 /** Adam with decoupled weight decay. */
@@ -251,6 +302,7 @@ export const adamw = /* @__PURE__ */ ruleFactory({
   },
   formula: "as adam, with θ ← θ − ηλθ first",
   source: "Loshchilov & Hutter 2019, algorithm 2; PyTorch AdamW",
+  constants: adamConstants,
   scalars: adamScalars,
 });
 
@@ -258,43 +310,57 @@ export const adamw = /* @__PURE__ */ ruleFactory({
 export const adamax = /* @__PURE__ */ ruleFactory({
   name: "adamax",
   shader: adamaxShader,
-  options: { lr: nonNegative(2e-3), beta1: fraction(0.9), beta2: fraction(0.999), eps: nonNegative(1e-8) },
-  formula: "m ← β1m + (1−β1)g, u ← max(β2u, |g| + ε), θ ← θ − η/(1−β1ᵗ)·m/u",
+  options: {
+    lr: nonNegative(2e-3),
+    beta1: fraction(0.9),
+    beta2: fraction(0.999),
+    eps: nonNegative(1e-8),
+    /** Whether ε joins the denominator (Keras, TensorFlow 1) instead of the norm (PyTorch, optax). */
+    epsOutside: flag(false),
+  },
+  formula: "m ← β1m + (1−β1)g, u ← max(β2u, |g| + ε), θ ← θ − η/(1−β1ᵗ)·m/u, or u ← max(β2u, |g|), m/(u + ε)",
   source: "Kingma & Ba 2015, algorithm 2; PyTorch Adamax",
-  scalars: ({ beta1, beta2, eps }, t, lr) => ({
+  scalars: ({ beta1, beta2, eps, epsOutside }, t, lr) => ({
     step_size: lr / (1 - beta1 ** t),
     beta1,
     one_minus_beta1: 1 - beta1,
     beta2,
-    eps,
+    eps_in: epsOutside ? 0 : eps,
+    eps_out: epsOutside ? eps : 0,
   }),
 });
 
+const nadamOptions = {
+  ...adamOptions,
+  lr: nonNegative(2e-3),
+  /** ψ of the schedule of μ: 0.004 in PyTorch, 1 in Keras. */
+  momentumDecay: nonNegative(4e-3),
+  /** μ_t by the paper's schedule, or β1 throughout (optax), or that with one correction 1 − β1ᵗ for both (TensorFlow 1). */
+  form: choice("scheduled", "constant", "shared"),
+} as const;
 /** μ_t of Nadam's momentum schedule. */
-const nadamMu = (beta1: number, momentumDecay: number, t: number) =>
-  beta1 * (1 - 0.5 * 0.96 ** (t * momentumDecay));
+const nadamMu = ({ beta1, momentumDecay, form }: OptionValues<typeof nadamOptions>, t: number) =>
+  form === "scheduled" ? beta1 * (1 - 0.5 * 0.96 ** (t * momentumDecay)) : beta1;
 
 /** Nadam: Adam with Nesterov momentum and the paper's momentum schedule. Its memory is the product of μ up to step t. */
 export const nadam = /* @__PURE__ */ ruleFactory({
   name: "nadam",
   shader: nadamShader,
-  options: { ...adamOptions, lr: nonNegative(2e-3), momentumDecay: nonNegative(4e-3) },
+  options: nadamOptions,
   formula:
-    "moments of adam; μ_t = β1(1 − ½·0.96^(tψ)), θ ← θ − η[(1−μ_t)g/(1−Πμ) + μ_{t+1}m/(1−Πμ·μ_{t+1})]/(√v̂ + ε)",
+    "moments of adam; μ_t = β1(1 − ½·0.96^(tψ)), θ ← θ − η[(1−μ_t)g/(1−Πμ) + μ_{t+1}m/(1−Πμ·μ_{t+1})]/(√v̂ + ε); constant: μ_t = β1; shared: [(1−β1)g + β1m]/(1−β1ᵗ)",
   source: "Dozat 2016, algorithm 2; PyTorch NAdam",
   memory: [1],
-  advance: ({ beta1, momentumDecay }, t, _lr, [product = 1]) => [product * nadamMu(beta1, momentumDecay, t)],
-  scalars: ({ beta1, beta2, eps, momentumDecay }, t, lr, [product = 1]) => {
-    const next = nadamMu(beta1, momentumDecay, t + 1);
+  constants: adamConstants,
+  advance: (options, t, _lr, [product = 1]) => [product * nadamMu(options, t)],
+  scalars: (options, t, lr, [product = 1]) => {
+    const next = nadamMu(options, t + 1);
+    const rate = adamRate(options, t, lr);
     return {
-      gradient_rate: (lr * (1 - nadamMu(beta1, momentumDecay, t))) / (1 - product),
-      momentum_rate: (lr * next) / (1 - product * next),
-      beta1,
-      one_minus_beta1: 1 - beta1,
-      beta2,
-      one_minus_beta2: 1 - beta2,
-      inverse_bias_correction2: 1 / (1 - beta2 ** t),
-      eps,
+      gradient_rate: (rate * (1 - nadamMu(options, t))) / (1 - product),
+      momentum_rate: (rate * next) / (1 - (options.form === "shared" ? product : product * next)),
+      inverse_bias_correction2: options.epsHat ? 1 : 1 / (1 - options.beta2 ** t),
+      ...adamMoments(options),
     };
   },
 });

@@ -42,12 +42,15 @@ const PAIRS: Readonly<Record<string, readonly [string, string]>> = {
 const common = { weight_decay: "weightDecay", maximize: "maximize" };
 const rmsprop = { ...common, alpha: "alpha", eps: "eps" };
 const inside = { epsInside: false };
-const both = { epsInside: false, rateInside: false };
+const corrected = { biasCorrection: false };
+const both = { ...inside, rateInside: false, nesterov: false };
+const eps = { epsRoot: 0, epsHat: false };
 const adam = {
   optimizer: "Adam",
   decoupled: "AdamW",
   keys: { ...common, betas: "beta", eps: "eps" },
   fixed: { amsgrad: false },
+  needs: eps,
 } as const satisfies PyTorchForm;
 const rmspropMomentum = { optimizer: "RMSprop", needs: both, positive: ["momentum"] };
 
@@ -77,7 +80,12 @@ const forms: Readonly<Record<string, PyTorchForm>> = {
     },
     needs: inside,
   },
-  rmsprop: { optimizer: "RMSprop", keys: rmsprop, fixed: { centered: false, momentum: 0 }, needs: inside },
+  rmsprop: {
+    optimizer: "RMSprop",
+    keys: rmsprop,
+    fixed: { centered: false, momentum: 0 },
+    needs: { ...inside, ...corrected },
+  },
   "rmsprop-centered": {
     optimizer: "RMSprop",
     keys: rmsprop,
@@ -88,6 +96,7 @@ const forms: Readonly<Record<string, PyTorchForm>> = {
     ...rmspropMomentum,
     keys: { ...rmsprop, momentum: "momentum" },
     fixed: { centered: false },
+    needs: { ...both, ...corrected },
   },
   "rmsprop-centered-momentum": {
     ...rmspropMomentum,
@@ -97,11 +106,16 @@ const forms: Readonly<Record<string, PyTorchForm>> = {
   adadelta: { optimizer: "Adadelta", keys: { ...common, rho: "rho", eps: "eps" } },
   adam,
   adamw: adam,
-  amsgrad: { ...adam, fixed: { amsgrad: true } },
-  adamax: { optimizer: "Adamax", keys: { ...common, betas: "beta", eps: "eps" } },
+  amsgrad: { ...adam, fixed: { amsgrad: true }, needs: { ...eps, maximum: "raw" } },
+  adamax: {
+    optimizer: "Adamax",
+    keys: { ...common, betas: "beta", eps: "eps" },
+    needs: { epsOutside: false },
+  },
   nadam: {
     optimizer: "NAdam",
     keys: { ...common, betas: "beta", eps: "eps", momentum_decay: "momentumDecay" },
+    needs: { ...eps, form: "scheduled" },
     decoupledKey: true,
     memory: ["mu_product"],
   },

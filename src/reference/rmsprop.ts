@@ -1,14 +1,24 @@
 import type { ReferenceRule } from "./rule.js";
 import { rounding, type Summands, square, sum, times } from "./summands.js";
 
-type RmspropOptions = { alpha: number; eps: number; epsInside: boolean };
-type RmspropMomentumOptions = RmspropOptions & { momentum: number; rateInside: boolean };
+type RmspropOptions = {
+  alpha: number;
+  eps: number;
+  epsInside: boolean;
+  initialSquareAvg: number;
+};
+type CorrectionOptions = { biasCorrection: boolean };
+type RmspropMomentumOptions = RmspropOptions & { momentum: number; rateInside: boolean; nesterov: boolean };
 
 /** The exponential average α·average + (1 − α)·value. */
 const averaged = (alpha: number, average: number, value: Summands): Summands => [
   alpha * average,
   ...times(1 - alpha, value),
 ];
+
+/** What v is divided by: 1 − αᵗ where optax's bias_correction is on. */
+const correction = ({ alpha, biasCorrection }: RmspropOptions & CorrectionOptions, t: number) =>
+  biasCorrection ? 1 - alpha ** t : 1;
 
 /** √(v) + ε, or √(v + ε). */
 const rootWithEps = ({ eps, epsInside }: RmspropOptions, v: number) =>
@@ -31,12 +41,12 @@ function overDeviation(options: RmspropOptions, gradient: Summands, v: number, m
 }
 
 /** RMSProp: v ← αv + (1−α)g², θ ← θ − ηg/(√v + ε) or ηg/√(v + ε) (Tieleman & Hinton 2012, lecture 6.5). */
-export const rmsprop: ReferenceRule<RmspropOptions, "square_avg"> = {
-  initial: () => ({ square_avg: 0 }),
-  step({ options, lr, gradient, state }) {
+export const rmsprop: ReferenceRule<RmspropOptions & CorrectionOptions, "square_avg"> = {
+  initial: ({ initialSquareAvg }) => ({ square_avg: initialSquareAvg }),
+  step({ options, t, lr, gradient, state }) {
     const square_avg = averaged(options.alpha, state.square_avg, square(gradient));
     return {
-      update: times(lr / rootWithEps(options, sum(square_avg)), gradient),
+      update: times(lr / rootWithEps(options, sum(square_avg) / correction(options, t)), gradient),
       state: { square_avg },
     };
   },
@@ -44,7 +54,7 @@ export const rmsprop: ReferenceRule<RmspropOptions, "square_avg"> = {
 
 /** Centered RMSProp: divides by the root of max(v − ḡ², 0) (Graves 2013, eq. 38–45). */
 export const rmspropCentered: ReferenceRule<RmspropOptions, "square_avg" | "grad_avg"> = {
-  initial: () => ({ square_avg: 0, grad_avg: 0 }),
+  initial: ({ initialSquareAvg }) => ({ square_avg: initialSquareAvg, grad_avg: 0 }),
   step({ options, lr, gradient, state }) {
     const square_avg = averaged(options.alpha, state.square_avg, square(gradient));
     const grad_avg = averaged(options.alpha, state.grad_avg, gradient);
@@ -55,19 +65,27 @@ export const rmspropCentered: ReferenceRule<RmspropOptions, "square_avg" | "grad
   },
 };
 
-/** b ← μb + q with the rate outside (PyTorch), or b ← μb + ηq (Keras, TensorFlow 1). */
+/**
+ * b ← μb + q with the rate outside (PyTorch), or b ← μb + ηq (Keras, TensorFlow 1, optax). With Nesterov the update is
+ * made of q + μb in the place of b (optax trace).
+ */
 function withMomentum(options: RmspropMomentumOptions, lr: number, buffer: number, quotient: Summands) {
-  const kept = options.momentum * buffer;
-  const momentum_buffer = [kept, ...(options.rateInside ? times(lr, quotient) : quotient)];
-  return { momentum_buffer, update: options.rateInside ? momentum_buffer : times(lr, momentum_buffer) };
+  const { momentum, rateInside, nesterov } = options;
+  const added = rateInside ? times(lr, quotient) : quotient;
+  const momentum_buffer = [momentum * buffer, ...added];
+  const direction = nesterov ? [...added, ...times(momentum, momentum_buffer)] : momentum_buffer;
+  return { momentum_buffer, update: rateInside ? direction : times(lr, direction) };
 }
 
 /** RMSProp with momentum over the scaled gradient (PyTorch RMSprop). */
-export const rmspropMomentum: ReferenceRule<RmspropMomentumOptions, "square_avg" | "momentum_buffer"> = {
-  initial: () => ({ square_avg: 0, momentum_buffer: 0 }),
-  step({ options, lr, gradient, state }) {
+export const rmspropMomentum: ReferenceRule<
+  RmspropMomentumOptions & CorrectionOptions,
+  "square_avg" | "momentum_buffer"
+> = {
+  initial: ({ initialSquareAvg }) => ({ square_avg: initialSquareAvg, momentum_buffer: 0 }),
+  step({ options, t, lr, gradient, state }) {
     const square_avg = averaged(options.alpha, state.square_avg, square(gradient));
-    const quotient = times(1 / rootWithEps(options, sum(square_avg)), gradient);
+    const quotient = times(1 / rootWithEps(options, sum(square_avg) / correction(options, t)), gradient);
     const { momentum_buffer, update } = withMomentum(options, lr, state.momentum_buffer, quotient);
     return { update, state: { square_avg, momentum_buffer } };
   },
@@ -78,7 +96,7 @@ export const rmspropCenteredMomentum: ReferenceRule<
   RmspropMomentumOptions,
   "square_avg" | "grad_avg" | "momentum_buffer"
 > = {
-  initial: () => ({ square_avg: 0, grad_avg: 0, momentum_buffer: 0 }),
+  initial: ({ initialSquareAvg }) => ({ square_avg: initialSquareAvg, grad_avg: 0, momentum_buffer: 0 }),
   step({ options, lr, gradient, state }) {
     const square_avg = averaged(options.alpha, state.square_avg, square(gradient));
     const grad_avg = averaged(options.alpha, state.grad_avg, gradient);

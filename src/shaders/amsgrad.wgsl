@@ -1,14 +1,17 @@
 // AMSGrad: Adam with the largest second moment so far under the root.
 struct Scalars {
-  step_size: f32, // η / (1 − β1^t)
+  step_size: f32, // η / (1 − β1^t); with epsHat times √(1 − β2^t)
   beta1: f32,
   one_minus_beta1: f32,
   beta2: f32,
   one_minus_beta2: f32,
-  inverse_bias_correction2: f32, // 1 / (1 − β2^t)
+  correction_in: f32, // of what is compared: 1, or 1 / (1 − β2^t) for the maximum of v̂
+  correction_out: f32, // of the maximum: 1 / (1 − β2^t), or 1 for the maximum of v̂; with epsHat times 1 − β2^t
   eps: f32,
 }
 @group(0) @binding(0) var<uniform> scalars: Scalars;
+
+override eps_root: f32 = 0.0;
 
 struct State {
   exp_avg: vec4f,
@@ -24,9 +27,11 @@ fn bounded(square: vec4f) -> vec4f {
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
   let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
   let exp_avg_sq = bounded(scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * gradient * gradient);
-  let largest = max((*state).max_exp_avg_sq, exp_avg_sq);
+  let largest = max((*state).max_exp_avg_sq, bounded(exp_avg_sq * scalars.correction_in));
   (*state).exp_avg = exp_avg;
   (*state).exp_avg_sq = exp_avg_sq;
   (*state).max_exp_avg_sq = largest;
-  return scalars.step_size * exp_avg / (sqrt(largest * scalars.inverse_bias_correction2) + scalars.eps);
+  let corrected = largest * scalars.correction_out;
+  let rooted = select(corrected, corrected + eps_root, eps_root > 0.0);
+  return scalars.step_size * exp_avg / (sqrt(rooted) + scalars.eps);
 }

@@ -1,15 +1,17 @@
-// Nadam: the moments of Adam; update = (gradient_rate·g + momentum_rate·m) / (√v̂ + ε).
+// Nadam: the moments of Adam; update = (gradient_rate·g + momentum_rate·m) / (√(v̂ + eps_root) + ε).
 struct Scalars {
-  gradient_rate: f32, // η(1 − μ_t) / (1 − Π_{i≤t} μ_i)
-  momentum_rate: f32, // ημ_{t+1} / (1 − Π_{i≤t+1} μ_i)
+  gradient_rate: f32, // η(1 − μ_t) / (1 − Π_{i≤t} μ_i); with epsHat times √(1 − β2^t)
+  momentum_rate: f32, // ημ_{t+1} / (1 − Π_{i≤t+1} μ_i); with epsHat times √(1 − β2^t)
   beta1: f32,
   one_minus_beta1: f32,
   beta2: f32,
   one_minus_beta2: f32,
-  inverse_bias_correction2: f32, // 1 / (1 − β2^t)
+  inverse_bias_correction2: f32, // 1 / (1 − β2^t); with epsHat 1
   eps: f32,
 }
 @group(0) @binding(0) var<uniform> scalars: Scalars;
+
+override eps_root: f32 = 0.0;
 
 struct State {
   exp_avg: vec4f,
@@ -27,5 +29,7 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   (*state).exp_avg = exp_avg;
   (*state).exp_avg_sq = exp_avg_sq;
   let direction = scalars.gradient_rate * gradient + scalars.momentum_rate * exp_avg;
-  return direction / (sqrt(exp_avg_sq * scalars.inverse_bias_correction2) + scalars.eps);
+  let corrected = exp_avg_sq * scalars.inverse_bias_correction2;
+  let rooted = select(corrected, corrected + eps_root, eps_root > 0.0);
+  return direction / (sqrt(rooted) + scalars.eps);
 }

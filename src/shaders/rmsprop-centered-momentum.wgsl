@@ -1,7 +1,8 @@
 // Centered RMSProp with momentum: the variance v − ḡ² of rmsprop-centered in the buffer of rmsprop-momentum.
 struct Scalars {
   rate_in: f32, // η where the rate enters the buffer, else 1
-  rate_out: f32, // 1 where the rate enters the buffer, else η
+  buffer_out: f32, // 1 where the rate enters the buffer, else η; with Nesterov times μ
+  scaled_out: f32, // with Nesterov 1 or η likewise, else 0
   momentum: f32,
   alpha: f32,
   one_minus_alpha: f32,
@@ -32,5 +33,5 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   (*state).square_avg = square_avg;
   (*state).grad_avg = grad_avg;
   (*state).momentum_buffer = buffer;
-  return scalars.rate_out * buffer;
+  return scalars.buffer_out * buffer + scalars.scaled_out * scaled;
 }

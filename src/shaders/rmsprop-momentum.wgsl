@@ -1,11 +1,13 @@
-// RMSProp with momentum: b ← μb + rate_in·g/(√v + ε), update = rate_out·b.
+// RMSProp with momentum: b ← μb + rate_in·g/(√v + ε), update = buffer_out·b + scaled_out·(the addend of b).
 struct Scalars {
   rate_in: f32, // η where the rate enters the buffer, else 1
-  rate_out: f32, // 1 where the rate enters the buffer, else η
+  buffer_out: f32, // 1 where the rate enters the buffer, else η; with Nesterov times μ
+  scaled_out: f32, // with Nesterov 1 or η likewise, else 0
   momentum: f32,
   alpha: f32,
   one_minus_alpha: f32,
   eps: f32,
+  inverse_bias_correction: f32, // 1 / (1 − α^t), or 1 without the correction
 }
 @group(0) @binding(0) var<uniform> scalars: Scalars;
 
@@ -25,9 +27,9 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   let square_avg = bounded(scalars.alpha * (*state).square_avg + scalars.one_minus_alpha * gradient * gradient);
   let inside = select(0.0, scalars.eps, eps_inside);
   let outside = select(scalars.eps, 0.0, eps_inside);
-  let scaled = scalars.rate_in * gradient / (sqrt(square_avg + inside) + outside);
+  let scaled = scalars.rate_in * gradient / (sqrt(square_avg * scalars.inverse_bias_correction + inside) + outside);
   let buffer = scalars.momentum * (*state).momentum_buffer + scaled;
   (*state).square_avg = square_avg;
   (*state).momentum_buffer = buffer;
-  return scalars.rate_out * buffer;
+  return scalars.buffer_out * buffer + scalars.scaled_out * scaled;
 }

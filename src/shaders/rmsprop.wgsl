@@ -4,6 +4,7 @@ struct Scalars {
   alpha: f32,
   one_minus_alpha: f32,
   eps: f32,
+  inverse_bias_correction: f32, // 1 / (1 − α^t), or 1 without the correction
 }
 @group(0) @binding(0) var<uniform> scalars: Scalars;
 
@@ -23,5 +24,5 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   (*state).square_avg = square_avg;
   let inside = select(0.0, scalars.eps, eps_inside);
   let outside = select(scalars.eps, 0.0, eps_inside);
-  return scalars.rate * gradient / (sqrt(square_avg + inside) + outside);
+  return scalars.rate * gradient / (sqrt(square_avg * scalars.inverse_bias_correction + inside) + outside);
 }
