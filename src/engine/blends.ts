@@ -9,6 +9,11 @@ export type AverageOptions =
       readonly decay?: number;
       /** At step t, a decay of at most (1 + t)/(10 + t), so that the first steps count (TensorFlow 1). Default false. */
       readonly warmup?: boolean;
+      /**
+       * Whether the average begins with the parameters before the first step, and the warm-up counts from 0 (TensorFlow 1
+       * and Addons), instead of with those after it (Keras). Default false.
+       */
+      readonly initial?: boolean;
     }
   | {
       /** The plain average of stochastic weight averaging (Izmailov et al. 2018). */
@@ -46,14 +51,18 @@ export function averageWeight(options: AverageOptions): AverageWeight {
       t < start || (t - start) % every !== 0 ? 0 : 1 / ((t - start) / every + 1);
     return { weight, start };
   }
-  checkNames("average", options, ["kind", "decay", "warmup"]);
-  const { kind = "exponential", decay = 0.999, warmup = false } = options;
+  checkNames("average", options, ["kind", "decay", "warmup", "initial"]);
+  const { kind = "exponential", decay = 0.999, warmup = false, initial = false } = options;
   if (kind !== "exponential") refuse("average.kind", "exponential or equal", kind);
   if (!(decay >= 0 && decay < 1)) refuse("average.decay", "a number in [0, 1)", decay);
   if (typeof warmup !== "boolean") refuse("average.warmup", "true or false", warmup);
-  // The first step is copied: there is nothing to average with.
-  const weight: BlendWeight = (t) =>
-    t === 1 ? 1 : 1 - (warmup ? Math.min(decay, (1 + t) / (10 + t)) : decay);
+  if (typeof initial !== "boolean") refuse("average.initial", "true or false", initial);
+  const weight: BlendWeight = (t) => {
+    // The first step is copied: there is nothing to average with.
+    if (t === 1 && !initial) return 1;
+    const n = initial ? t - 1 : t;
+    return 1 - (warmup ? Math.min(decay, (1 + n) / (10 + n)) : decay);
+  };
   return { weight, start: 1 };
 }
 

@@ -4,16 +4,45 @@ import type { Rule } from "../rule.js";
 /** Stands in a table for a number that the framework has no default for. */
 export const required = { required: true } as const;
 
-/** A key's default, which also says its type: number, flag, or pair of numbers. */
-type Default = number | boolean | readonly [number, number] | typeof required;
+/** Stands in a table for a number that may be null, which is the framework's default. */
+export const optional = { optional: true } as const;
+
+/** A key that a rule takes only where it changes nothing; the rule does not see it. */
+interface Neutral {
+  /** The values that are taken, in words. */
+  readonly neutral: string;
+  readonly holds: (value: unknown) => boolean;
+}
+
+/** A key that changes no result while its value is one of these. */
+export const only = (...values: readonly (string | number | boolean | null)[]): Neutral => ({
+  neutral: values
+    .map(String)
+    .join(", ")
+    .replace(/, ([^,]*)$/, " or $1"),
+  holds: (value) => values.some((neutral) => neutral === value),
+});
+
+/** A key that changes no result, whatever text it has. */
+export const anyName: Neutral = {
+  neutral: "a name or null",
+  holds: (value) => value === null || typeof value === "string",
+};
+
+/** A key's default, which also says its type: number, flag, pair of numbers, or what is passed over. */
+type Default = number | boolean | readonly [number, number] | typeof required | typeof optional | Neutral;
+
+type Keys = Readonly<Record<string, Default>>;
 
 /** The configuration that a table's defaults describe. */
 type Config<D> = {
-  readonly [K in keyof D]: D[K] extends boolean
+  readonly [K in keyof D as D[K] extends Neutral ? never : K]: D[K] extends boolean
     ? boolean
     : D[K] extends readonly [number, number]
       ? readonly [number, number]
-      : number;
+      : D[K] extends typeof optional
+        ? number | null
+        : number;
 };
 
 /** One optimizer of a framework: its configuration keys with their defaults, and the rule it means. */
@@ -25,19 +54,23 @@ interface OptimizerImport<D> {
 /** What a framework means by its optimizers' names. */
 export interface Framework {
   readonly name: string;
-  readonly optimizers: Readonly<Record<string, OptimizerImport<Readonly<Record<string, Default>>>>>;
-  /** Keys that change no result there; `true`, `false` and `null` are taken and ignored. */
-  readonly ignored: readonly string[];
+  readonly optimizers: Readonly<Record<string, OptimizerImport<Keys>>>;
+  /** Keys that every optimizer of the framework has and that change no result. */
+  readonly ignored: Readonly<Record<string, Neutral>>;
+  /** The table's name of an optimizer, where the framework takes more than one spelling. */
+  readonly spelling?: (name: string) => string;
 }
 
 /** Makes a {@link Framework} from its table; each `rule` sees its configuration as the table's defaults type it. */
-export function framework<T extends Readonly<Record<string, Readonly<Record<string, Default>>>>>(
+export function framework<T extends Readonly<Record<string, Keys>>>(
   name: string,
-  ignored: readonly string[],
+  ignored: Readonly<Record<string, Neutral>>,
   optimizers: { readonly [K in keyof T]: OptimizerImport<T[K]> },
+  spelling?: (name: string) => string,
 ): Framework {
   // Every configuration is checked against `keys` before `rule` sees it, so its type may end here.
-  return { name, ignored, optimizers: optimizers as unknown as Framework["optimizers"] };
+  const table = optimizers as unknown as Framework["optimizers"];
+  return { name, ignored, optimizers: table, ...(spelling && { spelling }) };
 }
 
 /** A wrong configuration: which of `keys` it is about, in whose terms. */
@@ -51,14 +84,15 @@ export function invalidConfig(what: string, expected: string, got: unknown, fix:
  * type or out of range.
  */
 export function importRule(from: Framework, optimizer: string, config: object = {}): Rule {
-  const entry = Object.hasOwn(from.optimizers, optimizer) ? from.optimizers[optimizer] : undefined;
+  const name = typeof optimizer === "string" ? (from.spelling?.(optimizer) ?? optimizer) : "";
+  const entry = Object.hasOwn(from.optimizers, name) ? from.optimizers[name] : undefined;
   if (!entry)
     throw new OptimError("unknown-name", `${from.name} has no optimizer '${optimizer}' here`, {
       expected: `one of ${Object.keys(from.optimizers).join(", ")}`,
-      got: `'${optimizer}'`,
+      got: `'${String(optimizer)}'`,
       fix: `spell it as ${from.name} does`,
     });
-  const title = `${from.name}'s ${optimizer}`;
+  const title = `${from.name}'s ${name}`;
   const known = Object.keys(entry.keys).join(", ");
   if (typeof config !== "object" || config === null || Array.isArray(config))
     throw invalidConfig(
@@ -69,17 +103,8 @@ export function importRule(from: Framework, optimizer: string, config: object = 
     );
   const values: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(config)) {
-    if (from.ignored.includes(key)) {
-      if (value !== null && typeof value !== "boolean")
-        throw invalidConfig(
-          `Key '${key}' of ${title} is ill-typed`,
-          "true, false or null",
-          value,
-          "leave it out",
-        );
-      continue;
-    }
-    const normal = Object.hasOwn(entry.keys, key) ? entry.keys[key] : undefined;
+    const table: Keys = Object.hasOwn(entry.keys, key) ? entry.keys : from.ignored;
+    const normal = Object.hasOwn(table, key) ? table[key] : undefined;
     if (normal === undefined)
       throw invalidConfig(
         `${title} has no key '${key}'`,
@@ -87,24 +112,35 @@ export function importRule(from: Framework, optimizer: string, config: object = 
         `'${key}'`,
         "correct or leave it out",
       );
+    if (isNeutral(normal)) {
+      if (normal.holds(value)) continue;
+      throw invalidConfig(
+        `Key '${key}' of ${title} cannot be carried out`,
+        normal.neutral,
+        value,
+        "leave it out",
+      );
+    }
     const expected = mismatch(normal, value);
     if (expected !== undefined)
       throw invalidConfig(`Key '${key}' of ${title} is ill-typed`, expected, value, `pass ${expected}`);
     values[key] = value;
   }
   for (const [key, normal] of Object.entries(entry.keys)) {
-    if (Object.hasOwn(values, key)) continue;
+    if (Object.hasOwn(values, key) || isNeutral(normal)) continue;
     if (normal === required)
       throw invalidConfig(`${title} needs '${key}', it has no default`, "a number", undefined, `pass ${key}`);
-    values[key] = normal;
+    values[key] = normal === optional ? null : normal;
   }
-  return entry.rule(values as Config<Readonly<Record<string, Default>>>);
+  return entry.rule(values as Config<Keys>);
 }
 
 const isNumber = (value: unknown) => typeof value === "number" && Number.isFinite(value);
+const isNeutral = (normal: Default): normal is Neutral => typeof normal === "object" && "neutral" in normal;
 
 /** What is expected in the place of `value`, if it is not of the type of the default. */
-function mismatch(normal: Default, value: unknown): string | undefined {
+function mismatch(normal: Exclude<Default, Neutral>, value: unknown): string | undefined {
+  if (normal === optional) return value === null || isNumber(value) ? undefined : "a finite number or null";
   if (typeof normal === "boolean") return typeof value === "boolean" ? undefined : "true or false";
   if (Array.isArray(normal))
     return Array.isArray(value) && value.length === 2 && value.every(isNumber)

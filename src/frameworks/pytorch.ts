@@ -18,15 +18,23 @@ import {
   sgd,
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
-import { type Framework, framework, importRule, invalidConfig } from "./import.js";
+import { type Framework, framework, importRule, invalidConfig, only } from "./import.js";
 
 /** Of `decoupled_weight_decay`, in our terms. */
 const decayOf = (decoupled: boolean) => (decoupled ? "decoupled" : "coupled");
 
+/** Of keys that choose an implementation only. */
+const implementation = /* @__PURE__ */ only(true, false, null);
+
 /** `torch.optim`: its names, keys and defaults. Keys that choose an implementation only are ignored. */
 export const pytorch: Framework = /* @__PURE__ */ framework(
   "PyTorch",
-  ["foreach", "fused", "capturable", "differentiable"],
+  {
+    foreach: implementation,
+    fused: implementation,
+    capturable: implementation,
+    differentiable: implementation,
+  },
   {
     SGD: {
       keys: { lr: 1e-3, momentum: 0, dampening: 0, weight_decay: 0, nesterov: false, maximize: false },

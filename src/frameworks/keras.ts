@@ -1,0 +1,103 @@
+import {
+  adadelta,
+  adagrad,
+  adam,
+  adamax,
+  adamw,
+  amsgrad,
+  momentum,
+  nadam,
+  nesterov,
+  rmsprop,
+  rmspropCentered,
+  rmspropCenteredMomentum,
+  rmspropMomentum,
+  sgd,
+} from "../kernels.js";
+import { anyName, type Framework, framework, only, optional } from "./import.js";
+
+/** Keys of every optimizer that a rule has no part in; `fromKeras` carries them out around it. */
+const around = {
+  name: anyName,
+  clipnorm: /* @__PURE__ */ only(null),
+  global_clipnorm: /* @__PURE__ */ only(null),
+  clipvalue: /* @__PURE__ */ only(null),
+  use_ema: /* @__PURE__ */ only(false),
+  // Without use_ema it is not used.
+  ema_momentum: { neutral: "a number", holds: (value: unknown) => typeof value === "number" },
+  ema_overwrite_frequency: /* @__PURE__ */ only(null),
+  loss_scale_factor: /* @__PURE__ */ only(null),
+  gradient_accumulation_steps: /* @__PURE__ */ only(null),
+} as const;
+
+const common = { learning_rate: 1e-3, weight_decay: optional } as const;
+const adamKeys = { ...common, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 } as const;
+
+/** Decay in Keras is always decoupled, and scaled by the rate. */
+const commonOptions = (config: { readonly learning_rate: number; readonly weight_decay: number | null }) =>
+  ({ lr: config.learning_rate, weightDecay: config.weight_decay ?? 0, decay: "decoupled" }) as const;
+
+interface AdamConfig {
+  readonly learning_rate: number;
+  readonly weight_decay: number | null;
+  readonly beta_1: number;
+  readonly beta_2: number;
+  readonly epsilon: number;
+}
+const adamOptions = (config: AdamConfig) => ({
+  ...commonOptions(config),
+  beta1: config.beta_1,
+  beta2: config.beta_2,
+  eps: config.epsilon,
+});
+
+/** `keras.optimizers` of Keras 3: its names (of any case, as `keras.optimizers.get` takes them), keys and defaults. */
+export const keras: Framework = /* @__PURE__ */ framework(
+  "Keras",
+  around,
+  {
+    SGD: {
+      keys: { ...common, learning_rate: 1e-2, momentum: 0, nesterov: false },
+      rule: ({ momentum: mu, nesterov: shifted, ...config }) => {
+        const options = commonOptions(config);
+        if (mu === 0) return sgd(options);
+        return (shifted ? nesterov : momentum)({ ...options, momentum: mu, form: "velocity" });
+      },
+    },
+    Adagrad: {
+      keys: { ...common, initial_accumulator_value: 0.1, epsilon: 1e-7 },
+      rule: ({ initial_accumulator_value: initialAccumulatorValue, epsilon: eps, ...config }) =>
+        adagrad({ ...commonOptions(config), initialAccumulatorValue, eps, epsInside: true }),
+    },
+    RMSprop: {
+      keys: { ...common, rho: 0.9, momentum: 0, epsilon: 1e-7, centered: false },
+      rule: ({ rho: alpha, momentum: mu, epsilon: eps, centered, ...config }) => {
+        const options = { ...commonOptions(config), alpha, eps, epsInside: true };
+        if (mu === 0) return (centered ? rmspropCentered : rmsprop)(options);
+        const withMomentum = { ...options, momentum: mu, rateInside: true };
+        return (centered ? rmspropCenteredMomentum : rmspropMomentum)(withMomentum);
+      },
+    },
+    Adadelta: {
+      keys: { ...common, rho: 0.95, epsilon: 1e-7 },
+      rule: ({ rho, epsilon: eps, ...config }) => adadelta({ ...commonOptions(config), rho, eps }),
+    },
+    Adam: {
+      keys: { ...adamKeys, amsgrad: false },
+      rule: (config) => (config.amsgrad ? amsgrad : adam)({ ...adamOptions(config), epsHat: true }),
+    },
+    AdamW: {
+      keys: { ...adamKeys, weight_decay: 4e-3, amsgrad: false },
+      rule: (config) => (config.amsgrad ? amsgrad : adamw)({ ...adamOptions(config), epsHat: true }),
+    },
+    Adamax: {
+      keys: adamKeys,
+      rule: (config) => adamax({ ...adamOptions(config), epsOutside: true }),
+    },
+    Nadam: {
+      keys: adamKeys,
+      rule: (config) => nadam({ ...adamOptions(config), momentumDecay: 1 }),
+    },
+  },
+  (name) => Object.keys(keras.optimizers).find((known) => known.toLowerCase() === name.toLowerCase()) ?? name,
+);

@@ -1,0 +1,154 @@
+import {
+  adadelta,
+  adagrad,
+  adam,
+  adamax,
+  adamw,
+  amsgrad,
+  momentum,
+  nadam,
+  nesterov,
+  rmsprop,
+  rmspropCentered,
+  rmspropCenteredMomentum,
+  rmspropMomentum,
+  sgd,
+} from "../kernels.js";
+import type { Rule } from "../rule.js";
+import { type Framework, framework, importRule, invalidConfig, only, optional, required } from "./import.js";
+
+/** States are f32 here: another type of theirs would be another result. */
+const float32 = /* @__PURE__ */ only(null, "float32");
+/** Which tensors decay is told by groups. */
+const noMask = /* @__PURE__ */ only(null);
+
+const adamKeys = {
+  learning_rate: required,
+  b1: 0.9,
+  b2: 0.999,
+  eps: 1e-8,
+  eps_root: 0,
+  mu_dtype: float32,
+} as const;
+const adamwKeys = { ...adamKeys, weight_decay: 1e-4, mask: noMask } as const;
+
+interface AdamConfig {
+  readonly learning_rate: number;
+  readonly b1: number;
+  readonly b2: number;
+  readonly eps: number;
+  readonly eps_root: number;
+}
+const adamOptions = ({ learning_rate: lr, b1: beta1, b2: beta2, eps, eps_root: epsRoot }: AdamConfig) => ({
+  lr,
+  beta1,
+  beta2,
+  eps,
+  epsRoot,
+});
+const constantNadam = (config: AdamConfig, weightDecay: number) =>
+  nadam({ ...adamOptions(config), form: "constant", weightDecay, decay: "decoupled" });
+
+/** optax's aliases: their names, arguments and defaults. A `learning_rate` is a number: schedules stand beside the rule. */
+export const optax: Framework = /* @__PURE__ */ framework(
+  "optax",
+  {},
+  {
+    sgd: {
+      keys: { learning_rate: required, momentum: optional, nesterov: false, accumulator_dtype: float32 },
+      rule: ({ learning_rate: lr, momentum: mu, nesterov: shifted }) => {
+        if (mu === null) return sgd({ lr });
+        return (shifted ? nesterov : momentum)({ lr, momentum: mu });
+      },
+    },
+    adagrad: {
+      keys: { learning_rate: required, initial_accumulator_value: 0.1, eps: 1e-7 },
+      rule: ({ learning_rate: lr, initial_accumulator_value: initialAccumulatorValue, eps }) =>
+        adagrad({ lr, initialAccumulatorValue, eps, epsInside: true }),
+    },
+    rmsprop: {
+      keys: {
+        learning_rate: required,
+        decay: 0.9,
+        eps: 1e-8,
+        initial_scale: 0,
+        eps_in_sqrt: true,
+        centered: false,
+        momentum: optional,
+        nesterov: false,
+        bias_correction: false,
+      },
+      rule: (config) => {
+        const { momentum: mu, centered, nesterov, bias_correction: biasCorrection } = config;
+        if (centered && biasCorrection)
+          throw invalidConfig(
+            "Key 'bias_correction' of optax's rmsprop cannot be carried out with 'centered'",
+            "false: after one gradient the corrected variance is 0, and rounding alone sets the update",
+            true,
+            "leave one of the two out",
+          );
+        const common = {
+          lr: config.learning_rate,
+          alpha: config.decay,
+          eps: config.eps,
+          epsInside: config.eps_in_sqrt,
+          initialSquareAvg: config.initial_scale,
+        };
+        if (mu === null) return centered ? rmspropCentered(common) : rmsprop({ ...common, biasCorrection });
+        const options = { ...common, momentum: mu, rateInside: true, nesterov };
+        return centered ? rmspropCenteredMomentum(options) : rmspropMomentum({ ...options, biasCorrection });
+      },
+    },
+    adadelta: {
+      keys: { learning_rate: required, rho: 0.9, eps: 1e-6, weight_decay: 0, weight_decay_mask: noMask },
+      rule: ({ learning_rate: lr, weight_decay: weightDecay, ...rest }) =>
+        adadelta({ lr, weightDecay, ...rest }),
+    },
+    adam: {
+      keys: { ...adamKeys, nesterov: false },
+      rule: (config) => (config.nesterov ? constantNadam(config, 0) : adam(adamOptions(config))),
+    },
+    nadam: {
+      keys: { ...adamKeys, nesterov: /* @__PURE__ */ only(true) },
+      rule: (config) => constantNadam(config, 0),
+    },
+    adamw: {
+      keys: { ...adamwKeys, nesterov: false },
+      rule: (config) => {
+        const { weight_decay: weightDecay, nesterov } = config;
+        return nesterov ? constantNadam(config, weightDecay) : adamw({ ...adamOptions(config), weightDecay });
+      },
+    },
+    nadamw: {
+      keys: { ...adamwKeys, nesterov: /* @__PURE__ */ only(true) },
+      rule: (config) => constantNadam(config, config.weight_decay),
+    },
+    amsgrad: {
+      keys: {
+        ...adamKeys,
+        bias_correction_mu: /* @__PURE__ */ only(true),
+        bias_correction_nu: /* @__PURE__ */ only(true),
+      },
+      rule: (config) => amsgrad({ ...adamOptions(config), maximum: "corrected" }),
+    },
+    adamax: {
+      keys: { learning_rate: required, b1: 0.9, b2: 0.999, eps: 1e-8 },
+      rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps }) => adamax({ lr, beta1, beta2, eps }),
+    },
+    adamaxw: {
+      keys: { learning_rate: required, b1: 0.9, b2: 0.999, eps: 1e-8, weight_decay: 1e-4, mask: noMask },
+      rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps, weight_decay: weightDecay }) =>
+        adamax({ lr, beta1, beta2, eps, weightDecay, decay: "decoupled" }),
+    },
+  },
+);
+
+/**
+ * The rule of `optax.NAME(…kwargs)`, with optax's argument names and defaults. `learning_rate` is a number, and masks are
+ * null: what optax makes of functions is told here by a schedule and by groups.
+ * @throws OptimError `unknown-name` for an optimizer, `invalid-option` for an argument that is unknown, missing, of the
+ * wrong type or out of range.
+ */
+export function fromOptax(name: string, kwargs: object = {}): Rule {
+  return importRule(optax, name, kwargs);
+}
