@@ -69,19 +69,19 @@ const meaning: Record<string, readonly [rule: string, options: Record<string, un
 
 const defaultsOf = (rule: string) => rules.find(({ row }) => row.name === rule)!().options;
 
+/** What the other frameworks mean is told by their vectors. */
+const named = trajectories.filter(({ framework }) => ["pytorch", "textbook"].includes(framework));
+
 describe("a configuration of the vectors means", () => {
   test("every one of them is listed", () => {
-    expect(Object.keys(meaning).sort()).toEqual(trajectories.map(({ id }) => id).sort());
+    expect(Object.keys(meaning).sort()).toEqual(named.map(({ id }) => id).sort());
   });
-  test.each(trajectories.map((run) => [run.id, run] as const))(
-    "%s",
-    (id, { framework, optimizer, config }) => {
-      const [name, options] = meaning[id]!;
-      const rule = fromFramework(framework, optimizer, config);
-      expect(rule.row.name).toBe(name);
-      expect(rule.options).toEqual({ ...defaultsOf(name), ...options });
-    },
-  );
+  test.each(named.map((run) => [run.id, run] as const))("%s", (id, { framework, optimizer, config }) => {
+    const [name, options] = meaning[id]!;
+    const rule = fromFramework(framework, optimizer, config);
+    expect(rule.row.name).toBe(name);
+    expect(rule.options).toEqual({ ...defaultsOf(name), ...options });
+  });
 });
 
 describe("defaults", () => {
@@ -138,7 +138,9 @@ describe("errors", () => {
     expect.objectContaining({ code: "unknown-name", message: expect.stringMatching(pattern) });
 
   test("unknown names", () => {
-    expect(() => fromFramework("caffe", "SGD")).toThrow(unknown(/'caffe'.*one of pytorch, textbook/));
+    expect(() => fromFramework("caffe", "SGD")).toThrow(
+      unknown(/'caffe'.*one of pytorch, keras, tensorflow1, optax, textbook/),
+    );
     expect(() => fromFramework("toString", "SGD")).toThrow(unknown(/'toString'/));
     expect(() => fromPyTorch("adam")).toThrow(unknown(/no optimizer 'adam'.*SGD, .*Adam, AdamW/));
     expect(() => fromTextbook("Adam")).toThrow(unknown(/'Adam'.*gradient-descent/));

@@ -2,11 +2,14 @@ import { describe, expect, test } from "vitest";
 import { fromFramework } from "../../src/frameworks/index.js";
 import { referenceLookahead, referenceState, referenceStep } from "../../src/reference/step.js";
 import { largest } from "../../src/reference/summands.js";
+import { checkOptions, type Rule } from "../../src/rule.js";
 import { readTrajectories, type Trajectory, trajectories } from "../vectors/trajectories.js";
 
 /** Runs a trajectory from its start, by itself, and gives the worst error over 1 + max|θ|. */
-function worstError(run: Trajectory): number {
-  const { row, options } = fromFramework(run.framework, run.optimizer, run.config);
+function worstError(
+  run: Trajectory,
+  { row, options }: Rule = fromFramework(run.framework, run.optimizer, run.config),
+): number {
   let worst = 0;
   let compared = 0;
   for (const [tensor, initial] of Object.entries(run.initial)) {
@@ -37,10 +40,13 @@ function worstError(run: Trajectory): number {
   return worst;
 }
 
-test("the vectors are those of PyTorch and the textbook", () => {
+test("the vectors are those of the frameworks and the textbook", () => {
   const count = (framework: string) => trajectories.filter((run) => run.framework === framework).length;
   expect(count("pytorch")).toBe(37);
   expect(count("textbook")).toBe(12);
+  expect(count("keras")).toBe(20);
+  expect(count("tensorflow1")).toBe(17);
+  expect(count("optax")).toBe(28);
   for (const run of trajectories) expect(run.expected.has(run.steps), run.id).toBe(true);
 });
 
@@ -70,9 +76,55 @@ describe("the vectors tell rules apart", () => {
     ["pytorch/rprop/default", { etas: [0.5, 1.3] }],
     ["pytorch/asgd/default", { alpha: 0.5 }],
     ["pytorch/asgd/averaging", { lambd: 0 }],
+    ["keras/SGD_nesterov", { nesterov: false }],
+    ["keras/SGD_weight_decay", { weight_decay: 0 }],
+    ["keras/RMSprop_centered", { centered: false }],
+    ["keras/Adam_amsgrad", { amsgrad: false }],
+    ["keras/AdamW", { weight_decay: 0 }],
+    ["tensorflow1/Momentum_nesterov", { use_nesterov: false }],
+    ["tensorflow1/RMSProp_centered", { centered: false }],
+    ["optax/adam_eps_root", { eps_root: 0 }],
+    ["optax/adam_nesterov", { nesterov: false }],
+    ["optax/rmsprop_bias_correction", { bias_correction: false }],
+    ["optax/rmsprop_eps_outside", { eps_in_sqrt: true }],
+    ["optax/rmsprop_initial_scale", { initial_scale: 0 }],
+    ["optax/rmsprop_nesterov", { nesterov: false }],
   ])("%s is not met with %o", (id, wrong) => {
     const run = find(id);
     expect(worstError({ ...run, config: { ...run.config, ...wrong } })).toBeGreaterThan(1e-9);
+  });
+
+  test.each([
+    ["keras/SGD_momentum", { form: "buffer" }],
+    ["keras/SGD_nesterov", { form: "buffer" }],
+    ["keras/SGD_weight_decay", { decay: "coupled" }],
+    ["keras/Adagrad", { epsInside: false, initialAccumulatorValue: 0 }],
+    ["keras/RMSprop_momentum", { rateInside: false }],
+    ["keras/Adam_epsilon", { epsHat: false }],
+    ["keras/Adam_amsgrad", { maximum: "corrected" }],
+    ["keras/Adamax_epsilon", { epsOutside: false }],
+    ["keras/Nadam", { momentumDecay: 4e-3 }],
+    ["tensorflow1/Adagrad", { initialAccumulatorValue: 0 }],
+    ["tensorflow1/RMSProp_momentum", { rateInside: false }],
+    ["tensorflow1/RMSProp_epsilon", { epsInside: false }],
+    ["tensorflow1/RMSProp", { initialSquareAvg: 0 }],
+    ["tensorflow1/Adam_epsilon", { epsHat: false }],
+    ["tensorflow1/Nadam", { form: "constant" }],
+    ["tensorflow1/Nadam", { form: "scheduled" }],
+    ["tensorflow1/AdaMax_epsilon", { epsOutside: false }],
+    ["optax/adagrad", { epsInside: false, eps: 0.1 }],
+    ["optax/rmsprop_momentum", { rateInside: false }],
+    ["optax/adadelta_weight_decay", { decay: "decoupled" }],
+    ["optax/amsgrad", { maximum: "raw" }],
+    ["optax/nadam", { form: "scheduled" }],
+    ["optax/nadam", { form: "shared" }],
+    ["optax/nadamw", { decay: "coupled" }],
+    ["optax/adamax_eps", { epsOutside: true }],
+  ])("%s is not met by the rule with %o", (id, wrong) => {
+    const run = find(id);
+    const { row, options } = fromFramework(run.framework, run.optimizer, run.config);
+    const other = { row, options: checkOptions(row, wrong, options) };
+    expect(worstError(run, other)).toBeGreaterThan(1e-9);
   });
 
   test("textbook/nesterov is not met with the gradient at the parameter itself", () => {
