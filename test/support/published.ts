@@ -60,6 +60,8 @@ const runs: Record<string, PublishedRun> = {
     rule: fromTensorFlow1("Adagrad", config("tf/adagrad/sparse_stability", "epsilon")),
   },
   "tf/adam/basic3": { rule: fromTensorFlow1("Adam", config("tf/adam/basic3")) },
+  "tfa/adamw/nolr": { rule: adamw({ epsHat: true, weightDecay: 0.01, decay: "independent" }) },
+  "tfa/sgdw/nolr": { rule: momentum({ lr: 1e-3, weightDecay: 0.01, decay: "independent" }) },
   "tfjs/sgd": { rule: sgd(tfjs) },
   "tfjs/momentum": { rule: momentum({ ...tfjs, momentum: 0.5 }) },
   "tfjs/nesterov": { rule: nesterov({ ...tfjs, momentum: 0.5 }) },

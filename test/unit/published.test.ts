@@ -90,6 +90,8 @@ describe("the vectors tell dialects apart", () => {
     ["tf/rmsprop/table1", { epsInside: false }],
     ["tf/rmsprop/table5", { momentum: 0 }],
     ["tf/adam/basic3", { epsHat: false }],
+    ["tfa/adamw/nolr", { decay: "decoupled" }],
+    ["tfa/sgdw/nolr", { decay: "decoupled" }],
     ["dfdx/rmsprop/test_rmsprop_decoupled_weight_decay", { decay: "coupled" }],
     ["dfdx/adam/test_default_adam_params", { epsHat: true }],
   ])("%s is not met with %o", (id, wrong) => {
