@@ -228,10 +228,9 @@ export const adadelta = /* @__PURE__ */ ruleFactory({
   scalars: ({ rho, eps }, _t, lr) => ({ rate: lr, rho, one_minus_rho: 1 - rho, eps }),
 });
 
+const momentOptions = { beta1: fraction(0.9), beta2: fraction(0.999), eps: positive(1e-8) } as const;
 const adamOptions = {
-  beta1: fraction(0.9),
-  beta2: fraction(0.999),
-  eps: positive(1e-8),
+  ...momentOptions,
   /** Joins v̂ inside the root, beside the ε outside (optax). */
   epsRoot: nonNegative(0),
   /** Whether ε stands beside √v instead of √v̂: "epsilon hat" (Keras, TensorFlow 1; the paper's end of section 2). */
@@ -383,7 +382,7 @@ export const radam = /* @__PURE__ */ ruleFactory({
   name: "radam",
   shader: radamShader,
   options: {
-    ...adamOptions,
+    ...momentOptions,
     /** ρ_t above which the step is Adam's: 5 in PyTorch, optax and TensorFlow Addons, 4 in the paper. */
     threshold: { kind: "number", default: 5, min: 4, max: Infinity },
     /** ε beside √v (PyTorch) or, if false, beside √v̂ (optax, TensorFlow Addons). */
@@ -554,6 +553,8 @@ export const yogi = /* @__PURE__ */ ruleFactory({
     eps: positive(1e-3),
     /** First v. */
     initialAccumulatorValue: nonNegative(1e-6),
+    /** First m, which optax begins like v. */
+    initialExpAvg: nonNegative(0),
     /** Off in the paper's algorithm; optax and TensorFlow Addons correct. */
     biasCorrection: flag(false),
     /** With the correction, ε beside √v (TensorFlow Addons) instead of √v̂ (optax). */
@@ -562,7 +563,10 @@ export const yogi = /* @__PURE__ */ ruleFactory({
   formula:
     "m ← β1m + (1−β1)g, v ← v − (1−β2)·sign(v−g²)·g², θ ← θ − η·m/(√v + ε); biasCorrection: m̂, v̂ of adam",
   source: "Zaheer et al. 2018, algorithm 2; first v of TensorFlow Addons",
-  initial: ({ initialAccumulatorValue }) => ({ exp_avg_sq: initialAccumulatorValue }),
+  initial: ({ initialAccumulatorValue, initialExpAvg }) => ({
+    exp_avg: initialExpAvg,
+    exp_avg_sq: initialAccumulatorValue,
+  }),
   scalars: ({ beta1, beta2, eps, biasCorrection, epsHat }, t, lr) => {
     const correction1 = biasCorrection ? 1 - beta1 ** t : 1;
     const correction2 = biasCorrection ? 1 - beta2 ** t : 1;

@@ -5,6 +5,8 @@ import {
   adamax,
   adamw,
   amsgrad,
+  ftrl,
+  lion,
   momentum,
   nadam,
   nesterov,
@@ -97,6 +99,33 @@ export const keras: Framework = /* @__PURE__ */ framework(
     Nadam: {
       keys: adamKeys,
       rule: (config) => nadam({ ...adamOptions(config), momentumDecay: 1 }),
+    },
+    Lion: {
+      keys: { ...common, beta_1: 0.9, beta_2: 0.99 },
+      rule: ({ beta_1: beta1, beta_2: beta2, ...config }) => lion({ ...commonOptions(config), beta1, beta2 }),
+    },
+    Ftrl: {
+      keys: {
+        learning_rate: 1e-3,
+        learning_rate_power: -0.5,
+        initial_accumulator_value: 0.1,
+        l1_regularization_strength: 0,
+        l2_regularization_strength: 0,
+        l2_shrinkage_regularization_strength: 0,
+        beta: 0,
+        // Keras decays the parameter before Ftrl looks at it, which is no decay beside the rule.
+        weight_decay: /* @__PURE__ */ only(null),
+      },
+      rule: (config) =>
+        ftrl({
+          lr: config.learning_rate,
+          learningRatePower: config.learning_rate_power,
+          initialAccumulatorValue: config.initial_accumulator_value,
+          l1: config.l1_regularization_strength,
+          l2: config.l2_regularization_strength,
+          l2Shrinkage: config.l2_shrinkage_regularization_strength,
+          beta: config.beta,
+        }),
     },
   },
   (name) => Object.keys(keras.optimizers).find((known) => known.toLowerCase() === name.toLowerCase()) ?? name,

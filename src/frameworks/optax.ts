@@ -1,18 +1,28 @@
 import {
+  adabelief,
   adadelta,
   adagrad,
   adam,
   adamax,
   adamw,
+  adan,
+  ademamix,
   amsgrad,
+  lion,
   momentum,
   nadam,
   nesterov,
+  novograd,
+  radam,
   rmsprop,
   rmspropCentered,
   rmspropCenteredMomentum,
   rmspropMomentum,
+  scheduleFreeSgd,
   sgd,
+  signSgd,
+  signum,
+  yogi,
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
 import { type Framework, framework, importRule, invalidConfig, only, optional, required } from "./import.js";
@@ -48,6 +58,12 @@ const adamOptions = ({ learning_rate: lr, b1: beta1, b2: beta2, eps, eps_root: e
 });
 const constantNadam = (config: AdamConfig, weightDecay: number) =>
   nadam({ ...adamOptions(config), form: "constant", weightDecay, decay: "decoupled" });
+
+/** Only what its rule has here. */
+const zero = /* @__PURE__ */ only(0);
+const never = /* @__PURE__ */ only(false);
+/** Of the names with decoupled decay. */
+const decoupled = { weight_decay: 0, mask: noMask } as const;
 
 /** optax's aliases: their names, arguments and defaults. A `learning_rate` is a number: schedules stand beside the rule. */
 export const optax: Framework = /* @__PURE__ */ framework(
@@ -140,11 +156,122 @@ export const optax: Framework = /* @__PURE__ */ framework(
       rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps, weight_decay: weightDecay }) =>
         adamax({ lr, beta1, beta2, eps, weightDecay, decay: "decoupled" }),
     },
+    radam: {
+      keys: {
+        learning_rate: required,
+        b1: 0.9,
+        b2: 0.999,
+        eps: 1e-8,
+        eps_root: zero,
+        threshold: 5,
+        nesterov: never,
+      },
+      rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps, threshold }) =>
+        radam({ lr, beta1, beta2, eps, threshold, epsHat: false }),
+    },
+    lion: {
+      keys: {
+        learning_rate: required,
+        b1: 0.9,
+        b2: 0.99,
+        mu_dtype: float32,
+        weight_decay: 1e-3,
+        mask: noMask,
+      },
+      rule: ({ learning_rate: lr, b1: beta1, b2: beta2, weight_decay: weightDecay }) =>
+        lion({ lr, beta1, beta2, weightDecay, decay: "decoupled" }),
+    },
+    sign_sgd: { keys: { learning_rate: required }, rule: ({ learning_rate: lr }) => signSgd({ lr }) },
+    signum: {
+      keys: { learning_rate: required, beta: 0.9, accumulator_dtype: float32 },
+      rule: ({ learning_rate: lr, beta }) => signum({ lr, momentum: beta }),
+    },
+    adabelief: {
+      keys: {
+        learning_rate: required,
+        b1: 0.9,
+        b2: 0.999,
+        eps: 1e-16,
+        eps_root: 1e-16,
+        weight_decay: optional,
+        weight_decay_mask: noMask,
+        nesterov: never,
+      },
+      rule: (config) => {
+        const weightDecay = config.weight_decay ?? 0;
+        return adabelief({ ...adamOptions(config), weightDecay, decay: "decoupled" });
+      },
+    },
+    yogi: {
+      keys: { learning_rate: required, b1: 0.9, b2: 0.999, eps: 1e-3 },
+      rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps }) =>
+        yogi({ lr, beta1, beta2, eps, biasCorrection: true, initialExpAvg: 1e-6 }),
+    },
+    adan: {
+      keys: {
+        learning_rate: required,
+        b1: 0.98,
+        b2: 0.92,
+        b3: 0.99,
+        eps: 1e-8,
+        eps_root: 1e-8,
+        ...decoupled,
+      },
+      rule: (config) => {
+        const { b3: beta3, weight_decay: weightDecay } = config;
+        const options = { ...adamOptions(config), beta3, weightDecay };
+        return adan({ ...options, decay: "decoupled", differenceWeight: "one-minus-beta2" });
+      },
+    },
+    novograd: {
+      keys: {
+        learning_rate: required,
+        b1: 0.9,
+        b2: 0.25,
+        eps: 1e-6,
+        eps_root: zero,
+        weight_decay: 0,
+      },
+      rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps, weight_decay: weightDecay }) =>
+        novograd({ lr, beta1, beta2, eps, weightDecay, decay: "decoupled" }),
+    },
+    ademamix: {
+      keys: {
+        learning_rate: required,
+        b1: 0.9,
+        b2: 0.999,
+        b3: 0.9999,
+        alpha: 5,
+        eps: 1e-8,
+        eps_root: zero,
+        mu_dtype: float32,
+        ...decoupled,
+      },
+      rule: (config) => {
+        const { learning_rate: lr, b1: beta1, b2: beta2, b3: beta3, alpha, eps } = config;
+        const weightDecay = config.weight_decay;
+        return ademamix({ lr, beta1, beta2, beta3, alpha, eps, weightDecay, decay: "decoupled" });
+      },
+    },
+    schedule_free_sgd: {
+      keys: {
+        learning_rate: 1,
+        b1: 0.9,
+        weight_decay: optional,
+        // With a warm-up, optax counts the steps of rate and weight one apart.
+        warmup_steps: /* @__PURE__ */ only(null),
+        weight_lr_power: /* @__PURE__ */ only(2),
+        state_dtype: float32,
+      },
+      rule: ({ learning_rate: lr, b1: momentum, weight_decay: weightDecay }) =>
+        scheduleFreeSgd({ lr, momentum, weightDecay: weightDecay ?? 0, decay: "decoupled" }),
+    },
   },
+  (name) => name.replace(/^contrib\./, ""),
 );
 
 /**
- * The rule of `optax.NAME(…kwargs)`, with optax's argument names and defaults. `learning_rate` is a number, and masks are
+ * The rule of `optax.NAME(…kwargs)` or `optax.contrib.NAME(…kwargs)`, with optax's argument names and defaults. `learning_rate` is a number, and masks are
  * null: what optax makes of functions is told here by a schedule and by groups.
  * @throws OptimError `unknown-name` for an optimizer, `invalid-option` for an argument that is unknown, missing, of the
  * wrong type or out of range.

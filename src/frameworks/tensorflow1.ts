@@ -3,6 +3,7 @@ import {
   adagrad,
   adam,
   adamax,
+  ftrl,
   momentum,
   nadam,
   nesterov,
@@ -13,7 +14,7 @@ import {
   sgd,
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
-import { anyName, type Framework, framework, importRule, only, required } from "./import.js";
+import { anyName, type Framework, framework, importRule, only, optional, required } from "./import.js";
 
 /** Keys of AdamOptimizer and its two descendants in contrib.opt. */
 const adamKeys = { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
@@ -66,6 +67,29 @@ export const tensorflow1: Framework = /* @__PURE__ */ framework(
       keys: adamKeys,
       rule: ({ learning_rate: lr, epsilon: eps, ...betas }) =>
         nadam({ lr, eps, ...betas, epsHat: true, form: "shared" }),
+    },
+    Ftrl: {
+      keys: {
+        learning_rate: required,
+        learning_rate_power: -0.5,
+        initial_accumulator_value: 0.1,
+        l1_regularization_strength: 0,
+        l2_regularization_strength: 0,
+        l2_shrinkage_regularization_strength: 0,
+        beta: optional,
+        accum_name: anyName,
+        linear_name: anyName,
+      },
+      rule: (config) =>
+        ftrl({
+          lr: config.learning_rate,
+          learningRatePower: config.learning_rate_power,
+          initialAccumulatorValue: config.initial_accumulator_value,
+          l1: config.l1_regularization_strength,
+          l2: config.l2_regularization_strength,
+          l2Shrinkage: config.l2_shrinkage_regularization_strength,
+          beta: config.beta ?? 0,
+        }),
     },
   },
   (name) => name.replace(/Optimizer$/, ""),

@@ -6,13 +6,17 @@ type YogiOptions = {
   beta2: number;
   eps: number;
   initialAccumulatorValue: number;
+  initialExpAvg: number;
   biasCorrection: boolean;
   epsHat: boolean;
 };
 
 /** Yogi: v ← v − (1−β2)·sign(v − g²)·g², θ ← θ − ηm/(√v + ε) (Zaheer et al. 2018, algorithm 2). */
 export const yogi: ReferenceRule<YogiOptions, "exp_avg" | "exp_avg_sq"> = {
-  initial: ({ initialAccumulatorValue }) => ({ exp_avg: 0, exp_avg_sq: initialAccumulatorValue }),
+  initial: ({ initialAccumulatorValue, initialExpAvg }) => ({
+    exp_avg: initialExpAvg,
+    exp_avg_sq: initialAccumulatorValue,
+  }),
   step({ options, t, lr, gradient, state }) {
     const { beta1, beta2, eps, biasCorrection, epsHat } = options;
     const exp_avg = averaged(beta1, state.exp_avg, gradient);

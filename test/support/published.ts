@@ -1,5 +1,6 @@
 // What every published case means here, and which are left out and why.
 import {
+  adabelief,
   adagrad,
   adam,
   adamw,
@@ -8,11 +9,14 @@ import {
   type KerasOptimizer,
   momentum,
   nesterov,
+  novograd,
   type OptimizerOptions,
+  radam,
   rmsprop,
   rmspropCentered,
   rmspropMomentum,
   sgd,
+  yogi,
 } from "../../src/index.js";
 import { published } from "../vectors/published.js";
 
@@ -37,6 +41,8 @@ const KERAS_NAMES: Readonly<Record<string, string>> = {
   adamw: "AdamW",
   adamax: "Adamax",
   nadam: "Nadam",
+  lion: "Lion",
+  ftrl: "Ftrl",
 };
 
 const config = (id: string, ...without: readonly string[]) =>
@@ -51,6 +57,23 @@ const dfdxRmsprop = { lr: 0.01, alpha: 0.9, eps: 1e-8, epsInside: true, initialS
 const dfdxAdam = { lr: 1e-3, beta1: 0.5, beta2: 0.25 };
 const tfjs = { lr: 0.1 };
 
+/** Rate and decay that TensorFlow Addons tests RAdam and AdaBelief with: warm-up and line, or two schedules of Keras. */
+const addons = {
+  warmup: (t: number) => ({
+    lr: t <= 10 ? (1e-3 * t) / 10 : 1e-3 + ((1e-5 - 1e-3) / 90) * Math.min(t - 10, 90),
+  }),
+  schedules: (t: number) => ({
+    lr: 1e-3 * 0.5 ** ((t - 1) / 50),
+    weightDecay: 2e-3 / (1 + (0.25 * (t - 1)) / 25),
+  }),
+};
+const addonsRadam = { lr: 1e-3, eps: 1e-7, epsHat: false, decay: "decoupled" } as const;
+const addonsAdabelief = { lr: 1e-3, eps: 1e-14, epsRoot: 1e-14, decay: "decoupled" } as const;
+const addonsYogi = { lr: 0.01, initialAccumulatorValue: 1, biasCorrection: true, epsHat: true };
+const addonsNovograd = { lr: 0.1, beta1: 0.9, beta2: 0.999 };
+const ranger = { beta1: 0.95 };
+const slowWeights = { every: 6, alpha: 0.45 };
+
 const runs: Record<string, PublishedRun> = {
   "tf/momentum/nesterov_quadratic": {
     rule: fromTensorFlow1("Momentum", { learning_rate: 2, momentum: 0.9, use_nesterov: true }),
@@ -62,6 +85,21 @@ const runs: Record<string, PublishedRun> = {
   "tf/adam/basic3": { rule: fromTensorFlow1("Adam", config("tf/adam/basic3")) },
   "tfa/adamw/nolr": { rule: adamw({ epsHat: true, weightDecay: 0.01, decay: "independent" }) },
   "tfa/sgdw/nolr": { rule: momentum({ lr: 1e-3, weightDecay: 0.01, decay: "independent" }) },
+  "tfa/radam/dense": { rule: radam(addonsRadam) },
+  "tfa/radam/weight_decay": { rule: radam({ ...addonsRadam, weightDecay: 0.01 }) },
+  "tfa/radam/warmup": { rule: radam(addonsRadam), at: addons.warmup },
+  "tfa/radam/schedules": { rule: radam(addonsRadam), at: addons.schedules },
+  "tfa/radam/lookahead_ranger": { rule: radam({ ...addonsRadam, ...ranger }), slowWeights },
+  "tfa/adabelief/dense": { rule: adabelief(addonsAdabelief) },
+  "tfa/adabelief/weight_decay": { rule: adabelief({ ...addonsAdabelief, weightDecay: 0.01 }) },
+  "tfa/adabelief/warmup": { rule: adabelief(addonsAdabelief), at: addons.warmup },
+  "tfa/adabelief/schedules": { rule: adabelief(addonsAdabelief), at: addons.schedules },
+  "tfa/adabelief/lookahead": { rule: adabelief({ ...addonsAdabelief, ...ranger }), slowWeights },
+  "tfa/novograd/dense": { rule: novograd(addonsNovograd) },
+  "tfa/novograd/weight_decay": { rule: novograd({ ...addonsNovograd, weightDecay: 0.1 }) },
+  "tfa/novograd/grad_averaging": { rule: novograd({ ...addonsNovograd, gradientAveraging: true }) },
+  "tfa/yogi/b1_0.0_l1_0.0_l2_0.0": { rule: yogi({ ...addonsYogi, beta1: 0 }) },
+  "tfa/yogi/b1_0.9_l1_0.0_l2_0.0": { rule: yogi(addonsYogi) },
   "tfjs/sgd": { rule: sgd(tfjs) },
   "tfjs/momentum": { rule: momentum({ ...tfjs, momentum: 0.5 }) },
   "tfjs/nesterov": { rule: nesterov({ ...tfjs, momentum: 0.5 }) },
@@ -106,6 +144,7 @@ for (const { id } of published) {
   const [source, name, test] = id.split("/");
   if (source === "keras" && ["golden10x5", "test_single_step"].includes(test!) && KERAS_NAMES[name!])
     runs[id] = kerasRun(KERAS_NAMES[name!]!, config(id, "schedule_decay_base"));
+  if (source === "tf" && name === "ftrl") runs[id] = { rule: fromTensorFlow1("Ftrl", config(id)) };
   if (source === "tf" && name === "rmsprop")
     runs[id] = { rule: fromTensorFlow1("RMSProp", config(id, "initial_mean_square")) };
 }
@@ -115,9 +154,10 @@ delete runs["keras/adam/golden10x5"];
 export const publishedRuns: Readonly<Record<string, PublishedRun>> = runs;
 
 /** The rules that `keras/all/decoupled_weight_decay_3x` is about, as far as the project has them. */
-export const decayedByKeras: readonly KerasOptimizer[] = Object.values(KERAS_NAMES).map((name) =>
-  kerasRun(name, config("keras/all/decoupled_weight_decay_3x")),
-);
+export const decayedByKeras: readonly KerasOptimizer[] = Object.values(KERAS_NAMES)
+  // Its source has no Ftrl either.
+  .filter((name) => name !== "Ftrl")
+  .map((name) => kerasRun(name, config("keras/all/decoupled_weight_decay_3x")));
 
 /** Cases that are told step by step in `test/gpu/published.test.ts`. */
 export const scenarios: readonly string[] = [
@@ -159,6 +199,10 @@ export const leftOut: Readonly<Record<string, string>> = {
   "tfa/proximal_adagrad/plain": "proximal AdaGrad is no rule here",
   "tfa/proximal_adagrad/l1": "proximal AdaGrad is no rule here",
   "tfa/proximal_adagrad/l1_l2": "proximal AdaGrad is no rule here",
+  "tfa/radam/amsgrad": "RAdam has no maximum here",
+  "tfa/adabelief/amsgrad": "AdaBelief has no maximum here",
+  "tfa/yogi/b1_0.0_l1_0.1_l2_0.2": "Yogi has no proximal step here",
+  "tfa/yogi/b1_0.9_l1_0.1_l2_0.2": "Yogi has no proximal step here",
   "tfa/radam/sparse_touched": sparse,
   "tfa/radam/sparse_weight_decay": sparse,
   "tfa/adabelief/rectify_touched": sparse,

@@ -30,6 +30,8 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["keras", "AdamW", {}, "adamw", { lr: 1e-3, eps: 1e-7, epsHat: true, weightDecay: 4e-3 }],
   ["keras", "Adamax", {}, "adamax", { lr: 1e-3, eps: 1e-7, epsOutside: true }],
   ["keras", "Nadam", {}, "nadam", { lr: 1e-3, eps: 1e-7, momentumDecay: 1 }],
+  ["keras", "Lion", {}, "lion", { lr: 1e-3, beta1: 0.9, beta2: 0.99 }],
+  ["keras", "Ftrl", {}, "ftrl", { lr: 1e-3, initialAccumulatorValue: 0.1, decay: "coupled" }],
   ["tensorflow1", "GradientDescent", { learning_rate }, "sgd", { lr }],
   ["tensorflow1", "Momentum", { learning_rate, momentum: 0.5 }, "momentum", { lr, momentum: 0.5 }],
   ["tensorflow1", "Adagrad", { learning_rate }, "adagrad", { lr, initialAccumulatorValue: 0.1, eps: 0 }],
@@ -44,6 +46,13 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["tensorflow1", "Adam", {}, "adam", { lr: 1e-3, eps: 1e-8, epsHat: true }],
   ["tensorflow1", "AdaMax", {}, "adamax", { lr: 1e-3, eps: 1e-8, epsOutside: true }],
   ["tensorflow1", "Nadam", {}, "nadam", { lr: 1e-3, eps: 1e-8, epsHat: true, form: "shared" }],
+  [
+    "tensorflow1",
+    "Ftrl",
+    { learning_rate },
+    "ftrl",
+    { lr, learningRatePower: -0.5, initialAccumulatorValue: 0.1, l1: 0, l2: 0, l2Shrinkage: 0, beta: 0 },
+  ],
   ["optax", "sgd", { learning_rate }, "sgd", { lr }],
   [
     "optax",
@@ -67,6 +76,36 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["optax", "amsgrad", { learning_rate }, "amsgrad", { lr, eps: 1e-8, maximum: "corrected" }],
   ["optax", "adamax", { learning_rate }, "adamax", { lr, eps: 1e-8 }],
   ["optax", "adamaxw", { learning_rate }, "adamax", { lr, eps: 1e-8, weightDecay: 1e-4, decay: "decoupled" }],
+  ["optax", "radam", { learning_rate }, "radam", { lr, eps: 1e-8, threshold: 5, epsHat: false }],
+  ["optax", "lion", { learning_rate }, "lion", { lr, beta2: 0.99, weightDecay: 1e-3 }],
+  ["optax", "sign_sgd", { learning_rate }, "sign-sgd", { lr }],
+  ["optax", "signum", { learning_rate }, "signum", { lr, momentum: 0.9 }],
+  ["optax", "adabelief", { learning_rate }, "adabelief", { lr, eps: 1e-16, epsRoot: 1e-16 }],
+  [
+    "optax",
+    "yogi",
+    { learning_rate },
+    "yogi",
+    { lr, eps: 1e-3, biasCorrection: true, initialAccumulatorValue: 1e-6, initialExpAvg: 1e-6 },
+  ],
+  [
+    "optax",
+    "adan",
+    { learning_rate },
+    "adan",
+    {
+      lr,
+      beta1: 0.98,
+      beta2: 0.92,
+      beta3: 0.99,
+      epsRoot: 1e-8,
+      decay: "decoupled",
+      differenceWeight: "one-minus-beta2",
+    },
+  ],
+  ["optax", "novograd", { learning_rate }, "novograd", { lr, beta1: 0.9, beta2: 0.25, eps: 1e-6 }],
+  ["optax", "ademamix", { learning_rate }, "ademamix", { lr, beta3: 0.9999, alpha: 5, eps: 1e-8 }],
+  ["optax", "schedule_free_sgd", {}, "schedule-free-sgd", { lr: 1, momentum: 0.9 }],
 ];
 
 describe("defaults", () => {
@@ -79,7 +118,7 @@ describe("defaults", () => {
   test.each(documented)("%s %s", (framework, name, config, rule, options) => {
     const made = fromFramework(framework, name, config);
     expect(made.row.name).toBe(rule);
-    const decay = framework === "keras" ? { decay: "decoupled" } : {};
+    const decay = framework === "keras" && name !== "Ftrl" ? { decay: "decoupled" } : {};
     expect(made.options).toEqual({ ...defaultsOf(rule), ...decay, ...options });
   });
 });
@@ -93,8 +132,13 @@ describe("spellings", () => {
     expect(fromFramework("keras", "rmsprop")).toEqual(fromFramework("keras", "RMSprop"));
   });
   test("optax as it is", () => {
+    expect(fromOptax("contrib.ademamix", { learning_rate })).toEqual(
+      fromOptax("ademamix", { learning_rate }),
+    );
     expect(() => fromOptax("Adam", { learning_rate })).toThrow(unknown(/'Adam'.*one of sgd, adagrad/));
-    for (const name of ["lbfgs", "lamb", "lars", "sm3", "fromage", "noisy_sgd", "adafactor", "polyak_sgd"])
+    const refused = "lbfgs lamb lars sm3 fromage noisy_sgd adafactor polyak_sgd optimistic_adam";
+    const differing = "rprop prodigy sophia schedule_free_adamw";
+    for (const name of `${refused} ${differing}`.split(" "))
       expect(() => fromOptax(name, { learning_rate })).toThrow(unknown(new RegExp(`'${name}'`)));
   });
 });
@@ -167,6 +211,12 @@ describe("what changes no result is passed over, and nothing else", () => {
     expect(() => fromOptax("rmsprop", { learning_rate, centered: true, bias_correction: true })).toThrow(
       invalid(/'bias_correction'.*'centered'/),
     );
+    expect(() => fromOptax("radam", { learning_rate, eps_root: 1e-8 })).toThrow(
+      invalid(/'eps_root'.*expected 0, got 1e-8/),
+    );
+    expect(() => fromOptax("schedule_free_sgd", { warmup_steps: 10 })).toThrow(
+      invalid(/'warmup_steps'.*null/),
+    );
     expect(() => fromOptax("adam")).toThrow(invalid(/needs 'learning_rate'/));
     expect(() => fromOptax("adam", { learning_rate: () => 1 })).toThrow(invalid(/'learning_rate'.*a finite/));
     expect(() => fromOptax("sgd", { learning_rate, momentum: "0.9" })).toThrow(
@@ -178,6 +228,9 @@ describe("what changes no result is passed over, and nothing else", () => {
     expect(fromFramework("keras", "Adam", config)).toEqual(fromFramework("keras", "Adam"));
     expect(() => fromFramework("keras", "Adam", { clipnorm: 1 })).toThrow(invalid(/'clipnorm'.*null, got 1/));
     expect(() => fromFramework("keras", "Adam", { use_ema: true })).toThrow(invalid(/'use_ema'.*false/));
+    expect(() => fromFramework("keras", "Ftrl", { weight_decay: 0.1 })).toThrow(
+      invalid(/'weight_decay'.*null/),
+    );
   });
 });
 

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import optax
+import optax.contrib
 import tensorflow as tf
 
 STEPS = 20
@@ -49,7 +50,9 @@ INITIAL, GRADIENTS = inputs()
 
 
 def case(name, optimizer, config, rate, run):
-    rates = [rate if step < STEPS // 2 else rate / 4 for step in range(STEPS)]
+    # Schedule-Free weighs its average by the largest rate so far, which is no number once the rate has changed.
+    falls = optimizer != "schedule_free_sgd"
+    rates = [rate / 4 if falls and step >= STEPS // 2 else rate for step in range(STEPS)]
     parameters = run(rates)
     listed = lambda tensors: {key: np.asarray(value).reshape(-1).tolist() for key, value in tensors.items()}
     return {
@@ -64,11 +67,12 @@ def case(name, optimizer, config, rate, run):
     }
 
 
-def of_optax(name, config, rate, maker=None):
+def of_optax(name, config, rate):
     def run(rates):
         table = jnp.asarray(rates)
-        make = maker or getattr(optax, name)
-        transform = make(learning_rate=lambda count: table[count], **config)
+        make = getattr(optax, name, None) or getattr(optax.contrib, name)
+        falls = rates[-1] != rates[0]
+        transform = make(learning_rate=(lambda count: table[count]) if falls else rate, **config)
         parameters = {key: jnp.asarray(value) for key, value in INITIAL.items()}
         state = transform.init(parameters)
         after = []
@@ -129,6 +133,23 @@ OPTAX = {
     "adamax": ("adamax", {}, 0.01),
     "adamax_eps": ("adamax", {"eps": 0.1, "b2": 0.9}, 0.01),
     "adamaxw": ("adamaxw", {"weight_decay": 0.1}, 0.01),
+    "radam": ("radam", {}, 0.01),
+    "radam_threshold": ("radam", {"b2": 0.95, "threshold": 4.5, "eps": 1e-3}, 0.01),
+    "lion": ("lion", {}, 0.01),
+    "lion_weight_decay": ("lion", {"b1": 0.8, "b2": 0.9, "weight_decay": 0.1}, 0.01),
+    "sign_sgd": ("sign_sgd", {}, 0.01),
+    "signum": ("signum", {"beta": 0.8}, 0.01),
+    "adabelief": ("adabelief", {"eps": 1e-8, "eps_root": 1e-8}, 0.01),
+    "adabelief_eps_root": ("adabelief", {"b1": 0.8, "eps_root": 1e-3}, 0.01),
+    "yogi": ("yogi", {}, 0.01),
+    "adan": ("adan", {}, 0.01),
+    "adan_weight_decay": ("adan", {"b1": 0.9, "b2": 0.8, "eps_root": 1e-3, "weight_decay": 0.1}, 0.01),
+    "novograd": ("novograd", {}, 0.01),
+    "novograd_weight_decay": ("novograd", {"b2": 0.9, "weight_decay": 0.1}, 0.01),
+    "ademamix": ("ademamix", {}, 0.01),
+    "ademamix_weight_decay": ("ademamix", {"b3": 0.99, "alpha": 2.0, "weight_decay": 0.1}, 0.01),
+    "schedule_free_sgd": ("schedule_free_sgd", {}, 0.1),
+    "schedule_free_sgd_weight_decay": ("schedule_free_sgd", {"b1": 0.8, "weight_decay": 0.1}, 0.1),
 }
 
 KERAS = {
@@ -152,6 +173,20 @@ KERAS = {
     "Adamax_epsilon": ("Adamax", {"epsilon": 0.1, "beta_2": 0.9}, 0.01),
     "Nadam": ("Nadam", {}, 0.01),
     "Nadam_weight_decay": ("Nadam", {"weight_decay": 0.1, "beta_1": 0.8}, 0.01),
+    "Lion": ("Lion", {}, 0.01),
+    "Lion_weight_decay": ("Lion", {"beta_1": 0.8, "beta_2": 0.9, "weight_decay": 0.1}, 0.01),
+    "Ftrl": ("Ftrl", {}, 0.1),
+    "Ftrl_regularized": (
+        "Ftrl",
+        {
+            "initial_accumulator_value": 0.5,
+            "l1_regularization_strength": 0.05,
+            "l2_regularization_strength": 0.1,
+            "l2_shrinkage_regularization_strength": 0.01,
+            "beta": 0.3,
+        },
+        0.1,
+    ),
 }
 
 
@@ -257,6 +292,21 @@ def adamax(var, slots, rate, gradient, config, constant, t):
     ops.ResourceApplyAdaMax(var=var, m=m, v=v, lr=rate, grad=gradient, **arguments)
 
 
+def ftrl(var, slots, rate, gradient, config, constant, t):
+    accum, linear = slots
+    ops.ResourceApplyFtrlV2(
+        var=var,
+        accum=accum,
+        linear=linear,
+        grad=gradient,
+        lr=rate,
+        l1=constant(config.get("l1_regularization_strength", 0.0)),
+        l2=constant(config.get("l2_regularization_strength", 0.0)),
+        l2_shrinkage=constant(config.get("l2_shrinkage_regularization_strength", 0.0)),
+        lr_power=constant(config.get("learning_rate_power", -0.5)),
+    )
+
+
 TENSORFLOW1_KERNELS = {
     "GradientDescent": (gradient_descent, []),
     "Momentum": (momentum, [zero]),
@@ -266,6 +316,7 @@ TENSORFLOW1_KERNELS = {
     "Adam": (adam, [zero, zero]),
     "Nadam": (nadam, [zero, zero]),
     "AdaMax": (adamax, [zero, zero]),
+    "Ftrl": (ftrl, [lambda config: config.get("initial_accumulator_value", 0.1), zero]),
 }
 
 TENSORFLOW1 = {
@@ -286,6 +337,17 @@ TENSORFLOW1 = {
     "Nadam_epsilon": ("Nadam", {"epsilon": 1e-2, "beta1": 0.8, "beta2": 0.95}, 0.01),
     "AdaMax": ("AdaMax", {}, 0.01),
     "AdaMax_epsilon": ("AdaMax", {"epsilon": 0.1, "beta2": 0.9}, 0.01),
+    "Ftrl": ("Ftrl", {}, 0.1),
+    "Ftrl_regularized": (
+        "Ftrl",
+        {
+            "initial_accumulator_value": 0.5,
+            "l1_regularization_strength": 0.05,
+            "l2_regularization_strength": 0.1,
+            "l2_shrinkage_regularization_strength": 0.01,
+        },
+        0.1,
+    ),
 }
 
 
