@@ -1,5 +1,5 @@
 import { scheduleFromJSON } from "../schedules/from-json.js";
-import type { PlateauSchedule } from "../schedules/plateau.js";
+import { isPlateauSchedule } from "../schedules/plateau.js";
 import { type BuiltinSchedule, isBuiltinSchedule, type Schedule } from "../schedules/schedule.js";
 
 /** Stands in a file for a schedule with a function of the caller's in it, which no file can hold. */
@@ -61,12 +61,9 @@ const withoutState = (json: unknown): string | undefined =>
     ? undefined
     : JSON.stringify(json, (key, value: unknown) => (key === "state" ? undefined : value));
 
-const isPlateau = (schedule: BuiltinSchedule): schedule is PlateauSchedule =>
-  schedule.spec.kind === "onPlateau";
-
 /** Copies what plateau schedules have learnt between two schedules of the same options. */
 function copyState(from: BuiltinSchedule, to: BuiltinSchedule): void {
-  if (isPlateau(from) && isPlateau(to)) to.restore(from.state);
+  if (isPlateauSchedule(from) && isPlateauSchedule(to)) to.restore(from.state);
   const parts = ({ spec }: BuiltinSchedule) =>
     Object.values(spec)
       .flat()

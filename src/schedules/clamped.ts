@@ -1,5 +1,5 @@
 import { OptimError } from "../errors.js";
-import { checkOptions, optionalNonNegative, schedule as scheduleRequirement } from "./options.js";
+import { checkOptions, optionalFinite, schedule as scheduleRequirement } from "./options.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link clamped}; at least one of the two. */
@@ -18,8 +18,8 @@ export function clamped(schedule: Schedule, options: ClampedOptions): BuiltinSch
   checkOptions("clamped", { schedule }, { schedule: scheduleRequirement() });
   // A bound left out stays out of the spec, because JSON has no infinity.
   const bounds = checkOptions<ClampedOptions>("clamped", options, {
-    min: optionalNonNegative(),
-    max: optionalNonNegative(),
+    min: optionalFinite(),
+    max: optionalFinite(),
   });
   const { min = -Infinity, max = Infinity } = bounds;
   if (min > max || (min === -Infinity && max === Infinity))

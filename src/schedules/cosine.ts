@@ -1,4 +1,4 @@
-import { checkOptions, count, flag, nonNegative, positive, whole } from "./options.js";
+import { checkOptions, count, finite, flag, nonNegative, positive, whole } from "./options.js";
 import { normal } from "./random-numbers.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
@@ -44,7 +44,7 @@ export interface NoisyLinearCosineOptions extends LinearCosineOptions {
 export function cosine(options: CosineOptions): BuiltinSchedule {
   const checked = checkOptions("cosine", options, {
     steps: count(),
-    alpha: nonNegative(0),
+    alpha: finite(0),
     exponent: positive(1),
     periodic: flag(false),
   });

@@ -1,13 +1,21 @@
 import { OptimError } from "../errors.js";
+import { chained } from "./chained.js";
 import { type ClampedOptions, clamped } from "./clamped.js";
 import { constant } from "./constant.js";
 import { cosine, linearCosine, noisyLinearCosine } from "./cosine.js";
+import { cosineRestarts } from "./cosine-restarts.js";
+import { type CyclicOptions, cyclic } from "./cyclic.js";
 import { exponential, inverseTime, naturalExponential } from "./exponential.js";
+import { inverseSquareRoot, noam } from "./inverse-square-root.js";
+import { multiplicative } from "./multiplicative.js";
+import { oneCycle } from "./one-cycle.js";
 import { describe } from "./options.js";
 import { multistep, piecewiseConstant, step } from "./piecewise.js";
+import { piecewiseInterpolated } from "./piecewise-interpolated.js";
 import { onPlateau, type PlateauState } from "./plateau.js";
 import { linear, polynomial } from "./polynomial.js";
 import { random } from "./random.js";
+import { scaled } from "./scaled.js";
 import type { BuiltinSchedule } from "./schedule.js";
 import { sequential } from "./sequential.js";
 import { type WarmupOptions, warmup } from "./warmup.js";
@@ -31,13 +39,32 @@ const factories: Readonly<Record<string, Make>> = {
   cosine,
   linearCosine,
   noisyLinearCosine,
+  cosineRestarts,
+  oneCycle,
+  noam,
+  inverseSquareRoot,
+  piecewiseInterpolated,
   random,
+  cyclic: ({ scale, ...options }: { scale?: unknown } & CyclicOptions, read) =>
+    cyclic(scale === undefined ? options : { ...options, scale: read(scale) }),
+  multiplicative: ({ factor, ...rest }: { factor: unknown }, read) => {
+    refuseOthers("multiplicative", rest, "factor");
+    return multiplicative(read(factor));
+  },
+  scaled: ({ schedule, factor, ...rest }: { schedule: unknown; factor: number }, read) => {
+    refuseOthers("scaled", rest, "schedule, factor");
+    return scaled(read(schedule), factor);
+  },
+  chained: ({ schedules, ...rest }: { schedules: unknown[] }, read) => {
+    refuseOthers("chained", rest, "schedules");
+    return chained(Array.isArray(schedules) ? schedules.map(read) : schedules);
+  },
   clamped: ({ schedule, ...bounds }: { schedule: unknown } & ClampedOptions, read) =>
     clamped(read(schedule), bounds),
   warmup: ({ steps, schedule, ...options }: { steps: number; schedule: unknown } & WarmupOptions, read) =>
     warmup(steps, read(schedule), options),
   sequential: ({ schedules, milestones, ...rest }: { schedules: unknown[]; milestones: number[] }, read) => {
-    refuseOthers("sequential", rest);
+    refuseOthers("sequential", rest, "schedules, milestones");
     return sequential(Array.isArray(schedules) ? schedules.map(read) : schedules, milestones);
   },
   onPlateau: ({ state, ...options }: { state?: PlateauState }) => {
@@ -82,11 +109,11 @@ function read(json: unknown, depth: number): BuiltinSchedule {
   return make(options as Unchecked, (inner) => read(inner, depth + 1));
 }
 
-function refuseOthers(kind: string, rest: object): void {
+function refuseOthers(kind: string, rest: object, known: string): void {
   const name = Object.keys(rest)[0];
   if (name !== undefined)
     throw new OptimError("invalid-schedule", `Schedule '${kind}' has no option '${name}'`, {
-      expected: "schedules, milestones",
+      expected: known,
       got: `'${name}'`,
       fix: "correct the spelling or leave it out",
     });

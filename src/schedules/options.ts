@@ -16,11 +16,14 @@ function requirement<T>(expected: string, holds: (value: unknown) => boolean, va
 const isNonNegative = (value: unknown): value is number => Number.isFinite(value) && (value as number) >= 0;
 const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
+/** Any finite number, such as a factor that a schedule starts from or ends at: to the mathematics the sign is nothing. */
+export const finite = (value?: number) => requirement("a finite number", Number.isFinite, value);
+
+/** A finite number that may be left out. */
+export const optionalFinite = (): Requirement<number> => ({ ...finite(), optional: true });
+
 /** A finite number of at least 0, such as a factor on the rate. */
 export const nonNegative = (value?: number) => requirement("a finite number ≥ 0", isNonNegative, value);
-
-/** A finite number of at least 0 that may be left out. */
-export const optionalNonNegative = (): Requirement<number> => ({ ...nonNegative(), optional: true });
 
 /** A finite number above 0. */
 export const positive = (value?: number) =>
@@ -30,12 +33,23 @@ export const positive = (value?: number) =>
 export const belowOne = (value?: number) =>
   requirement("a number in [0, 1)", (given) => isNonNegative(given) && given < 1, value);
 
+/** A finite number of at least 1. */
+export const atLeastOne = (value?: number) =>
+  requirement("a finite number ≥ 1", (given) => isNonNegative(given) && given >= 1, value);
+
+/** A number in [0, 1]. */
+export const fraction = (value?: number) =>
+  requirement("a number in [0, 1]", (given) => isNonNegative(given) && given <= 1, value);
+
 /** A whole number of at least 0. */
 export const whole = (value?: number) => requirement("a whole number ≥ 0", isWhole, value);
 
 /** A whole number of at least 1. */
 export const count = (value?: number) =>
   requirement("a whole number ≥ 1", (given) => isWhole(given) && given > 0, value);
+
+/** A whole number of at least 0 that may be left out. */
+export const optionalWhole = (): Requirement<number> => ({ ...whole(), optional: true });
 
 /** True or false. */
 export const flag = (value: boolean) =>
@@ -60,9 +74,19 @@ export const factors = () =>
     (given) => Array.isArray(given) && given.every(isNonNegative),
   );
 
+/** A list of finite numbers. */
+export const finites = () =>
+  requirement<readonly number[]>(
+    "a list of finite numbers",
+    (given) => Array.isArray(given) && given.every(Number.isFinite),
+  );
+
 /** A schedule: built-in, or any function of the step. */
 export const schedule = () =>
   requirement<Schedule>("a schedule (a function of the step)", (given) => typeof given === "function");
+
+/** A schedule that may be left out. */
+export const optionalSchedule = (): Requirement<Schedule> => ({ ...schedule(), optional: true });
 
 /** A list of schedules. */
 export const schedules = () =>

@@ -29,8 +29,7 @@ export interface MultistepOptions {
 }
 
 /**
- * A constant factor on each interval (Keras PiecewiseConstantDecay; optax with boundary `at`). PyTorch's ConstantLR
- * is `{ boundaries: [total_iters], values: [factor, 1], boundary: "at" }`.
+ * A constant factor on each interval (Keras PiecewiseConstantDecay; optax with boundary `at`).
  * @throws OptimError `invalid-schedule`
  */
 export function piecewiseConstant(options: PiecewiseConstantOptions): BuiltinSchedule {

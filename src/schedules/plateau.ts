@@ -1,6 +1,12 @@
 import { OptimError } from "../errors.js";
 import { belowOne, checkOptions, choice, describe, nonNegative, type Requirement, whole } from "./options.js";
-import { type BuiltinSchedule, builtinSchedule, type ScheduleJSON } from "./schedule.js";
+import {
+  type BuiltinSchedule,
+  builtinSchedule,
+  isBuiltinSchedule,
+  type Schedule,
+  type ScheduleJSON,
+} from "./schedule.js";
 
 /** Options of {@link onPlateau}. */
 export interface PlateauOptions {
@@ -127,6 +133,11 @@ export function onPlateau(options: PlateauOptions = {}): PlateauSchedule {
     get: getState,
     enumerable: true,
   }) as PlateauSchedule;
+}
+
+/** Whether a schedule is one that follows a metric, and so has `report`. */
+export function isPlateauSchedule(schedule: Schedule): schedule is PlateauSchedule {
+  return isBuiltinSchedule(schedule) && schedule.spec.kind === "onPlateau";
 }
 
 const stateRequirements: { readonly [K in keyof PlateauState]: Requirement<PlateauState[K]> } = {

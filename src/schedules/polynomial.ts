@@ -1,4 +1,4 @@
-import { checkOptions, count, flag, nonNegative, positive } from "./options.js";
+import { checkOptions, count, finite, flag, positive } from "./options.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link linear}. */
@@ -15,7 +15,9 @@ export interface LinearOptions {
 export interface PolynomialOptions {
   /** Decay steps N. */
   readonly steps: number;
-  /** Final factor on the base rate. Default 0. */
+  /** Factor on the base rate at step 0. Default 1. */
+  readonly start?: number;
+  /** Final factor e on the base rate. Default 0. */
   readonly end?: number;
   /** Power p of the decay. Default 1, which is linear. */
   readonly power?: number;
@@ -29,8 +31,8 @@ export interface PolynomialOptions {
  */
 export function linear(options: LinearOptions): BuiltinSchedule {
   const checked = checkOptions("linear", options, {
-    start: nonNegative(1),
-    end: nonNegative(),
+    start: finite(1),
+    end: finite(),
     steps: count(),
   });
   const { start, end, steps } = checked;
@@ -42,18 +44,19 @@ export function linear(options: LinearOptions): BuiltinSchedule {
 }
 
 /**
- * Polynomial decay (1 − e)(1 − min(s, N)/N)^p + e (Keras PolynomialDecay; PyTorch PolynomialLR with e = 0).
+ * Polynomial decay (start − e)(1 − min(s, N)/N)^p + e (Keras PolynomialDecay; PyTorch PolynomialLR with e = 0).
  * @throws OptimError `invalid-schedule`
  */
 export function polynomial(options: PolynomialOptions): BuiltinSchedule {
   const checked = checkOptions("polynomial", options, {
     steps: count(),
-    end: nonNegative(0),
+    start: finite(1),
+    end: finite(0),
     power: positive(1),
     cycle: flag(false),
   });
-  const { steps, end, power, cycle } = checked;
-  const range = 1 - end;
+  const { steps, start, end, power, cycle } = checked;
+  const range = start - end;
   // N − s is exact where 1 − s/N would lose digits.
   const once: Schedule = (s) => (s >= steps ? end : range * ((steps - s) / steps) ** power + end);
   const cycling: Schedule = (s) => {

@@ -1,4 +1,4 @@
-import { checkOptions, choice, nonNegative, schedule as scheduleRequirement, whole } from "./options.js";
+import { checkOptions, choice, finite, schedule as scheduleRequirement, whole } from "./options.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link warmup}. */
@@ -19,7 +19,7 @@ export interface WarmupOptions {
  * @throws OptimError `invalid-schedule`
  */
 export function warmup(steps: number, schedule: Schedule, options: WarmupOptions = {}): BuiltinSchedule {
-  const requirements = { start: nonNegative(0), count: choice("after", "including") };
+  const requirements = { start: finite(0), count: choice("after", "including") };
   const { start, count } = checkOptions("warmup", options, requirements);
   checkOptions("warmup", { steps, schedule }, { steps: whole(), schedule: scheduleRequirement() });
   const change = 1 - start;

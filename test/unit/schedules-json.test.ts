@@ -3,21 +3,32 @@ import { describe, expect, test } from "vitest";
 import { OptimError } from "../../src/errors.js";
 import {
   type BuiltinSchedule,
+  chained,
   clamped,
   constant,
   cosine,
+  cosineRestarts,
+  cyclic,
+  cyclicMomentum,
   exponential,
+  inverseSquareRoot,
   inverseTime,
   isBuiltinSchedule,
   linear,
   linearCosine,
+  multiplicative,
   multistep,
   naturalExponential,
+  noam,
   noisyLinearCosine,
+  oneCycle,
+  oneCycleMomentum,
   onPlateau,
   piecewiseConstant,
+  piecewiseInterpolated,
   polynomial,
   random,
+  scaled,
   scheduleFromJSON,
   sequential,
   step,
@@ -37,9 +48,21 @@ const options = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }, requiredKeys:
   fc.record(model, { requiredKeys }) as fc.Arbitrary<never>;
 
 const decay = options({ rate: factor, steps: count, staircase: fc.boolean() }, ["rate"]);
+const cycleModel = {
+  stepsUp: count,
+  stepsDown: fc.integer({ min: 0, max: 20 }),
+  mode: fc.constantFrom("triangular", "triangular2", "exp_range"),
+  gamma: fc.double({ min: 0, max: 1, noNaN: true }),
+};
+const oneCycleModel = {
+  steps: fc.integer({ min: 1, max: 200 }),
+  pctStart: fc.double({ min: 0, max: 1, noNaN: true }),
+  interpolation: fc.constantFrom("cosine", "linear"),
+  threePhase: fc.boolean(),
+};
 const linearCosineModel = { steps: count, alpha: factor, beta: factor, periods: factor };
 const simple: Record<string, fc.Arbitrary<BuiltinSchedule>> = {
-  constant: options({ factor }).map(constant),
+  constant: options({ factor, steps: fc.integer({ min: 0, max: 100 }) }).map(constant),
   linear: options({ start: factor, end: factor, steps: count }, ["end", "steps"]).map(linear),
   step: options({ size: count, gamma: factor }, ["size"]).map(step),
   multistep: options({ milestones: steps, gamma: factor }, ["milestones"]).map(multistep),
@@ -58,9 +81,9 @@ const simple: Record<string, fc.Arbitrary<BuiltinSchedule>> = {
   exponential: decay.map(exponential),
   naturalExponential: decay.map(naturalExponential),
   inverseTime: decay.map(inverseTime),
-  polynomial: options({ steps: count, end: factor, power: aboveZero, cycle: fc.boolean() }, ["steps"]).map(
-    polynomial,
-  ),
+  polynomial: options({ steps: count, start: factor, end: factor, power: aboveZero, cycle: fc.boolean() }, [
+    "steps",
+  ]).map(polynomial),
   cosine: options({ steps: count, alpha: factor, exponent: aboveZero, periodic: fc.boolean() }, [
     "steps",
   ]).map(cosine),
@@ -69,6 +92,33 @@ const simple: Record<string, fc.Arbitrary<BuiltinSchedule>> = {
     { ...linearCosineModel, initialVariance: factor, varianceDecay: factor, seed: whole },
     ["steps", "seed"],
   ).map(noisyLinearCosine),
+  cosineRestarts: options(
+    {
+      steps: fc.integer({ min: 1, max: 50 }),
+      lengthFactor: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.double({ min: 1, max: 3, noNaN: true })),
+      peakFactor: fc.double({ min: 0, max: 1, noNaN: true }),
+      alpha: factor,
+    },
+    ["steps"],
+  ).map(cosineRestarts),
+  cyclic: options({ ...cycleModel, start: factor, peak: factor, scaleBy: fc.constantFrom("cycle", "step") }, [
+    "start",
+  ]).map(cyclic),
+  oneCycle: options({ ...oneCycleModel, start: factor, peak: factor, end: factor }, ["steps"]).map(oneCycle),
+  piecewiseInterpolated: steps
+    .chain((boundaries) =>
+      options(
+        {
+          boundaries: fc.constant(boundaries),
+          values: fc.array(factor, { minLength: boundaries.length + 1, maxLength: boundaries.length + 1 }),
+          interpolation: fc.constantFrom("linear", "cosine"),
+        },
+        ["boundaries", "values"],
+      ),
+    )
+    .map(piecewiseInterpolated),
+  inverseSquareRoot: options({ steps: count }, ["steps"]).map(inverseSquareRoot),
+  noam: options({ modelSize: count, warmup: count }, ["modelSize", "warmup"]).map(noam),
   random: fc.tuple(factor, factor, fc.option(count, { nil: undefined }), whole).map(([a, b, every, seed]) =>
     random({
       min: Math.min(a, b),
@@ -114,6 +164,15 @@ const composed: Record<string, (inner: fc.Arbitrary<BuiltinSchedule>) => fc.Arbi
         options({ start: factor, count: fc.constantFrom("after", "including") }),
       )
       .map(([length, schedule, given]) => warmup(length, schedule, given)),
+  scaled: (inner) => fc.tuple(inner, factor).map(([schedule, by]) => scaled(schedule, by)),
+  chained: (inner) => fc.array(inner, { minLength: 1, maxLength: 4 }).map(chained),
+  cyclic: (inner) =>
+    fc
+      .tuple(
+        inner,
+        options({ ...cycleModel, start: factor, scaleBy: fc.constantFrom("cycle", "step") }, ["start"]),
+      )
+      .map(([scale, given]) => cyclic({ ...(given as { start: number }), scale })),
   sequential: (inner) =>
     steps.chain((milestones) =>
       fc
@@ -127,6 +186,8 @@ const nested = fc.oneof(anySimple, ...Object.values(composed).map((make) => make
 const kinds = [
   ...Object.entries(simple),
   ...Object.entries(composed).map(([kind, make]) => [kind, make(nested)] as const),
+  ["cyclic", options(cycleModel).map(cyclicMomentum)] as const,
+  ["oneCycle", options(oneCycleModel, ["steps"]).map(oneCycleMomentum)] as const,
 ];
 
 function refused(json: unknown): string {
@@ -155,6 +216,34 @@ describe("schedules as JSON", () => {
     );
   });
 
+  test("multiplicative comes back where its function is a schedule of ours", () => {
+    // Apart from the others, because it counts up to its step.
+    const schedule = multiplicative(warmup(3, constant({ factor: 0.5 }), { start: 0.1 }));
+    const restored = scheduleFromJSON(JSON.parse(JSON.stringify(schedule)));
+    for (const s of [0, 1, 2, 3, 10, 4]) expect(restored(s)).toBe(schedule(s));
+    expect(restored(10)).toBeLessThan(0.01);
+  });
+
+  test("what a composition of any schedules is", () => {
+    const both = fc.tuple(nested, nested, fc.integer({ min: 0, max: 200 }), fc.integer({ min: 0, max: 100 }));
+    fc.assert(
+      fc.property(both, factor, factor, ([a, b, s, milestone], x, y) => {
+        const [min, max] = [Math.min(x, y), Math.max(x, y)];
+        const bounded = clamped(a, { min, max })(s);
+        expect(bounded).toBeGreaterThanOrEqual(min);
+        expect(bounded).toBeLessThanOrEqual(max);
+        if (a(s) >= min && a(s) <= max) expect(bounded).toBe(a(s));
+        expect(chained([a, b])(s)).toBe(a(s) * b(s));
+        expect(chained([a])(s)).toBe(a(s));
+        expect(scaled(a, 1)(s)).toBe(a(s));
+        expect(sequential([a, b], [milestone])(s)).toBe(s < milestone ? a(s) : b(s - milestone));
+        expect(sequential([a], [])(s)).toBe(a(s));
+        expect(warmup(0, a)(s)).toBe(a(s));
+      }),
+      { numRuns: 300, seed: 21 },
+    );
+  });
+
   test("holds every option, with defaults, under its kind", () => {
     expect(JSON.stringify(warmup(3, clamped(exponential({ rate: 0.5 }), { min: 0.25 })))).toBe(
       '{"kind":"warmup","steps":3,"schedule":{"kind":"clamped","schedule":' +
@@ -171,6 +260,8 @@ describe("schedules as JSON", () => {
       warmup(1, half),
       clamped(half, { min: 0 }),
       sequential([constant(), half], [1]),
+      chained([half]),
+      scaled(half, 1),
       warmup(1, sequential([constant(), clamped(half, { max: 1 })], [1])),
     ]) {
       expect(schedule(2)).toBe(0.5);
@@ -200,6 +291,13 @@ describe("schedules as JSON", () => {
       "0 milestones",
     );
     expect(refused({ kind: "sequential", schedules: [], milestones: [], extra: 1 })).toContain("'extra'");
+    expect(refused({ kind: "scaled", schedule: { kind: "constant" } })).toContain("'factor'");
+    expect(refused({ kind: "scaled", schedule: { kind: "constant" }, factor: 1, to: 2 })).toContain("'to'");
+    expect(refused({ kind: "chained", schedules: 3 })).toContain("'schedules'");
+    expect(refused({ kind: "chained", schedules: [], extra: 1 })).toContain("'extra'");
+    expect(refused({ kind: "multiplicative", factor: 0.5 })).toContain("not an object");
+    expect(refused({ kind: "multiplicative", factor: { kind: "constant" }, by: 1 })).toContain("'by'");
+    expect(refused({ kind: "cyclic", start: 0, scale: 1 })).toContain("not an object");
     expect(refused({ kind: "onPlateau", state: { best: 1 } })).toContain("'badCount'");
     expect(refused({ kind: "onPlateau", state: null })).toContain("not an object");
   });

@@ -2,21 +2,32 @@ import { describe, expect, test } from "vitest";
 import { OptimError, type OptimErrorCode } from "../../src/errors.js";
 import {
   type BuiltinSchedule,
+  chained,
   clamped,
   constant,
   cosine,
+  cosineRestarts,
+  cyclic,
+  cyclicMomentum,
   exponential,
+  inverseSquareRoot,
   inverseTime,
   linear,
   linearCosine,
+  multiplicative,
   multistep,
   naturalExponential,
+  noam,
   noisyLinearCosine,
+  oneCycle,
+  oneCycleMomentum,
   onPlateau,
   piecewiseConstant,
+  piecewiseInterpolated,
   polynomial,
   random,
   type Schedule,
+  scaled,
   sequential,
   step,
   warmup,
@@ -39,7 +50,7 @@ function expectError(code: OptimErrorCode, make: () => unknown): void {
 
 const values = (schedule: Schedule, steps: readonly number[]) => steps.map((s) => schedule(s));
 
-// One schedule of every kind, for what all of them must do.
+// One schedule of every kind, for what all of them must do; but for `multiplicative`, which counts up to its step.
 const every: readonly (readonly [string, BuiltinSchedule])[] = [
   constant({ factor: 0.5 }),
   linear({ end: 0.1, steps: 10 }),
@@ -54,6 +65,14 @@ const every: readonly (readonly [string, BuiltinSchedule])[] = [
   linearCosine({ steps: 10 }),
   noisyLinearCosine({ steps: 10, seed: 1 }),
   random({ min: 0.1, max: 1, seed: 1 }),
+  cosineRestarts({ steps: 10, lengthFactor: 1.5 }),
+  cyclic({ start: 0.1, stepsUp: 3, stepsDown: 4, mode: "triangular2" }),
+  oneCycle({ steps: 11, threePhase: true }),
+  piecewiseInterpolated({ boundaries: [4, 9], values: [0, 1, 0.5], interpolation: "cosine" }),
+  inverseSquareRoot({ steps: 10 }),
+  noam({ modelSize: 512, warmup: 10 }),
+  scaled(cosine({ steps: 10 }), 0.5),
+  chained([exponential({ rate: 0.9 }), inverseTime({ rate: 0.1 })]),
   clamped(exponential({ rate: 0.9 }), { min: 0.3 }),
   warmup(3, constant()),
   sequential([constant(), constant({ factor: 0.5 })], [5]),
@@ -68,6 +87,11 @@ describe("values", () => {
   test("constant", () => {
     expect(values(constant(), [0, 1, 2 ** 31])).toEqual([1, 1, 1]);
     expect(constant({ factor: 0.25 })(7)).toBe(0.25);
+  });
+
+  test("constant for some steps (PyTorch's ConstantLR), also for none", () => {
+    expect(values(constant({ factor: 0.25, steps: 3 }), [0, 2, 3, 2 ** 31])).toEqual([0.25, 0.25, 1, 1]);
+    expect(values(constant({ factor: 0.25, steps: 0 }), [0, 1])).toEqual([1, 1]);
   });
 
   test("linear goes from start to end and stays", () => {
@@ -232,6 +256,184 @@ describe("values", () => {
     ).toEqual([0, 0.5, 1, 0.5]);
   });
 
+  test("polynomial from another start", () => {
+    expect(values(polynomial({ steps: 4, start: 0, end: 1, power: 2 }), [0, 2, 4, 9])).toEqual([
+      0, 0.75, 1, 1,
+    ]);
+  });
+
+  test("multiplicative is the product of what its function gave at 1, 2, … s, in any order", () => {
+    const calls: number[] = [];
+    const schedule = multiplicative((s) => {
+      calls.push(s);
+      return s / 2;
+    });
+    expect(values(schedule, [0, 1, 2, 3])).toEqual([1, 0.5, 0.5, 0.75]);
+    // One call for each step ahead, and a fresh start to go back.
+    expect(calls).toEqual([1, 2, 3]);
+    expect(values(schedule, [5, 5, 2, 0])).toEqual([3.75, 3.75, 0.5, 1]);
+    expect(values(multiplicative(constant({ factor: 0.5 })), [0, 10])).toEqual([1, 2 ** -10]);
+  });
+
+  test("multiplicative stays right where its function throws", () => {
+    let broken = true;
+    const schedule = multiplicative((s) => {
+      if (s === 3 && broken) throw new Error("broken");
+      return 0.5;
+    });
+    expect(() => schedule(4)).toThrow("broken");
+    broken = false;
+    expect(schedule(4)).toBe(0.0625);
+  });
+
+  test("cosine restarts at equal lengths: the trap of t_mul = 1", () => {
+    const schedule = cosineRestarts({ steps: 4, alpha: 0.1 });
+    expect(values(schedule, [0, 4, 8, 2 ** 31])).toEqual([1, 1, 1, 1]);
+    expect(schedule(2)).toBeCloseTo(0.55, 15);
+    for (const s of [1, 2, 3]) expect(schedule(2 ** 31 + s)).toBe(schedule(s));
+  });
+
+  test("cosine restarts at growing lengths and falling peaks, exactly at each restart", () => {
+    const schedule = cosineRestarts({ steps: 3, lengthFactor: 2, peakFactor: 0.5, alpha: 0.5 });
+    // Restarts at 3(2ⁱ − 1), where the rate is α + (1 − α)·½ⁱ.
+    for (let i = 0; i <= 40; i++) {
+      expect(schedule(3 * (2 ** i - 1)), `restart ${i}`).toBe(0.5 + 0.5 * 0.5 ** i);
+      const last = 3 * (2 ** (i + 1) - 1) - 1;
+      const progress = 1 - 1 / (3 * 2 ** i);
+      const before = 0.5 + 0.25 * 0.5 ** i * (1 + Math.cos(Math.PI * progress));
+      expect(schedule(last), `before restart ${i + 1}`).toBeCloseTo(before, 12);
+    }
+  });
+
+  test("cosine restarts at lengths that are no whole numbers", () => {
+    // Periods of 10, 11, 12.1, …: the third begins at 21.
+    const schedule = cosineRestarts({ steps: 10, lengthFactor: 1.1 });
+    expect(schedule(21)).toBeCloseTo(1, 12);
+    expect(schedule(20)).toBeCloseTo(0.5 * (1 + Math.cos((Math.PI * 10) / 11)), 12);
+    // The smallest factor above 1 is almost equal lengths.
+    expect(cosineRestarts({ steps: 10, lengthFactor: 1 + 2 ** -52 })(25)).toBeCloseTo(0.5, 12);
+  });
+
+  test("cyclic: triangles, their amplitudes, and the fall at once", () => {
+    const shape = { start: 0.2, stepsUp: 2, stepsDown: 4 };
+    expect(values(cyclic({ ...shape, start: 0 }), [0, 1, 2, 3, 4, 6, 7])).toEqual([
+      0, 0.5, 1, 0.75, 0.5, 0, 0.5,
+    ]);
+    expect(cyclic({ start: 0, stepsUp: 3 })(5)).toBeCloseTo(1 / 3, 15);
+    expect(cyclic({ start: 0, stepsUp: 3 })(2 ** 31)).toBeCloseTo(2 / 3, 15); // 2³¹ = 6k + 2
+    expect(values(cyclic({ ...shape, start: 0, mode: "triangular2" }), [2, 8, 14])).toEqual([1, 0.5, 0.25]);
+    expect(values(cyclic({ ...shape, start: 0, mode: "exp_range", gamma: 0.5 }), [1, 2, 8])).toEqual([
+      0.25,
+      0.25,
+      2 ** -8,
+    ]);
+    expect(values(cyclic({ start: 0, stepsUp: 2, stepsDown: 0 }), [0, 1, 2, 3])).toEqual([0, 0.5, 0, 0.5]);
+  });
+
+  test("cyclic with a scale of the caller's, by cycle and by step", () => {
+    const given: number[] = [];
+    const scale = (x: number) => {
+      given.push(x);
+      return 1 / x;
+    };
+    const shape = { start: 0, peak: 4, stepsUp: 2, scale };
+    expect(values(cyclic(shape), [2, 6])).toEqual([4, 2]);
+    expect(values(cyclic({ ...shape, scaleBy: "step" }), [2, 6])).toEqual([2, 4 / 6]);
+    expect(given).toEqual([1, 2, 2, 6]);
+  });
+
+  test("cyclic momentum goes against the rate, with PyTorch's range", () => {
+    const shape = { stepsUp: 2, stepsDown: 4, mode: "triangular2" } as const;
+    const rate = cyclic({ ...shape, start: 0 });
+    const momentum = cyclicMomentum(shape);
+    for (let s = 0; s < 20; s++) expect(momentum(s)).toBeCloseTo(0.9 - 0.1 * rate(s), 15);
+    expect(cyclicMomentum()(2000)).toBe(0.8);
+    expect(cyclicMomentum({ min: 1, max: 5, stepsUp: 4 })(1)).toBe(4);
+  });
+
+  test("one cycle: its knots, and the end that stays", () => {
+    const linearCycle = oneCycle({ steps: 10, pctStart: 0.4, interpolation: "linear", start: 0, end: 0.4 });
+    // Peak at 0.4·10 − 1 = 3, end at 9.
+    expect(linearCycle(1)).toBeCloseTo(1 / 3, 15);
+    expect(values(linearCycle, [0, 3, 9, 10, 2 ** 31])).toEqual([0, 1, 0.4, 0.4, 0.4]);
+    expect(linearCycle(6)).toBeCloseTo(0.7, 15);
+    const three = oneCycle({
+      steps: 10,
+      pctStart: 0.4,
+      interpolation: "linear",
+      start: 0.1,
+      threePhase: true,
+    });
+    // Back at the start at 2·0.4·10 − 2 = 6.
+    expect(values(three, [0, 3, 6, 9])).toEqual([0.1, 1, 0.1, 1e-5]);
+    expect(oneCycle({ steps: 100 })(0)).toBeCloseTo(1 / 25, 15);
+    expect(oneCycle({ steps: 100 })(99)).toBe(1 / 25 / 1e4);
+  });
+
+  test("one cycle without a rise, with a rise of one step, of one step in all, and rising to the end", () => {
+    // Without a rise the fall begins before step 0, at −1, as PyTorch has it.
+    const falling = oneCycle({ steps: 4, pctStart: 0, interpolation: "linear", start: 0.5, end: 0 });
+    expect(values(falling, [0, 1, 2, 3])).toEqual([0.75, 0.5, 0.25, 0]);
+    // PyTorch divides 0 by 0 here.
+    expect(oneCycle({ steps: 10, pctStart: 0.1 })(0)).toBe(1);
+    expect(oneCycle({ steps: 1 })(0)).toBe(1 / 25 / 1e4);
+    const rising = oneCycle({ steps: 5, pctStart: 1, interpolation: "linear", start: 0 });
+    expect(values(rising, [0, 2, 4])).toEqual([0, 0.5, 1]);
+    const beyond = oneCycle({ steps: 5, pctStart: 0.8, interpolation: "linear", start: 0, threePhase: true });
+    // The way back would last to step 6: at the last step it is not there yet, and stays.
+    expect(values(beyond, [3, 4, 5])).toEqual([1, 1 - 1 / 3, 1 - 1 / 3]);
+  });
+
+  test("one-cycle momentum goes against the rate, with PyTorch's range", () => {
+    const shape = { steps: 21, pctStart: 0.3, threePhase: true } as const;
+    expect(values(oneCycleMomentum({ steps: 21 }), [0, 20, 99])).toEqual([0.95, 0.95, 0.95]);
+    expect(oneCycleMomentum({ steps: 20, pctStart: 0.3 })(5)).toBe(0.85);
+    const momentum = oneCycleMomentum({ ...shape, min: 0, max: 1 });
+    const rate = oneCycle({ ...shape, start: 0, end: 0 });
+    for (let s = 0; s < 21; s++) expect(momentum(s)).toBeCloseTo(1 - rate(s), 15);
+  });
+
+  test("piecewise interpolated, with intervals of length zero", () => {
+    const options = { boundaries: [5, 10], values: [1, 1.5, 0.375] };
+    expect(values(piecewiseInterpolated(options), [0, 1, 5, 10, 12])).toEqual([1, 1.1, 1.5, 0.375, 0.375]);
+    const cosines = piecewiseInterpolated({ boundaries: [2, 6], values: [0, 1, 0], interpolation: "cosine" });
+    expect(cosines(1)).toBeCloseTo(0.5, 15);
+    expect(values(cosines, [0, 2, 6, 2 ** 31])).toEqual([0, 1, 0, 0]);
+    expect(cosines(3)).toBeCloseTo((1 + Math.SQRT1_2) / 2, 15);
+    const jumps = piecewiseInterpolated({ boundaries: [0, 5, 5], values: [1, 2, 6, 3] });
+    expect(values(jumps, [0, 4, 5, 6])).toEqual([2, 2 + (4 * 4) / 5, 3, 3]);
+    expect(piecewiseInterpolated({ boundaries: [], values: [0.5] })(7)).toBe(0.5);
+  });
+
+  test("inverse square root, alone and after a warm-up", () => {
+    expect(values(inverseSquareRoot({ steps: 4 }), [0, 4, 16, 2 ** 32])).toEqual([1, 1, 0.5, 2 ** -15]);
+    const warm = warmup(4, inverseSquareRoot({ steps: 4 }), { count: "including" });
+    expect(values(warm, [0, 2, 4, 16])).toEqual([0, 0.5, 1, 0.5]);
+  });
+
+  test("noam counts from 1 and is highest at the end of its warm-up", () => {
+    const schedule = noam({ modelSize: 512, warmup: 4000 });
+    // 512^−½ · 4000^−½ at step 4000 of the paper.
+    expect(schedule(3999)).toBeCloseTo(1 / Math.sqrt(512 * 4000), 15);
+    expect(schedule(0)).toBeCloseTo(1 / Math.sqrt(512) / 4000 ** 1.5, 18);
+    expect(schedule(15999)).toBeCloseTo(schedule(3999) / 2, 15);
+    expect(schedule(3998)).toBeLessThan(schedule(3999));
+    expect(schedule(4000)).toBeLessThan(schedule(3999));
+  });
+
+  test("scaled and chained multiply", () => {
+    const line = linear({ end: 0, steps: 4 });
+    expect(values(scaled(line, 0.5), [0, 2, 4])).toEqual([0.5, 0.25, 0]);
+    expect(values(chained([line, step({ size: 2, gamma: 0.5 })]), [0, 1, 2, 4])).toEqual([1, 0.75, 0.25, 0]);
+    expect(chained([line])(1)).toBe(0.75);
+  });
+
+  test("where the sign is nothing to the mathematics, it may be negative", () => {
+    expect(linear({ end: -1, steps: 2 })(1)).toBe(0);
+    expect(cosine({ steps: 2, alpha: -1 })(2)).toBe(-1);
+    expect(clamped(linear({ end: -1, steps: 2 }), { min: -0.5 })(2)).toBe(-0.5);
+  });
+
   test("lists are copied: a later change of the caller's list changes nothing", () => {
     const boundaries = [2];
     const list = [1, 0.5];
@@ -278,12 +480,20 @@ describe("options that are refused", () => {
     noisyLinearCosine,
     random,
     onPlateau,
+    cosineRestarts,
+    cyclic,
+    cyclicMomentum,
+    oneCycle,
+    oneCycleMomentum,
+    piecewiseInterpolated,
+    inverseSquareRoot,
+    noam,
     clamped: (options) => clamped(constant(), options),
     warmup: (options) => warmup(1, constant(), options),
   };
   // Valid options of each kind; every one is then spoilt in each way that fits its type.
   const valid: Record<string, Record<string, unknown>> = {
-    constant: { factor: 1 },
+    constant: { factor: 1, steps: 3 },
     linear: { start: 1, end: 0.1, steps: 10 },
     step: { size: 3, gamma: 0.1 },
     multistep: { milestones: [1, 2], gamma: 0.1 },
@@ -291,7 +501,7 @@ describe("options that are refused", () => {
     exponential: { rate: 0.9, steps: 2, staircase: true },
     naturalExponential: { rate: 0.9, steps: 2, staircase: true },
     inverseTime: { rate: 0.9, steps: 2, staircase: true },
-    polynomial: { steps: 10, end: 0.1, power: 2, cycle: true },
+    polynomial: { steps: 10, start: 1, end: 0.1, power: 2, cycle: true },
     cosine: { steps: 10, alpha: 0.1, exponent: 2, periodic: true },
     linearCosine: { steps: 10, alpha: 0.1, beta: 0.1, periods: 2 },
     noisyLinearCosine: {
@@ -304,6 +514,37 @@ describe("options that are refused", () => {
       seed: 1,
     },
     random: { min: 0.1, max: 1, every: 2, seed: 1 },
+    cosineRestarts: { steps: 10, lengthFactor: 2, peakFactor: 0.5, alpha: 0.1 },
+    cyclic: { start: 0.1, peak: 1, stepsUp: 3, stepsDown: 4, mode: "exp_range", gamma: 0.9, scaleBy: "step" },
+    cyclicMomentum: {
+      min: 0.8,
+      max: 0.9,
+      stepsUp: 3,
+      stepsDown: 4,
+      mode: "triangular2",
+      gamma: 0.9,
+      scaleBy: "step",
+    },
+    oneCycle: {
+      start: 0.1,
+      peak: 1,
+      end: 0.01,
+      steps: 10,
+      pctStart: 0.3,
+      interpolation: "linear",
+      threePhase: true,
+    },
+    oneCycleMomentum: {
+      min: 0.8,
+      max: 0.9,
+      steps: 10,
+      pctStart: 0.3,
+      interpolation: "linear",
+      threePhase: true,
+    },
+    piecewiseInterpolated: { boundaries: [1, 2], values: [1, 0.5, 0.1], interpolation: "cosine" },
+    inverseSquareRoot: { steps: 10 },
+    noam: { modelSize: 512, warmup: 10 },
     clamped: { min: 0.1, max: 1 },
     warmup: { start: 0, count: "after" },
     onPlateau: {
@@ -319,10 +560,13 @@ describe("options that are refused", () => {
   };
   const required = "linear.end linear.steps step.size multistep.milestones piecewiseConstant.boundaries \
 piecewiseConstant.values exponential.rate naturalExponential.rate inverseTime.rate polynomial.steps cosine.steps \
-linearCosine.steps noisyLinearCosine.steps noisyLinearCosine.seed random.min random.max random.seed".split(
-    /\s+/,
-  );
-  const wholeNumbers = /^(steps|size|every|seed|patience|cooldown)$/;
+linearCosine.steps noisyLinearCosine.steps noisyLinearCosine.seed random.min random.max random.seed cosineRestarts.steps cyclic.start oneCycle.steps \
+oneCycleMomentum.steps piecewiseInterpolated.boundaries piecewiseInterpolated.values inverseSquareRoot.steps \
+noam.modelSize noam.warmup".split(/\s+/);
+  const wholeNumbers = /^(steps|stepsUp|stepsDown|size|every|seed|patience|cooldown|modelSize|warmup)$/;
+  // Values of the factor itself, or of a momentum.
+  const anySign =
+    /^(linear|polynomial|warmup|cyclic|oneCycle)\.(start|end|peak)$|^(clamped|\w+Momentum)\.(min|max)$|^cosine(Restarts)?\.alpha$|Interpolated\.values$/;
 
   test("every kind is listed", () => expect(Object.keys(valid).sort()).toEqual(Object.keys(bad).sort()));
 
@@ -337,11 +581,17 @@ linearCosine.steps noisyLinearCosine.steps noisyLinearCosine.seed random.min ran
     for (const [name, value] of Object.entries(options)) {
       refuse({ ...options, [name]: undefined });
       refuse({ ...options, [name]: null });
+      const mayBeNegative = anySign.test(`${kind}.${name}`);
       if (typeof value === "number") {
-        for (const wrong of [Number.NaN, -1, Infinity, "1"]) refuse({ ...options, [name]: wrong });
+        for (const wrong of [Number.NaN, Infinity, "1"]) refuse({ ...options, [name]: wrong });
+        if (!mayBeNegative) refuse({ ...options, [name]: -1 });
+        else if (kind !== "clamped") make({ ...options, [name]: -1 });
         if (wholeNumbers.test(name)) refuse({ ...options, [name]: 1.5 });
       } else if (Array.isArray(value)) {
-        for (const wrong of [1, [Number.NaN], [-1], ["1"]]) refuse({ ...options, [name]: wrong });
+        for (const wrong of [1, [Number.NaN], ["1"]]) refuse({ ...options, [name]: wrong });
+        const negative = { ...options, [name]: value.map(() => -1) };
+        if (mayBeNegative) make(negative);
+        else refuse(negative);
       } else for (const wrong of [1, "elsewhere", 0]) refuse({ ...options, [name]: wrong });
       const { [name]: _left, ...without } = options;
       if (required.includes(`${kind}.${name}`)) refuse(without);
@@ -370,6 +620,24 @@ linearCosine.steps noisyLinearCosine.steps noisyLinearCosine.seed random.min ran
     ["negative warm-up", () => warmup(-1, constant())],
     ["fractional warm-up", () => warmup(1.5, constant())],
     ["warm-up into no schedule", () => warmup(1, undefined as never)],
+    ["cosine restarts of 0 steps", () => cosineRestarts({ steps: 0 })],
+    ["cosine restarts that shrink", () => cosineRestarts({ steps: 5, lengthFactor: 0.5 })],
+    ["cycle without a rise", () => cyclic({ start: 0, stepsUp: 0 })],
+    ["cycle scaled by no function", () => cyclic({ start: 0, scale: 2 as never })],
+    ["cycle momentum with a start", () => cyclicMomentum({ start: 1 } as never)],
+    ["one cycle of 0 steps", () => oneCycle({ steps: 0 })],
+    ["one cycle that rises for longer than it lasts", () => oneCycle({ steps: 5, pctStart: 1.5 })],
+    ["one-cycle momentum of nothing", () => oneCycleMomentum(undefined as never)],
+    ["interpolation without a first value", () => piecewiseInterpolated({ boundaries: [5], values: [1] })],
+    ["interpolation that goes back", () => piecewiseInterpolated({ boundaries: [5, 2], values: [1, 1, 1] })],
+    ["noam without a warm-up", () => noam({ modelSize: 1, warmup: 0 })],
+    ["inverse square root of 0 steps", () => inverseSquareRoot({ steps: 0 })],
+    ["constant for a part of a step", () => constant({ factor: 1, steps: 0.5 })],
+    ["multiplicative of no function", () => multiplicative(0.9 as never)],
+    ["scaled by no number", () => scaled(constant(), Number.NaN)],
+    ["scaled of no schedule", () => scaled(2 as never, 2)],
+    ["chained of none", () => chained([])],
+    ["chained of no schedules", () => chained([constant(), 2 as never])],
     ["sequential without schedules", () => sequential([], [])],
     ["sequential with a milestone too many", () => sequential([constant()], [1])],
     ["sequential with unsorted milestones", () => sequential([constant(), constant(), constant()], [5, 2])],

@@ -1,0 +1,20 @@
+import { OptimError } from "../errors.js";
+import { checkOptions, schedules as scheduleList } from "./options.js";
+import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
+
+/**
+ * The product of some schedules, all at the same step (PyTorch ChainedScheduler over schedulers that multiply).
+ * @throws OptimError `invalid-schedule`
+ */
+export function chained(schedules: readonly Schedule[]): BuiltinSchedule {
+  const { schedules: factors } = checkOptions("chained", { schedules }, { schedules: scheduleList() });
+  if (factors.length === 0)
+    throw new OptimError("invalid-schedule", "Schedule 'chained' has nothing to multiply", {
+      expected: "one schedule or more",
+      got: "an empty list",
+      fix: "pass schedules, or use constant()",
+    });
+  return builtinSchedule({ kind: "chained", schedules: factors }, (s) =>
+    factors.reduce((product, factor) => product * factor(s), 1),
+  );
+}
