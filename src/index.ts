@@ -20,6 +20,7 @@ export { type GroupPattern, partition } from "./engine/partition.js";
 export type { StepReport, TelemetryOptions, TensorReport } from "./engine/reports.js";
 export { OptimError, type OptimErrorCode, type OptimErrorDetails } from "./errors.js";
 export * from "./frameworks/index.js";
+export * from "./frameworks/schedules/index.js";
 export * from "./kernels.js";
 export type {
   OptionSpecs,
