@@ -32,7 +32,7 @@ import {
   type ScheduleFramework,
   type ScheduleImport,
 } from "./import.js";
-import { type NestedSchedule, nestedSchedules, nullable } from "./requirements.js";
+import { type NestedSchedule, nestedSchedules, nullable, steps } from "./requirements.js";
 
 /** PyTorch's schedulers whose steps multiply the rate that they find, so that chaining them is a product. */
 const multiplying: readonly string[] = [
@@ -96,8 +96,9 @@ const schedules: Readonly<Record<string, ScheduleImport>> = {
     return { lr: base(), schedule: step({ size: step_size, gamma }) };
   },
   MultiStepLR: (read, base) => {
-    const { milestones, gamma } = read({ milestones: ascendingSteps(), gamma: nonNegative(0.1) });
-    return { lr: base(), schedule: multistep({ milestones, gamma }) };
+    const { milestones, gamma } = read({ milestones: steps(), gamma: nonNegative(0.1) });
+    const ascending = [...milestones].sort((a, b) => a - b);
+    return { lr: base(), schedule: multistep({ milestones: ascending, gamma }) };
   },
   // With total_iters = 0 the step that would end the factor never comes: it stays.
   ConstantLR: (read, base) => {
@@ -188,15 +189,15 @@ const schedules: Readonly<Record<string, ScheduleImport>> = {
       final_div_factor: positive(1e4),
       three_phase: flag(false),
     });
-    const steps = total_steps ?? (epochs ?? 0) * (steps_per_epoch ?? 0);
-    if (steps === 0)
+    const length = total_steps ?? (epochs ?? 0) * (steps_per_epoch ?? 0);
+    if (length === 0)
       throw new OptimError("invalid-schedule", "PyTorch OneCycleLR does not know its length", {
         expected: "total_steps, or epochs and steps_per_epoch",
         got: "neither",
         fix: "pass total_steps",
       });
     const shape = {
-      steps,
+      steps: length,
       pctStart: params.pct_start,
       interpolation: params.anneal_strategy === "cos" ? "cosine" : "linear",
       threePhase: params.three_phase,

@@ -20,6 +20,12 @@ export const integer = (value?: number): Requirement<number> => ({
   ...(value !== undefined && { default: value }),
 });
 
+/** Steps in any order. */
+export const steps = (): Requirement<readonly number[]> => ({
+  expected: "a list of whole numbers ≥ 0",
+  holds: (value) => Array.isArray(value) && value.every((step) => Number.isSafeInteger(step) && step >= 0),
+});
+
 const isObject = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
