@@ -1,3 +1,5 @@
+import type { RangeTestSuggestion } from "../../src/schedules/range-test.js";
+
 /** What a training run reports as it goes, as plain data that can leave the page. */
 export type TrainEvent =
   | {
@@ -31,5 +33,13 @@ export type TrainEvent =
       readonly seconds: number;
       /** Weights as a safetensors file, base64. */
       readonly weights: string;
+    }
+  | {
+      /** A sweep of the learning rate is over. */
+      readonly kind: "swept";
+      readonly seconds: number;
+      readonly suggestion: RangeTestSuggestion | undefined;
+      /** Loss over rate. */
+      readonly svg: string;
     }
   | { readonly kind: "error"; readonly message: string };

@@ -32,16 +32,19 @@ export class WaitingLosses {
    * @throws Error when one is not finite.
    */
   async read(): Promise<Loss[]> {
+    const losses = await this.readAny();
+    const wrong = losses.find(({ value }) => !Number.isFinite(value));
+    if (wrong) throw new Error(`The loss is ${wrong.value}: the training diverged. Try a lower --lr.`);
+    return losses;
+  }
+
+  /** Reads all, in the order of their coming, finite or not. */
+  async readAny(): Promise<Loss[]> {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#examples = 0;
     const values = await Promise.all(waiting.map(({ loss }) => loss.data()));
-    return waiting.map(({ count }, index) => {
-      const value = values[index]?.[0];
-      if (typeof value !== "number" || !Number.isFinite(value))
-        throw new Error(`The loss is ${value}: the training diverged. Try a lower --lr.`);
-      return { value, count };
-    });
+    return waiting.map(({ count }, index) => ({ value: Number(values[index]?.[0]), count }));
   }
 }
 

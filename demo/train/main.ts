@@ -1,5 +1,6 @@
 import { fromBase64, toBase64 } from "./base64.js";
 import type { TrainEvent } from "./events.js";
+import { findRate } from "./find-rate.js";
 import { loadMnist } from "./mnist.js";
 import { readTrainOptions, type TrainOptionTexts } from "./options.js";
 import { startDevice, train } from "./train.js";
@@ -17,7 +18,7 @@ declare global {
 }
 
 // An empty field of the form means the default.
-const texts: TrainOptionTexts = Object.fromEntries(
+const texts: TrainOptionTexts & { readonly "find-lr"?: string } = Object.fromEntries(
   [...new URLSearchParams(location.search)].filter(([, value]) => value !== ""),
 );
 let show: (event: TrainEvent) => void = () => {};
@@ -37,12 +38,14 @@ window.addEventListener("error", (event) => fail(event.error ?? event.message));
 window.addEventListener("unhandledrejection", (event) => fail(event.reason));
 
 async function run(): Promise<void> {
-  const options = readTrainOptions(texts);
+  const { "find-lr": findLr, ...given } = texts;
+  const options = readTrainOptions(given);
   show = runView(options);
   showStatus("Loading MNIST …");
   const [mnist, device] = await Promise.all([loadMnist(), startDevice()]);
   device.addEventListener("uncapturederror", ({ error }) => fail(new Error(`GPU error: ${error.message}`)));
   void device.lost.then(({ message }) => fail(new Error(`The GPU device was lost: ${message}`)));
+  if (findLr) return await findRate(device, mnist, options, report);
   const { readCheckpoint, keepCheckpoint } = window;
   await train(device, mnist, options, report, {
     from: readCheckpoint && fromBase64(await readCheckpoint()),

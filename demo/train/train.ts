@@ -101,7 +101,7 @@ export async function train(
 }
 
 /** The parameters' buffers, each with a first gradient of zeros. */
-function withGradients(parameters: Parameters) {
+export function withGradients(parameters: Parameters) {
   return parameterNames.map((name) => {
     const length = shapes[name].reduce((product: number, extent) => product * extent, 1);
     return {
@@ -115,7 +115,7 @@ function withGradients(parameters: Parameters) {
 }
 
 /** Computes loss and gradients and hands the gradients to the optimizer, all on the GPU. */
-function computeGradients(
+export function computeGradients(
   optimizer: Optimizer,
   parameters: Parameters,
   examples: Examples,

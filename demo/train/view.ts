@@ -62,6 +62,14 @@ export function runView(options: TrainOptions): (event: TrainEvent) => void {
       case "done":
         showStatus(`Done in ${event.seconds.toFixed(1)} s.`);
         break;
+      case "swept": {
+        const figure = find("#sweep", HTMLElement);
+        figure.hidden = false;
+        figure.innerHTML = event.svg;
+        const rate = event.suggestion?.rate.toPrecision(2);
+        showStatus(rate ? `Proposed learning rate: ${rate}` : "At no rate did the loss fall.");
+        break;
+      }
       case "error":
         showStatus(event.message);
     }

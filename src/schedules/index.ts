@@ -15,6 +15,7 @@ export * from "./piecewise-interpolated.js";
 export * from "./plateau.js";
 export * from "./polynomial.js";
 export * from "./random.js";
+export * from "./range-test.js";
 export { scaled } from "./scaled.js";
 export {
   type BuiltinSchedule,

@@ -61,12 +61,12 @@ describe("PyTorch", () => {
       interpolation: "cosine",
     });
     expect(oneCycle.momentum!.spec).toMatchObject({ start: 0.95, peak: 0.85, end: 0.95 });
-    const plateau = scheduleFromPyTorch("ReduceLROnPlateau", { min_lr: 0.01 }, 0.1).schedule;
+    const plateau = scheduleFromPyTorch("ReduceLROnPlateau", { min_lr: 0.025 }, 0.1).schedule;
     expect(plateau.spec).toMatchObject({
       factor: 0.1,
       patience: 10,
       threshold: 1e-4,
-      minimum: 0.1,
+      minimum: 0.25,
       eps: 1e-7,
     });
     expect(isPlateauSchedule(plateau)).toBe(true);

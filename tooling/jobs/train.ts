@@ -8,6 +8,7 @@ import {
   type TrainOptionTexts,
 } from "../../demo/train/options.ts";
 import { readPosition, resumeOptions } from "../../demo/train/resume.ts";
+import { sweepSteps } from "../../demo/train/sweep-steps.ts";
 import { readSafetensors } from "../../src/checkpoint/read.ts";
 import { OptimError } from "../../src/errors.ts";
 import { launchBrowser } from "../browser.ts";
@@ -15,13 +16,14 @@ import { parseOptions } from "../parse-options.ts";
 import { root } from "../root.ts";
 import { serve } from "../serve.ts";
 import { TrainingLog } from "../training-log.ts";
-import { trainInPage } from "../training-page.ts";
+import { sweepInPage, trainInPage } from "../training-page.ts";
 import { UsageError } from "../usage-error.ts";
 
 /** `train […]`: trains on MNIST in a headless browser and writes what came of it. */
 export async function trainJob(parameters: string[]): Promise<void> {
-  const { texts, resume, out, json } = readCommandLine(parameters);
+  const { texts, findLr, resume, out, json } = readCommandLine(parameters);
   const asked = readOptions(texts);
+  if (findLr) return await findRate(asked, out, json);
   const begun = resume === undefined ? undefined : readCheckpoint(resume, texts);
   const options = begun?.options ?? asked;
   const log = new TrainingLog(options);
@@ -73,6 +75,38 @@ export async function trainJob(parameters: string[]): Promise<void> {
   );
 }
 
+/** `train --find-lr`: sweeps the learning rate over an epoch at most, and proposes one. */
+async function findRate(
+  options: TrainOptions,
+  out: string | undefined,
+  json: string | undefined,
+): Promise<void> {
+  const { optimizer, batch, seed } = options;
+  const steps = orUsageError(() => sweepSteps(batch));
+  if (out) mkdirSync(out, { recursive: true });
+  if (json) mkdirSync(dirname(json), { recursive: true });
+  const server = await serve({ configFile: join(root, "demo/vite.config.ts") });
+  const gpu = await launchBrowser();
+  console.log(`WebGPU adapter: ${gpu.adapter}`);
+  console.log(`${optimizer}, batch ${batch}, seed ${seed}: rates from 1e-6 to 10 over ${steps} steps`);
+  const log = new TrainingLog({ ...options, epochs: 1 });
+  try {
+    const swept = await sweepInPage(gpu.browser, server.url, options, (event) => log.add(event));
+    log.close();
+    const { suggestion, svg, seconds } = swept;
+    if (out) writeFileSync(join(out, "find-lr.svg"), svg);
+    const result = { adapter: gpu.adapter, optimizer, batch, seed, steps, seconds, ...suggestion };
+    if (json) writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
+    if (!suggestion) throw new Error("At no rate did the loss fall.");
+    const [rate, minimum] = [suggestion.rate, suggestion.minimum].map((value) => value.toPrecision(2));
+    console.log(`The loss falls fastest at rate ${rate} and is lowest at ${minimum}: try --lr ${rate}.`);
+  } finally {
+    log.close();
+    await gpu.close();
+    await server.close();
+  }
+}
+
 /** Writes a file so that an interruption leaves the old one or the new one. */
 function replaceFile(path: string, bytes: Uint8Array): void {
   writeFileSync(`${path}.part`, bytes);
@@ -114,9 +148,12 @@ function readCheckpoint(path: string, texts: TrainOptionTexts): BegunRun {
 }
 
 /** @throws UsageError */
-function readOptions(texts: TrainOptionTexts): TrainOptions {
+const readOptions = (texts: TrainOptionTexts): TrainOptions => orUsageError(() => readTrainOptions(texts));
+
+/** @throws UsageError for what the command line got wrong */
+function orUsageError<T>(read: () => T): T {
   try {
-    return readTrainOptions(texts);
+    return read();
   } catch (error) {
     if (error instanceof OptimError) throw new UsageError(error.message);
     throw error;
@@ -125,6 +162,7 @@ function readOptions(texts: TrainOptionTexts): TrainOptions {
 
 function readCommandLine(parameters: string[]): {
   texts: TrainOptionTexts;
+  findLr: boolean;
   resume: string | undefined;
   out: string | undefined;
   json: string | undefined;
@@ -139,13 +177,18 @@ function readCommandLine(parameters: string[]): {
       epochs: text,
       batch: text,
       seed: text,
+      "find-lr": { type: "boolean" },
       resume: text,
       out: text,
       json: text,
     },
   });
-  const { resume, out, json, ...texts } = values;
+  const { resume, out, json, "find-lr": findLr = false, ...texts } = values;
   for (const [name, value] of Object.entries({ resume, out, json }))
     if (value === "") throw new UsageError(`Option '--${name}' is empty.`);
-  return { texts, resume, out, json };
+  if (findLr)
+    for (const name of ["lr", "schedule", "epochs", "resume"] as const)
+      if (values[name] !== undefined)
+        throw new UsageError(`Option '--${name}' has no meaning with '--find-lr', which sweeps the rate.`);
+  return { texts, findLr, resume, out, json };
 }

@@ -1,0 +1,81 @@
+import type { RangeTest, RangeTestOptions, RangeTestSuggestion } from "./range-test.js";
+
+const width = 720;
+const height = 360;
+const left = 64;
+const right = 24;
+const top = 24;
+const bottom = 56;
+
+/** The curve of a range test, with a mark at the suggestion. The axis of the rates is logarithmic for such a sweep. */
+export function rangeTestSVG(
+  { rates, losses }: RangeTest["curve"],
+  suggestion: RangeTestSuggestion | undefined,
+  mode: NonNullable<RangeTestOptions["mode"]>,
+): string {
+  const place = mode === "exponential" ? Math.log10 : (rate: number) => rate;
+  const first = place(rates[0] ?? 1);
+  const last = place(rates.at(-1) ?? 10);
+  const x = (rate: number) => left + ((width - left - right) * (place(rate) - first)) / (last - first || 1);
+  const lowest = losses.length ? Math.min(...losses) : 0;
+  // The divergence at the end would press the rest flat.
+  const highest = Math.min(Math.max(...losses, lowest), 1.2 * Math.max(losses[0] ?? 1, lowest));
+  const range = highest - lowest || 1;
+  const y = (loss: number) =>
+    height - bottom - ((height - top - bottom) * (Math.min(loss, highest) - lowest)) / range;
+  const at = (value: number) => value.toFixed(1);
+
+  const rateTicks = mode === "exponential" ? decades(first, last) : fifths(first, last);
+  const lossTicks = fifths(lowest, lowest + range);
+  const curve = losses.map((loss, i) => `${at(x(rates[i]!))},${at(y(loss))}`).join(" ");
+  const mark = (rate: number, style: string, text: string, anchor: string) => `
+<line class="${style}" x1="${at(x(rate))}" x2="${at(x(rate))}" y1="${top}" y2="${height - bottom}"/>
+<text class="${style}" x="${at(x(rate) + (anchor === "end" ? -6 : 6))}" y="${top + 12}" text-anchor="${anchor}">${text}</text>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Loss over learning rate">
+<style>
+  svg { --ink: #222; --grid: #ddd; --line: #0b62c4; --mark: #b3400d; }
+  @media (prefers-color-scheme: dark) { svg { --ink: #ddd; --grid: #3a3d44; --line: #6db3ff; --mark: #ffa36b; } }
+  text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+  .grid { stroke: var(--grid); }
+  .curve { fill: none; stroke: var(--line); stroke-width: 2; stroke-linejoin: round; }
+  line.suggestion { stroke: var(--mark); stroke-width: 1.5; }
+  line.minimum { stroke: var(--ink); stroke-dasharray: 4 4; }
+  text.suggestion { fill: var(--mark); font-weight: 600; }
+</style>
+${rateTicks
+  .map(
+    (
+      rate,
+    ) => `<line class="grid" x1="${at(x(rate))}" x2="${at(x(rate))}" y1="${top}" y2="${height - bottom}"/>
+<text x="${at(x(rate))}" y="${height - bottom + 18}" text-anchor="middle">${label(rate)}</text>`,
+  )
+  .join("\n")}
+${lossTicks
+  .map(
+    (loss) => `<line class="grid" x1="${left}" x2="${width - right}" y1="${at(y(loss))}" y2="${at(y(loss))}"/>
+<text x="${left - 8}" y="${at(y(loss))}" dy="4" text-anchor="end">${label(loss)}</text>`,
+  )
+  .join("\n")}
+<text x="${(left + width - right) / 2}" y="${height - 12}" text-anchor="middle">learning rate${mode === "exponential" ? " (log scale)" : ""}</text>
+<text x="14" y="${(top + height - bottom) / 2}" text-anchor="middle" transform="rotate(-90 14 ${(top + height - bottom) / 2})">smoothed training loss</text>
+<polyline class="curve" points="${curve}"/>${
+    suggestion
+      ? mark(suggestion.minimum, "minimum", `lowest ${label(suggestion.minimum)}`, "start") +
+        mark(suggestion.rate, "suggestion", `proposed ${label(suggestion.rate)}`, "end")
+      : ""
+  }
+</svg>
+`;
+}
+
+const label = (value: number): string => String(Number(value.toPrecision(3)));
+
+/** Powers of ten between two logarithms. */
+const decades = (first: number, last: number): number[] =>
+  Array.from(
+    { length: Math.max(0, Math.floor(last) - Math.ceil(first) + 1) },
+    (_, i) => 10 ** (Math.ceil(first) + i),
+  );
+
+const fifths = (from: number, to: number): number[] =>
+  [0, 1, 2, 3, 4, 5].map((i) => from + ((to - from) * i) / 5);
