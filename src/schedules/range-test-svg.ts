@@ -4,7 +4,7 @@ const width = 720;
 const height = 360;
 const left = 64;
 const right = 24;
-const top = 24;
+const top = 32;
 const bottom = 56;
 
 /** The curve of a range test, with a mark at the suggestion. The axis of the rates is logarithmic for such a sweep. */
@@ -30,17 +30,17 @@ export function rangeTestSVG(
   const curve = losses.map((loss, i) => `${at(x(rates[i]!))},${at(y(loss))}`).join(" ");
   const mark = (rate: number, style: string, text: string, anchor: string) => `
 <line class="${style}" x1="${at(x(rate))}" x2="${at(x(rate))}" y1="${top}" y2="${height - bottom}"/>
-<text class="${style}" x="${at(x(rate) + (anchor === "end" ? -6 : 6))}" y="${top + 12}" text-anchor="${anchor}">${text}</text>`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Loss over learning rate">
+<text class="${style}" x="${at(x(rate) + (anchor === "end" ? -6 : 6))}" y="${top - 10}" text-anchor="${anchor}">${text}</text>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" class="lr-range-test" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Loss over learning rate">
 <style>
-  svg { --ink: #222; --grid: #ddd; --line: #0b62c4; --mark: #b3400d; }
-  @media (prefers-color-scheme: dark) { svg { --ink: #ddd; --grid: #3a3d44; --line: #6db3ff; --mark: #ffa36b; } }
-  text { font: 12px system-ui, sans-serif; fill: var(--ink); }
-  .grid { stroke: var(--grid); }
-  .curve { fill: none; stroke: var(--line); stroke-width: 2; stroke-linejoin: round; }
-  line.suggestion { stroke: var(--mark); stroke-width: 1.5; }
-  line.minimum { stroke: var(--ink); stroke-dasharray: 4 4; }
-  text.suggestion { fill: var(--mark); font-weight: 600; }
+  .lr-range-test { --ink: #222; --grid: #ddd; --line: #0b62c4; --mark: #b3400d; }
+  @media (prefers-color-scheme: dark) { .lr-range-test { --ink: #ddd; --grid: #3a3d44; --line: #6db3ff; --mark: #ffa36b; } }
+  .lr-range-test text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+  .lr-range-test .grid { stroke: var(--grid); }
+  .lr-range-test .curve { fill: none; stroke: var(--line); stroke-width: 2; stroke-linejoin: round; }
+  .lr-range-test line.suggestion { stroke: var(--mark); stroke-width: 1.5; }
+  .lr-range-test line.minimum { stroke: var(--ink); stroke-dasharray: 4 4; }
+  .lr-range-test text.suggestion { fill: var(--mark); font-weight: 600; }
 </style>
 ${rateTicks
   .map(

@@ -20,7 +20,7 @@ export interface RangeTestOptions {
 
 /** What a sweep showed, and what it makes of it. */
 export interface RangeTestSuggestion {
-  /** The rate to begin with: {@link steepest}. */
+  /** The rate to try: the larger of {@link steepest} and a tenth of {@link minimum}, both well before divergence. */
   readonly rate: number;
   /** Rate where the smoothed loss falls fastest along the sweep. */
   readonly steepest: number;
@@ -59,7 +59,8 @@ const enoughSteps: Requirement<number> = {
 /**
  * The learning-rate range test (Smith 2017, sec. 3.3): one short run whose rate grows from step to step, until the loss
  * diverges. The curve is a moving mean over a twentieth of the steps, which does not lag; a run has diverged where the
- * mean of the latest losses exceeds four times its lowest value.
+ * mean of the latest losses exceeds four times its lowest value. Of the two rules in use, the steepest fall (fastai) is
+ * too careful where the loss falls early and a tenth of the minimum where it does late, so the larger one is proposed.
  * @throws OptimError `invalid-schedule`
  */
 export function lrRangeTest(options: RangeTestOptions): RangeTest {
@@ -106,7 +107,8 @@ export function lrRangeTest(options: RangeTestOptions): RangeTest {
       steepestFall = fall;
     }
     if (steepest < 0) return undefined;
-    return { rate: rates[steepest]!, steepest: rates[steepest]!, minimum: rates[minimum]! };
+    const [fastest, lowestAt] = [rates[steepest]!, rates[minimum]!];
+    return { rate: Math.max(fastest, lowestAt / 10), steepest: fastest, minimum: lowestAt };
   };
   return {
     schedule,

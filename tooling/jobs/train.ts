@@ -98,8 +98,11 @@ async function findRate(
     const result = { adapter: gpu.adapter, optimizer, batch, seed, steps, seconds, ...suggestion };
     if (json) writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
     if (!suggestion) throw new Error("At no rate did the loss fall.");
-    const [rate, minimum] = [suggestion.rate, suggestion.minimum].map((value) => value.toPrecision(2));
-    console.log(`The loss falls fastest at rate ${rate} and is lowest at ${minimum}: try --lr ${rate}.`);
+    const { rate, steepest, minimum } = suggestion;
+    const [fastest, lowest, proposed] = [steepest, minimum, rate].map((value) => value.toPrecision(2));
+    console.log(
+      `The loss falls fastest at rate ${fastest} and is lowest at ${lowest}: try --lr ${proposed}.`,
+    );
   } finally {
     log.close();
     await gpu.close();
