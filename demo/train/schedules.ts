@@ -1,11 +1,17 @@
 import { clamped } from "../../src/schedules/clamped.js";
 import { constant } from "../../src/schedules/constant.js";
 import { cosine, linearCosine, noisyLinearCosine } from "../../src/schedules/cosine.js";
+import { cosineRestarts } from "../../src/schedules/cosine-restarts.js";
+import { cyclic } from "../../src/schedules/cyclic.js";
 import { exponential, inverseTime, naturalExponential } from "../../src/schedules/exponential.js";
+import { inverseSquareRoot, noam } from "../../src/schedules/inverse-square-root.js";
+import { oneCycle } from "../../src/schedules/one-cycle.js";
 import { multistep, piecewiseConstant, step } from "../../src/schedules/piecewise.js";
+import { piecewiseInterpolated } from "../../src/schedules/piecewise-interpolated.js";
 import { onPlateau } from "../../src/schedules/plateau.js";
 import { linear, polynomial } from "../../src/schedules/polynomial.js";
 import { random } from "../../src/schedules/random.js";
+import { scaled } from "../../src/schedules/scaled.js";
 import type { Schedule } from "../../src/schedules/schedule.js";
 import { sequential } from "../../src/schedules/sequential.js";
 import { warmup } from "../../src/schedules/warmup.js";
@@ -44,6 +50,17 @@ const schedules = {
   // The noise may take the factor below zero, which would ascend.
   "noisy-linear-cosine": (steps, seed) =>
     clamped(noisyLinearCosine({ steps, initialVariance: 0.1, seed }), { min: 0 }),
+  "cosine-restarts": (steps) => cosineRestarts({ steps: Math.ceil(steps / 7), lengthFactor: 2 }),
+  cyclic: (steps) => cyclic({ start: 0.1, stepsUp: Math.ceil(steps / 8), mode: "triangular2" }),
+  "one-cycle": (steps) => oneCycle({ steps }),
+  "piecewise-interpolated": (steps) =>
+    piecewiseInterpolated({ boundaries: [Math.ceil(steps / 4), steps], values: [0.1, 1, 0.01] }),
+  "inverse-square-root": (steps) => inverseSquareRoot({ steps: Math.ceil(steps / 20) }),
+  // Scaled so that its highest factor, at the end of the warm-up, is 1.
+  noam: (steps) => {
+    const length = Math.ceil(steps / 20);
+    return scaled(noam({ modelSize: 1, warmup: length }), Math.sqrt(length));
+  },
   clamped: (steps) => clamped(cosine({ steps }), { min: 0.1, max: 0.9 }),
   random: (steps, seed) => random({ min: 0.1, max: 1, every: Math.ceil(steps / 50), seed }),
   sequential: (steps) =>
