@@ -87,6 +87,7 @@ export function lrRangeTest(options: RangeTestOptions): RangeTest {
   let diverged = false;
   let lowest = Infinity;
 
+  const isDone = () => diverged || losses.length === steps;
   const mean = (from: number, to: number): number => {
     const window = losses.slice(Math.max(0, from), to);
     return window.reduce((sum, loss) => sum + loss, 0) / window.length;
@@ -113,7 +114,7 @@ export function lrRangeTest(options: RangeTestOptions): RangeTest {
   return {
     schedule,
     get done() {
-      return diverged || losses.length === steps;
+      return isDone();
     },
     get curve() {
       return curve();
@@ -128,7 +129,7 @@ export function lrRangeTest(options: RangeTestOptions): RangeTest {
           got: describe(loss),
           fix: "report the loss as a JavaScript number",
         });
-      if (this.done) return;
+      if (isDone()) return;
       if (!Number.isFinite(loss)) {
         diverged = true;
         return;
