@@ -63,6 +63,7 @@ export function runView(options: TrainOptions): (event: TrainEvent) => void {
         showStatus(`Done in ${event.seconds.toFixed(1)} s.`);
         break;
       case "swept": {
+        progress.value = 1;
         const figure = find("#sweep", HTMLElement);
         figure.hidden = false;
         figure.innerHTML = event.svg;
