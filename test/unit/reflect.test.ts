@@ -38,7 +38,7 @@ describe("the rules' files", () => {
         eps: 24,
       },
       states: ["exp_avg", "exp_avg_sq"],
-      overrides: [],
+      overrides: ["eps_root"],
       lookahead: false,
     });
   });
