@@ -1,4 +1,5 @@
 import { OptimError } from "./errors.js";
+import type { ReferenceRule } from "./reference/rule.js";
 
 /** What the build reads from a rule's WGSL file. Nobody writes an offset or a binding number by hand. */
 export interface RuleShader {
@@ -118,6 +119,8 @@ export interface RuleRow<O = RuleOptions> {
   readonly memory?: RuleMemory;
   /** Memory of step t from that of step t − 1; runs before `scalars`. */
   readonly advance?: (options: O, t: number, lr: number, memory: RuleMemory) => RuleMemory;
+  /** The rule in float64, for the conformance run; those of the library's own rules lie in `reference/`. */
+  readonly reference?: ReferenceRule<O>;
   /** The `Scalars` of step t (from 1) at rate lr, in float64; each is rounded to f32 once. */
   readonly scalars: (
     options: O,

@@ -61,16 +61,24 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   prodigy,
 };
 
+/** A rule by its name, or by its row, which may carry a reference of its own. */
+export type Referenced = string | { readonly name: string; readonly reference?: ReferenceRule };
+
+/** The name that messages use. */
+export const nameOf = (of: Referenced): string => (typeof of === "string" ? of : of.name);
+
 /**
- * The reference of the rule called `name`.
+ * The reference of a rule.
  * @throws OptimError `unknown-name` where there is none.
  */
-export function referenceRule(name: string): ReferenceRule {
+export function referenceRule(of: Referenced): ReferenceRule {
+  if (typeof of === "object" && of.reference) return of.reference;
+  const name = nameOf(of);
   const rule = Object.hasOwn(reference, name) ? reference[name] : undefined;
   if (rule) return rule;
   throw new OptimError("unknown-name", `There is no reference of a rule called '${name}'`, {
-    expected: `one of ${Object.keys(reference).join(", ")}`,
+    expected: `one of ${Object.keys(reference).join(", ")}, or a row with a reference`,
     got: `'${name}'`,
-    fix: "pass the name of a rule's row",
+    fix: "pass the name of a rule's row, or give defineRule() a reference",
   });
 }

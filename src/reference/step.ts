@@ -1,6 +1,6 @@
 import { OptimError } from "../errors.js";
 import type { ElementInput, ReferenceOptions, ReferenceRule } from "./rule.js";
-import { referenceRule } from "./rules.js";
+import { nameOf, type Referenced, referenceRule } from "./rules.js";
 import { bounded, largest, type Summands, sum, times } from "./summands.js";
 
 /** Options of the stages around a rule, beside the rule's own: as `adam(…).options` has them. */
@@ -40,11 +40,11 @@ export interface StepAt {
  * @throws OptimError `unknown-name` for an unknown rule, `invalid-argument` where the parameters are needed.
  */
 export function referenceState(
-  ruleName: string,
+  of: Referenced,
   options: ReferenceOptions,
   start: Float64Array | number,
 ): ReferenceState {
-  const rule = referenceRule(ruleName);
+  const rule = referenceRule(of);
   // A number that shows itself where a state copies it.
   const parameters = typeof start === "number" ? new Float64Array(start).fill(Number.NaN) : start;
   const states = mapValues(rule.initial(options, 0), (_, name) =>
@@ -52,7 +52,7 @@ export function referenceState(
   );
   for (const [name, values] of Object.entries(states))
     if (typeof start === "number" && values.some(Number.isNaN))
-      throw new OptimError("invalid-argument", `State '${name}' of ${ruleName} begins as the parameters`, {
+      throw new OptimError("invalid-argument", `State '${name}' of ${nameOf(of)} begins as the parameters`, {
         expected: "the parameters",
         got: `their number, ${start}`,
         fix: "pass the parameters themselves",
@@ -66,19 +66,19 @@ export function referenceState(
  * or a wrong length.
  */
 export function referenceCurvature(
-  ruleName: string,
+  of: Referenced,
   options: ReferenceOptions,
   estimates: Float64Array,
   state: ReferenceState,
 ): { readonly state: ReferenceState; readonly largest: ReferenceState } {
-  const rule = referenceRule(ruleName);
+  const rule = referenceRule(of);
   if (!rule.curvature)
-    throw new OptimError("invalid-argument", `${ruleName} takes no estimate of curvature`, {
+    throw new OptimError("invalid-argument", `${nameOf(of)} takes no estimate of curvature`, {
       expected: "a rule with curvature",
-      got: ruleName,
+      got: nameOf(of),
       fix: "step without one",
     });
-  checkState(ruleName, rule, options, estimates.length, state);
+  checkState(of, rule, options, estimates.length, state);
   const after = [...estimates].map((estimate, i) => rule.curvature!(options, estimate, elementOf(state, i)));
   const each = (value: (summands: Summands) => number) =>
     mapValues(state, (_, name) => Float64Array.from(after, (element) => value(element[name]!)));
@@ -90,13 +90,13 @@ export function referenceCurvature(
  * @throws OptimError `unknown-name` for an unknown rule, `invalid-argument` for a missing state or a wrong length.
  */
 export function referenceLookahead(
-  ruleName: string,
+  of: Referenced,
   options: ReferenceOptions,
   parameters: Float64Array,
   state: ReferenceState,
 ): Float64Array {
-  const rule = referenceRule(ruleName);
-  checkState(ruleName, rule, options, parameters.length, state);
+  const rule = referenceRule(of);
+  checkState(of, rule, options, parameters.length, state);
   return parameters.map((parameter, i) => gradientPoint(rule, options, parameter, elementOf(state, i)));
 }
 
@@ -107,17 +107,17 @@ export function referenceLookahead(
  * @throws OptimError `unknown-name` for an unknown rule, `invalid-argument` for a missing state or a wrong length.
  */
 export function referenceStep(
-  ruleName: string,
+  of: Referenced,
   options: StageOptions,
   { t, lr, gradientScale = 1 }: StepAt,
   parameters: Float64Array,
   gradients: Float64Array,
   state: ReferenceState,
 ): ReferenceStep {
-  const rule = referenceRule(ruleName);
+  const rule = referenceRule(of);
   const length = parameters.length;
   checkLength("The gradients", gradients, length);
-  checkState(ruleName, rule, options, length, state);
+  checkState(of, rule, options, length, state);
   const { weightDecay, decay, maximize } = options;
   const zeros = () => new Float64Array(length);
   const zerosLike = (values: Float64Array) => new Float64Array(values.length);
@@ -197,7 +197,7 @@ const mapValues = <A, B>(
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]));
 
 function checkState(
-  ruleName: string,
+  of: Referenced,
   rule: ReferenceRule,
   options: ReferenceOptions,
   length: number,
@@ -208,7 +208,7 @@ function checkState(
   const expected = [...states, ...settled];
   const got = Object.keys(state);
   if (got.length !== expected.length || !expected.every((name) => Object.hasOwn(state, name)))
-    throw new OptimError("invalid-argument", `These are not the states of ${ruleName}`, {
+    throw new OptimError("invalid-argument", `These are not the states of ${nameOf(of)}`, {
       expected: expected.join(", ") || "no state",
       got: got.join(", ") || "no state",
       fix: "start from referenceState() of the same rule",
