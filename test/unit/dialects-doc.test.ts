@@ -114,6 +114,7 @@ test.each([
   ["Adam and AdamW", "optax", 1, "optax", "adam", "eps"],
   ["Adam and AdamW", "optax", 2, "optax", "adamw", "weight_decay"],
   ["Adam and AdamW", "textbook", 1, "textbook", "adam", "eps"],
+  ["Adan", "optax", 2, "optax", "adan", "eps_root"],
   ["Nadam", "PyTorch", 1, "pytorch", "NAdam", "momentum_decay"],
   ["Nadam", "PyTorch", 3, "pytorch", "NAdam", "eps"],
   ["Nadam", "Keras", 3, "keras", "Nadam", "epsilon"],
