@@ -6,6 +6,7 @@ import type { Rule } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
 import { importRule, invalidConfig } from "./import.js";
 import { keras } from "./keras.js";
+import { scheduleFromKeras } from "./schedules/keras.js";
 
 /** What `keras.optimizers.serialize` gives. */
 export interface KerasObject {
@@ -32,10 +33,11 @@ const CLIPS = { clipvalue: "clipValue", clipnorm: "clipNorm", global_clipnorm: "
 const UNBOUNDED = { min: 2 ** -126, max: 2 ** 127 };
 
 /**
- * The optimizer that Keras serialized: its rule with decoupled decay, its clipping and loss scale as guards, its moving
- * average. Non-finite gradients are kept, as Keras keeps them, but under a `LossScaleOptimizer`.
+ * The optimizer that Keras serialized: its rule with decoupled decay, its schedule, its clipping and loss scale as guards,
+ * its moving average. Non-finite gradients are kept, as Keras keeps them, but under a `LossScaleOptimizer`.
  * @throws OptimError `invalid-argument` for what is no serialized optimizer, `unknown-name` for an optimizer,
- * `invalid-option` for a key that is unknown, of the wrong type, out of range, or cannot be carried out.
+ * `invalid-option` for a key that is unknown, of the wrong type, out of range, or cannot be carried out,
+ * `invalid-schedule` for a wrong schedule.
  */
 export function fromKeras(serialized: KerasObject): KerasOptimizer {
   const { class_name: name, config } = checkObject(serialized);
@@ -79,11 +81,16 @@ export function fromKeras(serialized: KerasObject): KerasOptimizer {
     refuse("gradient_accumulation_steps", "null with use_ema", microBatches);
 
   const rate = given.learning_rate;
-  if (typeof rate === "object" && rate !== null)
-    refuse("learning_rate", "a number: schedules are not imported yet", rate);
+  const scheduled =
+    typeof rate === "object" && rate !== null ? scheduleFromKeras(rate as KerasObject) : undefined;
+  // Keras's schedules count micro-batches.
+  if (scheduled && microBatches !== null)
+    refuse("learning_rate", "a number with gradient_accumulation_steps", rate);
+  if (scheduled) given.learning_rate = scheduled.lr;
 
   return {
     rule: importRule(keras, name, given),
+    ...(scheduled && { schedule: scheduled.schedule }),
     ...((clip.length > 0 || lossScale !== null) && {
       guards: {
         ...Object.fromEntries(clip),

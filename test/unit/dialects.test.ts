@@ -281,6 +281,52 @@ describe("a serialized optimizer of Keras", () => {
     expect(fromKeras(serialized(changes))).toEqual({ rule, ...expected });
   });
 
+  /** As `keras.optimizers.schedules.serialize` writes it. */
+  const cosine = {
+    module: "keras.optimizers.schedules",
+    class_name: "CosineDecay",
+    config: {
+      initial_learning_rate: 0,
+      decay_steps: 100,
+      alpha: 0.1,
+      name: "CosineDecay",
+      warmup_target: 0.5,
+      warmup_steps: 10,
+    },
+    registered_name: null,
+  };
+
+  test("a schedule", () => {
+    const { rule, schedule, ...others } = fromKeras(serialized({ learning_rate: cosine, weight_decay: 0.1 }));
+    expect(others).toEqual({});
+    expect(rule.options).toMatchObject({ lr: 0.5, weightDecay: 0.1 });
+    // The decay counts from the end of the warm-up: half-way between 0.5 and 0.05 at step 60.
+    for (const [step, rate] of [
+      [0, 0],
+      [5, 0.25],
+      [10, 0.5],
+      [60, 0.275],
+      [110, 0.05],
+      [1000, 0.05],
+    ] as const)
+      expect(rule.options.lr * schedule!(step)).toBeCloseTo(rate, 12);
+  });
+
+  test("refuses wrong schedules, and schedules that count micro-batches", async () => {
+    const of =
+      (learning_rate: unknown, changes: object = {}) =>
+      () =>
+        fromKeras(serialized({ learning_rate, ...changes }));
+    await expectError(of({ ...cosine, class_name: "Noam" }), "unknown-name", "'Noam'");
+    await expectError(of({ ...cosine, config: {} }), "invalid-schedule", "initial_learning_rate");
+    await expectError(of({ rate: 1 }), "invalid-schedule", "no serialized Keras schedule");
+    await expectError(
+      of(cosine, { gradient_accumulation_steps: 2 }),
+      "invalid-option",
+      "'learning_rate' of Keras's Adam cannot be carried out",
+    );
+  });
+
   test("LossScaleOptimizer", () => {
     const scaled = fromKeras({
       class_name: "LossScaleOptimizer",
