@@ -176,6 +176,7 @@ test("bad options are refused", async () => {
     { average: { kind: "equal", start: 0 } },
     { average: { kind: "equal", decay: 0.9 } },
     { average: { warmup: 1 } },
+    { average: { initial: 1 } },
     { slowWeights: { every: 0 } },
     { slowWeights: { alpha: 0 } },
     { slowWeights: { alpha: 1.5 } },
