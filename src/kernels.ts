@@ -434,7 +434,7 @@ export const rprop = /* @__PURE__ */ ruleFactory({
 });
 
 /**
- * Averaged SGD: state `ax` is the average of the parameters from step t0 on. Its memory is PyTorch's `eta` and `mu` for
+ * Averaged SGD: state `ax` is the average of the parameters from step t0 on, and where to evaluate. Its memory is PyTorch's `eta` and `mu` for
  * the step after, since the rate of a step comes from that of the step before, and `eta` of the step itself.
  */
 export const asgd = /* @__PURE__ */ ruleFactory({
@@ -454,6 +454,8 @@ export const asgd = /* @__PURE__ */ ruleFactory({
   formula:
     "η_t = η/(1 + ληt′)^α with t′ = t − 1; θ ← (1 − λη_t)θ − η_t·g, ax ← ax + μ_t(θ − ax), μ_t = 1/max(1, t′ − t₀)",
   source: "Polyak & Juditsky 1992; Bottou 2012; PyTorch ASGD",
+  startsAtParameter: ["ax"],
+  evaluate: "ax",
   memory: [0, 1, 0],
   advance: ({ lambd, alpha, t0 }, t, lr, [eta = 0]) => [
     lr / (1 + lambd * lr * t) ** alpha,

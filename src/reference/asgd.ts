@@ -5,7 +5,7 @@ type AsgdOptions = { lambd: number; alpha: number; t0: number };
 
 /** Averaged SGD as PyTorch has it (Polyak & Juditsky 1992): the rate of a step was made at the end of the one before. */
 export const asgd: ReferenceRule<AsgdOptions, "ax", "eta" | "next_eta"> = {
-  initial: () => ({ ax: 0 }),
+  initial: (_options, parameter) => ({ ax: parameter }),
   settled: () => ({ eta: 0, next_eta: 0 }),
   settle: ({ options: { lambd, alpha }, t, lr, settled }) => ({
     eta: [t === 1 ? lr : settled.next_eta],
