@@ -1,7 +1,7 @@
 import { OptimError } from "../errors.js";
 import type { ElementInput, ReferenceOptions, ReferenceRule } from "./rule.js";
 import { nameOf, type Referenced, referenceRule } from "./rules.js";
-import { bounded, largest, type Summands, sum, times } from "./summands.js";
+import { bounded, largest, type Summands, sign, sum, times } from "./summands.js";
 
 /** Options of the stages around a rule, beside the rule's own: as `adam(…).options` has them. */
 export type StageOptions = ReferenceOptions & {
@@ -168,8 +168,12 @@ function afterDecay(
   if (decay === "decoupled") return [...stepped, -lr * weightDecay * parameter];
   if (decay === "independent") return [...stepped, -weightDecay * parameter];
   if (decay === "proximal") return times(1 / (1 + lr * weightDecay), stepped);
-  const shrinks = Math.sign(sum(update)) * Math.sign(parameter) >= 0;
-  return decay === "cautious" && shrinks ? [...stepped, -lr * weightDecay * parameter] : stepped;
+  if (decay !== "cautious") return stepped;
+  const taken = -lr * weightDecay * parameter;
+  const direction = sign(update);
+  const shrinks = sum(direction) * Math.sign(parameter) >= 0;
+  // Where rounding decides the sign of the update, it decides about the decay.
+  return [...stepped, ...bounded(shrinks ? taken : 0, Math.abs(taken) * largest(direction))];
 }
 
 /** The point at which an element's gradient is taken. */

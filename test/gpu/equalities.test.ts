@@ -199,9 +199,12 @@ describe("around any rule", () => {
         if (rule.row.scope === "all") return;
         const tensors = sizes.map((length, index) => given(`t${index}`, seed + index, length));
         const forward = await run({ rule }, tensors);
-        same(forward, await run({ rule }, [...tensors].reverse()));
+        // Where a tensor lies decides how many lanes its sum is added up in.
+        const equal =
+          rule.row.shader.sums.length > 0 ? (...runs: Parameters<typeof same>) => near(...runs, 1e-5) : same;
+        equal(forward, await run({ rule }, [...tensors].reverse()));
         for (const tensor of tensors)
-          same(await run({ rule }, [tensor]), new Map([[tensor.name, forward.get(tensor.name)!]]));
+          equal(await run({ rule }, [tensor]), new Map([[tensor.name, forward.get(tensor.name)!]]));
       },
     ));
 
