@@ -101,6 +101,11 @@ describe("PyTorch", () => {
     expect(rates(scheduleFromPyTorch("PolynomialLR", { total_iters: 0 }, 1), [0, 1, 9])).toEqual([1, 1, 1]);
   });
 
+  test("the cosine rises again past T_max", () => {
+    const imported = scheduleFromPyTorch("CosineAnnealingLR", { T_max: 4, eta_min: 0.1 }, 0.5);
+    expectRates(imported, [0, 2, 4, 6, 8], [0.5, 0.3, 0.1, 0.3, 0.5]);
+  });
+
   test("milestones in any order", () => {
     expect(
       rates(scheduleFromPyTorch("MultiStepLR", { milestones: [4, 2], gamma: 0.5 }, 1), [1, 2, 4]),
@@ -240,6 +245,8 @@ test("TensorFlow 1: every function, with its defaults", () => {
   expectRates(scheduleFromTensorFlow1("piecewise_constant", piecewise), [2, 3, 5], [0, 0.5, 0.25]);
   const polynomial = { learning_rate: 1, decay_steps: 4, cycle: true, end_learning_rate: 0 };
   expectRates(scheduleFromTensorFlow1("polynomial_decay", polynomial), [0, 5], [1, 3 / 8]);
+  const { end_learning_rate: _, ...defaults } = polynomial;
+  expectRates(scheduleFromTensorFlow1("polynomial_decay", defaults), [4], [1e-4]);
   expectRates(
     scheduleFromTensorFlow1("cosine_decay", { learning_rate: 1, decay_steps: 4 }),
     [2, 9],

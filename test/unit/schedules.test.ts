@@ -305,6 +305,12 @@ describe("values", () => {
     }
   });
 
+  test("cosine restarts where the logarithm misses the period, to either side", () => {
+    // At 111 = 1 + 10 + 100 it gives 2.9999…, one step before 1 + 4 + … + 4²⁴ it gives 25.
+    expect(cosineRestarts({ steps: 1, lengthFactor: 10 })(111)).toBe(1);
+    expect(cosineRestarts({ steps: 1, lengthFactor: 4 })((4 ** 25 - 1) / 3 - 1)).toBeLessThan(1e-12);
+  });
+
   test("cosine restarts at lengths that are no whole numbers", () => {
     // Periods of 10, 11, 12.1, …: the third begins at 21.
     const schedule = cosineRestarts({ steps: 10, lengthFactor: 1.1 });
