@@ -12,7 +12,7 @@ export default defineConfig({
     target: "es2022",
     minify: false,
     // One entry for each of the exports of package.json.
-    lib: { entry: ["src/index.ts", "src/define-rule.ts"], formats: ["es"] },
+    lib: { entry: ["src/index.ts", "src/define-rule.ts", "src/conformance/index.ts"], formats: ["es"] },
     rolldownOptions: {
       external: [/^wgsl_reflect/],
       output: { preserveModules: true, preserveModulesRoot: "src", entryFileNames: "[name].js" },

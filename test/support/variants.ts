@@ -1,54 +1,10 @@
+import { type Options, variantsOf } from "../../src/conformance/variants.js";
 import { type RuleFactory, rules } from "../../src/index.js";
 
-export type Options = Readonly<Record<string, number | boolean | string>>;
-
-/**
- * Non-default values that an option is tried at, by its spec: every flag, every choice, and one other number. The rarer
- * styles of decay are the engine's alone, and are tried with one rule.
- */
-function alternatives(rule: string, name: string, spec: RuleFactory["row"]["options"][string]): Options[] {
-  if (spec.kind === "flag") return [{ [name]: !spec.default }];
-  if (spec.kind === "choice")
-    return name === "decay"
-      ? spec.values
-          .filter((value) => rule === "adam" || value === "coupled" || value === "decoupled")
-          .map((value) => ({ decay: value, weightDecay: 0.1 }))
-      : spec.values.filter((value) => value !== spec.default).map((value) => ({ [name]: value }));
-  if (name === "weightDecay" || name === "lr") return [];
-  const inside =
-    spec.max === Number.POSITIVE_INFINITY
-      ? spec.default === 0
-        ? 0.05
-        : 10 * (spec.default ?? 1)
-      : spec.min === Number.NEGATIVE_INFINITY
-        ? -0.2
-        : 0.6;
-  return [{ [name]: inside }];
-}
-
-/** Options that act together only, or within a few steps only at values of their own. */
-const together: Readonly<Record<string, readonly Options[]>> = {
-  radam: [{ beta2: 0.9, epsHat: false }],
-  asgd: [{ t0: 5 }],
-  adabelief: [{ beta2: 0.9, rectify: true }],
-  yogi: [{ biasCorrection: true, epsHat: true }],
-  ademamix: [{ alphaWarmup: 8, beta3Warmup: 8 }],
-  ftrl: [
-    { l1: 0.01, l2: 0.02, l2Shrinkage: 0.03, beta: 0.04 },
-    { learningRatePower: 0, l1: 0.01, l2: 0.02 },
-  ],
-};
-
-/** Every rule at its defaults, at each option's alternatives, one option at a time, and at some options together. */
+/** Every rule at its defaults and at each option's alternatives, one option at a time. */
 export const variants: readonly { name: string; factory: RuleFactory; options: Options }[] = rules.flatMap(
   (factory) =>
-    [
-      {},
-      ...Object.entries(factory.row.options).flatMap(([name, spec]) =>
-        alternatives(factory.row.name, name, spec),
-      ),
-      ...(together[factory.row.name] ?? []),
-    ].map((options) => ({
+    variantsOf(factory).map((options) => ({
       name: `${factory.row.name} ${JSON.stringify(options)}`,
       factory,
       options,

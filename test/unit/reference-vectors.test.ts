@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { readTrajectories, type Trajectory } from "../../src/conformance/index.js";
 import { fromFramework } from "../../src/frameworks/index.js";
 import { referenceLookahead, referenceState, referenceStep } from "../../src/reference/step.js";
 import { largest } from "../../src/reference/summands.js";
 import { checkOptions, type Rule } from "../../src/rule.js";
-import { readTrajectories, type Trajectory, trajectories } from "../vectors/trajectories.js";
+import { trajectories } from "../vectors/trajectories.js";
 
 /** Runs a trajectory from its start, by itself, and gives the worst error over 1 + max|θ|. */
 function worstError(

@@ -1,0 +1,186 @@
+// Holds what the GPU computed against the float64 reference.
+import type { Rule } from "../index.js";
+import { type ReferenceState, referenceCurvature, referenceState, referenceStep } from "../reference/step.js";
+import { ulp } from "./numbers.js";
+
+/** One tensor's run: what went in, and after each step the parameters and what the rule keeps ({@link keptBy}). */
+export interface Run {
+  readonly rule: Rule;
+  readonly initial: Float32Array;
+  readonly gradients: readonly Float32Array[];
+  /** Estimates of the Hessian's diagonal, handed in before the steps that have one. */
+  readonly estimates?: readonly (Float32Array | undefined)[];
+  readonly rates: readonly number[];
+  readonly after: readonly (readonly Float32Array[])[];
+}
+
+/** Names of what a rule keeps of a tensor, in order: its states, and single values that it settles from sums. */
+export const keptBy = ({ row: { shader } }: Rule): readonly string[] => [...shader.states, ...shader.settled];
+
+/** How far one quantity, the parameters or a state, is off in single steps. */
+export interface StepFigures {
+  /** Worst error in ULP of the largest summand of the new value. */
+  readonly worstUlp: number;
+  /**
+   * Worst error of an element in proportion to the largest change that the step makes in its tensor. The half ULP that
+   * storing the new value costs is not counted: it says nothing about updates far smaller than their parameter.
+   */
+  readonly worstUpdateError: number;
+}
+
+/** Every step judged by itself. */
+export interface StepJudgement {
+  /** Of the parameters, `θ`, and of each state under its name. */
+  readonly quantities: Readonly<Record<string, StepFigures>>;
+  readonly worstUlp: number;
+  /** Where that is. */
+  readonly at: string;
+  /** Compared values by their error: how many are up to each of {@link histogramBounds}, and above the last. */
+  readonly histogram: readonly number[];
+  /** Everything above the bound. */
+  readonly errors: readonly string[];
+}
+
+/** A free run judged as a whole. */
+export interface TrajectoryJudgement {
+  /** Worst error of a parameter over 1 + its largest magnitude so far. */
+  readonly worstError: number;
+  readonly at: string;
+  readonly errors: readonly string[];
+}
+
+/** Upper ends of the bins of an error histogram, in ULP; the last bin is open. */
+export const histogramBounds: readonly number[] = [0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 16];
+
+/** Above this, kernels hold squares to a bound that the reference does not have: such an element is not judged in that step. */
+const LARGEST = 1e37;
+
+/** Below this, f32 numbers are subnormal, and WGSL may flush them to zero. */
+const SMALLEST = 2 ** -126;
+
+/** The f32 error bound of one step in ULP of the largest summand: division and square root of hardware are coarser. */
+export const stepBound = (software: boolean): number => (software ? 8 : 16);
+
+/** f32 rounding of a dozen or two steps, each a handful of roundings of 6e-8 of the parameter or the update. */
+export const trajectoryBound = 2e-6;
+
+/** An error as a number that JSON can hold: what is not finite is as far off as numbers go. */
+export const finite = (error: number): number => (error <= Number.MAX_VALUE ? error : Number.MAX_VALUE);
+
+/** The states after what is handed in before a step, and the largest summands of that. */
+function handIn(
+  { rule: { row, options }, estimates }: Pick<Run, "rule" | "estimates">,
+  index: number,
+  state: ReferenceState,
+): { readonly state: ReferenceState; readonly largest: ReferenceState } {
+  const estimate = estimates?.[index];
+  return estimate
+    ? referenceCurvature(row.name, options, Float64Array.from(estimate), state)
+    : { state, largest: {} };
+}
+
+/** Judges every step by itself, from the GPU's own values before it. */
+export function judgeSteps(
+  { rule, initial, gradients, estimates = [], rates, after }: Run,
+  bound: number,
+  judged: (i: number) => boolean = () => true,
+): StepJudgement {
+  const { name } = rule.row;
+  const kinds = keptBy(rule);
+  const errors: string[] = [];
+  const histogram = new Array<number>(histogramBounds.length + 1).fill(0);
+  const quantities: Record<string, { worstUlp: number; worstUpdateError: number }> = {};
+  let worstUlp = 0;
+  let at = "";
+  let parameters = Float64Array.from(initial);
+  let state = referenceState(name, rule.options, parameters);
+
+  const compare = (
+    quantity: string,
+    t: number,
+    before: Float64Array,
+    got: Float32Array,
+    expected: Float64Array,
+    largest: Float64Array,
+    within: (i: number) => boolean,
+  ) => {
+    quantities[quantity] ??= { worstUlp: 0, worstUpdateError: 0 };
+    const figures = quantities[quantity];
+    let change = 0;
+    let worst = 0;
+    got.forEach((value, i) => {
+      // What is settled belongs to the whole tensor.
+      if (got.length > 1 && !(judged(i) && within(i))) return;
+      change = Math.max(change, Math.abs(expected[i]! - before[i]!));
+      const difference = finite(Math.abs(value - expected[i]!));
+      worst = Math.max(worst, difference - SMALLEST - ulp(expected[i]!) / 2);
+      const error = finite(Math.max(difference - SMALLEST, 0) / ulp(largest[i]!));
+      const bin = histogramBounds.findIndex((end) => error <= end);
+      histogram[bin < 0 ? histogramBounds.length : bin]! += 1;
+      figures.worstUlp = Math.max(figures.worstUlp, error);
+      const place = () =>
+        `${quantity}[${i}] at step ${t}: ${value}, expected ${expected[i]}, off by ${error.toPrecision(3)} ULP`;
+      if (error > worstUlp) {
+        worstUlp = error;
+        at = place();
+      }
+      if (!(error <= bound)) errors.push(place());
+    });
+    if (change > 0) figures.worstUpdateError = Math.max(figures.worstUpdateError, finite(worst / change));
+  };
+
+  after.forEach(([values, ...kept], index) => {
+    const t = index + 1;
+    const row = Float64Array.from(gradients[index]!);
+    const given = handIn({ rule, estimates }, index, state);
+    const one = referenceStep(name, rule.options, { t, lr: rates[index]! }, parameters, row, given.state);
+    const within = (i: number) => kinds.every((kind) => !(Math.abs(one.state[kind]![i] ?? 0) > LARGEST));
+    compare("θ", t, parameters, values!, one.parameters, one.largest.parameters, within);
+    kinds.forEach((kind, k) => {
+      const summands = one.largest.state[kind]!;
+      const before = given.largest[kind];
+      const largest = before ? summands.map((value, i) => Math.max(value, before[i]!)) : summands;
+      compare(kind, t, state[kind]!, kept[k]!, one.state[kind]!, largest, within);
+    });
+    parameters = Float64Array.from(values!);
+    // What depends on earlier rates alone goes on as the reference has it.
+    const own = kinds.map((kind, k) => [kind, Float64Array.from(kept[k]!)]);
+    state = { ...one.state, ...Object.fromEntries(own) };
+  });
+  return { quantities, worstUlp, at, histogram, errors };
+}
+
+/** Judges the free run against the reference's own, by `bound`·(1 + largest |θ| so far). */
+export function judgeTrajectory(
+  { rule, initial, gradients, estimates = [], rates, after }: Run,
+  bound: number = trajectoryBound,
+): TrajectoryJudgement {
+  const { name } = rule.row;
+  const errors: string[] = [];
+  let worstError = 0;
+  let at = "";
+  let parameters: Float64Array = Float64Array.from(initial);
+  let state = referenceState(name, rule.options, parameters);
+  const largest = parameters.map(Math.abs);
+  gradients.forEach((values, index) => {
+    const t = index + 1;
+    const row = Float64Array.from(values);
+    const lr = rates[index]!;
+    ({ state } = handIn({ rule, estimates }, index, state));
+    ({ parameters, state } = referenceStep(name, rule.options, { t, lr }, parameters, row, state));
+    parameters.forEach((expected, i) => {
+      largest[i] = Math.max(largest[i]!, Math.abs(expected));
+      const got = after[index]?.[0]?.[i];
+      // Runs that are read at their end only have no values in between.
+      if (got === undefined) return;
+      const error = finite(Math.abs(got - expected) / (1 + largest[i]!));
+      const place = () => `θ[${i}] at step ${t}: ${got}, expected ${expected}`;
+      if (error > worstError) {
+        worstError = error;
+        at = place();
+      }
+      if (!(error <= bound)) errors.push(place());
+    });
+  });
+  return { worstError, at, errors };
+}

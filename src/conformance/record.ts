@@ -1,0 +1,109 @@
+import type { BufferRange, Optimizer } from "../index.js";
+
+/** A run whose gradients are known beforehand. */
+export interface RecordOptions {
+  readonly steps: number;
+  /** Where the optimizer reads its gradients. */
+  readonly grads: readonly BufferRange[];
+  /** Gradients of step t (from 1), one list of values for each of `grads`. */
+  readonly gradients: (t: number) => readonly ArrayLike<number>[];
+  /** Estimates of the Hessian's diagonal that are handed in before step t, in the form of `gradients`; none at most steps. */
+  readonly estimates?: (t: number) => readonly ArrayLike<number>[] | undefined;
+  /** What is kept after each step. */
+  readonly watch: readonly BufferRange[];
+  /** Called before step t is encoded, to set its rate for example. */
+  readonly before?: (t: number, encoder: GPUCommandEncoder) => void;
+}
+
+/** What a run left behind. */
+export interface Recorded {
+  /** The rate of each step. */
+  readonly rates: readonly number[];
+  /** After each step, the values of each watched range. */
+  readonly after: readonly (readonly Float32Array[])[];
+}
+
+/** The same bytes as fewer ranges: neighbours in one buffer become one. */
+function joined(ranges: readonly BufferRange[]): BufferRange[] {
+  const result: BufferRange[] = [];
+  for (const range of ranges) {
+    const last = result.at(-1);
+    if (last && last.buffer === range.buffer && last.offset + last.size === range.offset)
+      result[result.length - 1] = { ...last, size: last.size + range.size };
+    else result.push(range);
+  }
+  return result;
+}
+
+/** Encodes look-ahead, gradient, step and copies of what is watched, step after step, in one submit with one read-back. */
+export async function record(
+  device: GPUDevice,
+  optimizer: Optimizer,
+  { steps, grads, gradients, estimates, watch, before }: RecordOptions,
+): Promise<Recorded> {
+  const total = (ranges: readonly BufferRange[]) => ranges.reduce((sum, { size }) => sum + size, 0);
+  const rows = device.createBuffer({
+    label: "gradients of all steps",
+    size: steps * total(grads) * (estimates ? 2 : 1),
+    usage: GPUBufferUsage.COPY_SRC,
+    mappedAtCreation: true,
+  });
+  const kept = device.createBuffer({
+    label: "history",
+    size: steps * total(watch),
+    usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+  });
+  let all: Float32Array;
+  const rates: number[] = [];
+  try {
+    const mapped = new Float32Array(rows.getMappedRange());
+    const encoder = device.createCommandEncoder();
+    const targets = joined(grads);
+    const sources = joined(watch);
+    let row = 0;
+    let at = 0;
+    const copyRow = (values: readonly ArrayLike<number>[]) => {
+      let filled = row / 4;
+      for (const list of values) {
+        mapped.set(list, filled);
+        filled += list.length;
+      }
+      for (const { buffer, offset, size } of targets) {
+        encoder.copyBufferToBuffer(rows, row, buffer, offset, size);
+        row += size;
+      }
+    };
+    for (let t = 1; t <= steps; t += 1) {
+      before?.(t, encoder);
+      const estimate = estimates?.(t);
+      if (estimate) {
+        copyRow(estimate);
+        optimizer.encodeCurvature(encoder);
+      }
+      optimizer.encodeLookahead(encoder);
+      copyRow(gradients(t));
+      optimizer.encode(encoder);
+      rates.push(optimizer.groups[0]!.rate);
+      for (const { buffer, offset, size } of sources) {
+        encoder.copyBufferToBuffer(buffer, offset, kept, at, size);
+        at += size;
+      }
+    }
+    rows.unmap();
+    device.queue.submit([encoder.finish()]);
+    optimizer.submitted();
+    await kept.mapAsync(GPUMapMode.READ);
+    all = new Float32Array(kept.getMappedRange().slice(0));
+  } finally {
+    rows.destroy();
+    kept.destroy();
+  }
+  let start = 0;
+  const after = rates.map(() =>
+    watch.map(({ size }) => {
+      start += size / 4;
+      return all.slice(start - size / 4, start);
+    }),
+  );
+  return { rates, after };
+}

@@ -1,0 +1,63 @@
+import { gradients, normals } from "./numbers.js";
+
+/** Elements of a tensor of each regime: whole groups of four lanes. */
+export const ELEMENTS = 12;
+/** Steps of a run; from step {@link RATE_CHANGE} on its rate is another. */
+export const STEPS = 24;
+export const RATE_CHANGE = 13;
+
+/** A way that gradients go over a run. */
+export interface Regime {
+  readonly name: string;
+  /** Gradients of step t, from 1. */
+  readonly gradients: (t: number) => Float32Array;
+  /**
+   * Whether the run is judged as a whole, too: not where rounding alone decides, as of a centered variance whose
+   * gradients do not change.
+   */
+  readonly free: boolean;
+}
+
+const from = (seed: number, value: (normal: number, t: number, i: number) => number) => {
+  const base = normals(seed, ELEMENTS);
+  return (t: number) => base.map((normal, i) => value(normal, t, i));
+};
+
+/**
+ * What gradients do in training. Their squares are normal f32 numbers or zero, so that also rules without an ε are
+ * judged: beyond, kernels hold squares to a bound that the reference does not have.
+ */
+export const regimes: readonly Regime[] = [
+  { name: "noisy", gradients: (t) => gradients(2, t, ELEMENTS), free: true },
+  { name: "shrinking", gradients: from(3, (g, t) => g * 0.6 ** t), free: true },
+  // Where an ε of 1e-10 to 1e-4 decides.
+  {
+    name: "small",
+    gradients: from(10, (g, t, i) => g * 10 ** (-4 - (i % 7)) * (t % 5 === 0 ? -1 : 1)),
+    free: true,
+  },
+  { name: "sign-changing", gradients: from(4, (g, t, i) => ((t + (i % 2)) % 3 === 0 ? -g : g)), free: true },
+  { name: "constant", gradients: from(5, (g) => g), free: false },
+  // Zeros from the start, zeros from the middle on, and values whose squares are 1e-34.
+  {
+    name: "vanishing",
+    gradients: from(6, (g, t, i) => (i % 3 === 0 ? 0 : t <= 8 ? g : i % 3 === 1 ? 0 : 1e-17 * Math.sign(g))),
+    free: false,
+  },
+  { name: "exploding", gradients: from(7, (g, t) => g * 10 ** ((15 * t) / STEPS)), free: false },
+  {
+    name: "huge",
+    gradients: from(
+      8,
+      (g, t, i) => [0, 1e18, -1e18, 1e-15][(i + t * (1 + (i % 3)) + (t >> 2)) % 4]! * Math.sign(g),
+    ),
+    free: false,
+  },
+];
+
+/** Gradients up to 1e30, whose squares f32 cannot hold: parameters and states stay finite. */
+export const beyond = (t: number): Float32Array =>
+  Float32Array.from({ length: 64 }, (_, i) => {
+    const pool = [0, 1e-30, -1e-30, 1e18, -1e18, 1e30, -1e30];
+    return pool[(i + t * (1 + (i % 3)) + (t >> 2)) % pool.length]!;
+  });

@@ -1,0 +1,37 @@
+import type { RuleFactory } from "../index.js";
+import { describeOptions, type Job } from "./job.js";
+import { judgeRuns, noOutcome } from "./outcome.js";
+import { runBeyond, runRule } from "./run-rule.js";
+import { type Options, variantsOf } from "./variants.js";
+
+/** Options that the stages around a rule carry out and not its own kernel. */
+const STAGES = ["weightDecay", "decay", "maximize"];
+
+/** The two kernels of a step: gradients as they are, and with the stages around the rule. */
+const forms: readonly { readonly name: string; readonly options: Options }[] = [
+  { name: "bare", options: { weightDecay: 0 } },
+  { name: "staged", options: { weightDecay: 0.05, maximize: true } },
+];
+
+/** A rule at each of its variants through both forms of its kernels, and under gradients that f32 cannot square. */
+export function ruleJobs(factory: RuleFactory): Job[] {
+  const { name } = factory.row;
+  const head = (id: string) => ({ id: `rule/${name}/${id}`, kind: "rule", rule: name }) as const;
+  const variant = (id: string, options: Options): Job => ({
+    cases: [head(id)],
+    run: async ({ device, software }) => [judgeRuns(await runRule(device, factory(options)), software)],
+  });
+  return [
+    ...variantsOf(factory).flatMap((options) =>
+      Object.keys(options).some((option) => STAGES.includes(option))
+        ? [variant(describeOptions(options), options)]
+        : forms.map((form) =>
+            variant(`${describeOptions(options)}/${form.name}`, { ...options, ...form.options }),
+          ),
+    ),
+    {
+      cases: [head("finite")],
+      run: async ({ device }) => [{ ...noOutcome, errors: await runBeyond(device, factory()) }],
+    },
+  ];
+}

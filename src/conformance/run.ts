@@ -1,0 +1,185 @@
+import { rules as allRules, OptimError, type RuleFactory, type Schedule } from "../index.js";
+import { VERSION } from "../version.js";
+import { dialectJobs } from "./dialect-cases.js";
+import type { CaseHead, Job, Place } from "./job.js";
+import { histogramBounds } from "./judge.js";
+import { addHistograms, noOutcome, type Outcome } from "./outcome.js";
+import type { AdapterDescription, ConformanceCase, ConformanceReport } from "./report.js";
+import { ruleJobs } from "./rule-cases.js";
+import { scheduleJobs } from "./schedule-cases.js";
+import { namedSchedules } from "./schedule-examples.js";
+import { type VectorFile, vectorJobs } from "./vector-cases.js";
+
+/** How far a conformance run is. */
+export interface ConformanceProgress {
+  /** Cases done, of {@link total}. */
+  readonly done: number;
+  readonly total: number;
+  readonly failed: number;
+  /** Those that were done last. */
+  readonly cases: readonly ConformanceCase[];
+}
+
+/** Options of {@link runConformance}. */
+export interface ConformanceOptions {
+  /** Rules to judge, with the dialects and vectors that mean them; all, if left out. */
+  readonly rules?: readonly RuleFactory[];
+  /** Files of recorded runs, in the names of their framework. */
+  readonly vectors?: readonly VectorFile[];
+  /** Schedules to drive beside one of each built-in kind. */
+  readonly schedules?: Readonly<Record<string, Schedule>>;
+  readonly onProgress?: (progress: ConformanceProgress) => void;
+  /** Ends the run: it rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Cases under way at once, so that the GPU computes one while the host judges another. */
+const AT_ONCE = 3;
+/** Errors of a case that its message quotes. */
+const QUOTED = 3;
+
+/**
+ * Holds rules, dialects, schedules and recorded runs against the float64 reference on a device. A failed case is part of
+ * the report; nothing of it is thrown.
+ * @throws OptimError `device-lost` when the device is, or the reason of `signal`
+ */
+export async function runConformance(
+  device: GPUDevice,
+  { rules = allRules, vectors = [], schedules: own, onProgress, signal }: ConformanceOptions = {},
+): Promise<ConformanceReport> {
+  const begin = performance.now();
+  const adapter = await describeAdapter(device);
+  const names = new Set(rules.map(({ row }) => row.name));
+  // What means no rule at all, such as a file that cannot be read, always counts.
+  const isWanted = (rule: string) => rule === "" || names.has(rule);
+  const schedules = namedSchedules(own);
+  const jobs = distinct([
+    ...rules.flatMap(ruleJobs),
+    ...dialectJobs(schedules, isWanted),
+    ...scheduleJobs(schedules, isWanted),
+    ...vectors.flatMap((file) => vectorJobs(file, isWanted)),
+  ]);
+  const place: Place = { device, software: adapter.software };
+  const total = jobs.reduce((sum, { cases }) => sum + cases.length, 0);
+  const results: (readonly ConformanceCase[])[] = [];
+  const distribution: Record<string, readonly number[]> = {};
+  const gpuErrors: string[] = [];
+  let done = 0;
+  let failed = 0;
+  let next = 0;
+  const work = async () => {
+    while (next < jobs.length) {
+      if (signal?.aborted) {
+        next = jobs.length;
+        throw signal.reason;
+      }
+      const index = next++;
+      const { cases: heads } = jobs[index]!;
+      const outcomes = await outcomesOf(jobs[index]!, place).catch((error: unknown) => {
+        next = jobs.length;
+        throw error;
+      });
+      const cases = heads.map((head, i) => caseOf(head, outcomes[i]!));
+      results[index] = cases;
+      heads.forEach(({ rule }, i) => {
+        const { histogram } = outcomes[i]!;
+        if (rule && histogram.length > 0)
+          distribution[rule] = addHistograms(distribution[rule] ?? [], histogram);
+      });
+      done += cases.length;
+      failed += cases.filter(({ passed }) => !passed).length;
+      onProgress?.({ done, total, failed, cases });
+    }
+  };
+  const note = ({ error }: GPUUncapturedErrorEvent) => gpuErrors.push(error.message);
+  device.addEventListener("uncapturederror", note);
+  try {
+    const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
+    // One that ends the run has ended the others, and nothing of them is left on the device.
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+    // Errors arrive after the work that caused them, by a task of their own.
+    await device.queue.onSubmittedWorkDone();
+    await new Promise((resolve) => setTimeout(resolve));
+  } finally {
+    device.removeEventListener("uncapturederror", note);
+  }
+  const head = { id: "device/uncaptured errors", kind: "device", rule: "" } as const;
+  const cases = [...results.flat(), caseOf(head, { ...noOutcome, errors: gpuErrors })];
+  const passed = cases.filter((one) => one.passed).length;
+  return {
+    library: "webgpu-optim",
+    version: VERSION,
+    adapter,
+    browser: globalThis.navigator?.userAgent ?? "none",
+    limits: limitsOf(device),
+    seconds: (performance.now() - begin) / 1000,
+    passed,
+    failed: cases.length - passed,
+    cases,
+    distribution: {
+      bounds: histogramBounds,
+      rules: Object.fromEntries(
+        [...new Set(cases.map(({ rule }) => rule))].flatMap((rule) =>
+          distribution[rule] ? [[rule, distribution[rule]]] : [],
+        ),
+      ),
+    },
+  };
+}
+
+/** Two files may name a case alike; the later is told apart by a number. */
+function distinct(jobs: readonly Job[]): Job[] {
+  const seen = new Map<string, number>();
+  return jobs.map((job) => ({
+    ...job,
+    cases: job.cases.map((head) => {
+      const count = (seen.get(head.id) ?? 0) + 1;
+      seen.set(head.id, count);
+      return count === 1 ? head : { ...head, id: `${head.id} (${count})` };
+    }),
+  }));
+}
+
+/** What a job came to; one that throws fails all its cases, but a lost device ends the run. */
+async function outcomesOf(job: Job, place: Place): Promise<readonly Outcome[]> {
+  try {
+    return await job.run(place);
+  } catch (error) {
+    if (error instanceof OptimError && error.code === "device-lost") throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    return job.cases.map(() => ({ ...noOutcome, errors: [message] }));
+  }
+}
+
+function caseOf(head: CaseHead, { histogram: _, errors, ...figures }: Outcome): ConformanceCase {
+  if (errors.length === 0) return { ...head, passed: true, ...figures };
+  const more = errors.length > QUOTED ? [`and ${errors.length - QUOTED} more`] : [];
+  return { ...head, passed: false, ...figures, error: [...errors.slice(0, QUOTED), ...more].join("; ") };
+}
+
+/** What the device's adapter calls itself; older browsers tell it of the default adapter only. */
+async function describeAdapter(device: GPUDevice): Promise<AdapterDescription> {
+  const info: GPUAdapterInfo | undefined =
+    device.adapterInfo ?? (await globalThis.navigator?.gpu?.requestAdapter())?.info;
+  const { vendor = "", architecture = "", device: name = "", description = "" } = info ?? {};
+  return {
+    vendor,
+    architecture,
+    device: name,
+    description,
+    software:
+      info?.isFallbackAdapter === true || /swiftshader|llvmpipe/i.test(`${architecture} ${description}`),
+  };
+}
+
+/** The limits of a device as plain data: they are getters of its prototype. */
+function limitsOf({ limits }: GPUDevice): Record<string, number> {
+  const names: string[] = [];
+  for (const name in limits) names.push(name);
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = limits[name as keyof GPUSupportedLimits];
+      return typeof value === "number" ? [[name, value]] : [];
+    }),
+  );
+}

@@ -1,0 +1,141 @@
+// The library entry on a device: what it reports, and that it finds what is wrong.
+import { describe, expect, test } from "vitest";
+import { type ConformanceProgress, runConformance, summarize } from "../../src/conformance/index.js";
+import { histogramBounds } from "../../src/conformance/judge.js";
+import { adam, rmsprop, rules, sgd } from "../../src/index.js";
+import { type RuleFactory, ruleFactory } from "../../src/rule.js";
+import { useDevice } from "../support/device.js";
+import { vectorFiles } from "../vectors/trajectories.js";
+
+const watched = useDevice();
+
+/** A rule of the same name whose WGSL is another. */
+function mutated({ row }: RuleFactory, from: string, to: string): RuleFactory {
+  const code = row.shader.code.replaceAll(from, to);
+  expect(code).not.toBe(row.shader.code);
+  return ruleFactory({ ...row, shader: { ...row.shader, code } } as never) as unknown as RuleFactory;
+}
+const of = (...factories: readonly unknown[]) => factories as readonly RuleFactory[];
+
+describe("a run over some rules", () => {
+  test("passes, and reports plausible figures", async () => {
+    const { device, software } = watched();
+    const progress: ConformanceProgress[] = [];
+    const report = await runConformance(device, {
+      rules: of(sgd, rmsprop),
+      vectors: vectorFiles,
+      schedules: { "one over": (step) => 1 / (1 + step) },
+      onProgress: (one) => progress.push(one),
+    });
+    expect(report.cases.filter(({ passed }) => !passed)).toEqual([]);
+    expect(report.passed).toBe(report.cases.length);
+    expect(report.adapter.software).toBe(software);
+    expect(report.browser).toContain("Mozilla");
+    expect(report.limits.maxBufferSize).toBe(device.limits.maxBufferSize);
+    expect(report.seconds).toBeGreaterThan(0);
+
+    const kinds = new Set(report.cases.map(({ kind }) => kind));
+    expect([...kinds]).toEqual(["rule", "dialect", "schedule", "vector", "device"]);
+    expect(new Set(report.cases.map(({ rule }) => rule))).toEqual(new Set(["sgd", "rmsprop", ""]));
+    expect(new Set(report.cases.map(({ id }) => id)).size).toBe(report.cases.length);
+    expect(report.cases.map(({ schedule }) => schedule)).toContain("one over");
+    for (const { id, kind, worstUlp, worstError, quantities, at } of report.cases) {
+      if (kind === "device" || id.endsWith("/finite")) continue;
+      // f32 is not exact, and not far off either. A schedule's rate may be.
+      if (kind !== "schedule") expect(worstUlp, id).toBeGreaterThan(0.1);
+      expect(worstUlp, id).toBeLessThanOrEqual(software ? 8 : 32);
+      expect(worstError, id).toBeLessThanOrEqual(2e-6);
+      if (kind !== "schedule") {
+        expect(worstError, id).toBeGreaterThan(1e-9);
+        expect(Object.keys(quantities)[0], id).toBe("θ");
+        expect(at, id).toMatch(/\[\d+\] at step \d+: /);
+      }
+    }
+    const { bounds, rules: distribution } = report.distribution;
+    expect(bounds).toEqual(histogramBounds);
+    expect(Object.keys(distribution)).toEqual(["sgd", "rmsprop"]);
+    for (const counts of Object.values(distribution)) {
+      expect(counts).toHaveLength(bounds.length + 1);
+      // Most values are off by half an ULP at most.
+      expect(counts[0]! + counts[1]!).toBeGreaterThan(counts.slice(2).reduce((sum, count) => sum + count));
+    }
+    expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+    expect(summarize(report.cases).map(({ rule }) => rule)).toEqual(["sgd", "rmsprop", "(device)"]);
+
+    // All but the case of the device are followed one by one.
+    expect(progress.map(({ done }) => done)).toEqual(
+      [...progress.map(({ done }) => done)].sort((a, b) => a - b),
+    );
+    expect(progress.at(-1)!.done).toBe(report.cases.length - 1);
+    expect(progress.every(({ total }) => total === report.cases.length - 1)).toBe(true);
+  });
+
+  test.each([
+    ["a step off by a third", rmsprop, "scalars.rate", "1.3 * scalars.rate"],
+    ["ε left out", rmsprop, "scalars.eps", "0.0 * scalars.eps"],
+    ["the sign for the value", sgd, "* gradient", "* sign(gradient)"],
+  ] as const)("finds a planted defect: %s", async (_, factory, from, to) => {
+    const { device } = watched();
+    const wrong = mutated(factory as unknown as RuleFactory, from, to);
+    const report = await runConformance(device, { rules: [wrong] });
+    const all = report.cases.filter(({ passed }) => !passed);
+    // Without ε there is 0/0, which is not finite either.
+    const failed = all.filter(({ id }) => !id.endsWith("/finite"));
+    // The dialects import the rule as it is; what is judged from the row is wrong everywhere.
+    expect(new Set(failed.map(({ kind }) => kind))).toEqual(new Set(["rule"]));
+    const judged = report.cases.filter(({ id, kind }) => kind === "rule" && !id.endsWith("/finite"));
+    expect(failed.length).toBe(judged.length);
+    expect(report.failed).toBe(all.length);
+    for (const { id, error, worstUlp } of failed) {
+      expect(error, id).toMatch(/at step \d+: .*, expected /);
+      expect(worstUlp, id).toBeGreaterThan(16);
+    }
+  });
+
+  test("finds WGSL that does not compile", async () => {
+    const wrong = mutated(sgd as unknown as RuleFactory, "scalars.rate", "scalars.nothing");
+    const { cases } = await runConformance(watched().device, { rules: [wrong] });
+    const failed = cases.filter(({ passed }) => !passed);
+    expect(failed.length).toBe(cases.filter(({ kind }) => kind === "rule").length);
+    for (const { error } of failed) expect(error).toMatch(/does not compile.*sgd\.wgsl:\d+/);
+  });
+});
+
+describe("files that are wrong", () => {
+  test("fail by name, and the others run", async () => {
+    const good = vectorFiles.find(({ file }) => file.endsWith("pytorch/optimizers/sgd.json"))!;
+    const { cases } = await runConformance(watched().device, {
+      rules: of(sgd),
+      vectors: [{ file: "cut.json", text: good.text.slice(0, 1000) }, good],
+    });
+    const vectors = cases.filter(({ kind }) => kind === "vector");
+    expect(vectors.filter(({ passed }) => !passed).map(({ id }) => id)).toEqual(["vector/cut.json"]);
+    expect(vectors.length).toBeGreaterThan(2);
+  });
+
+  test("with a run that is another's fail where it parts", async () => {
+    const good = vectorFiles.find(({ file }) => file.endsWith("pytorch/optimizers/adam.json"))!;
+    const file = JSON.parse(good.text) as { cases: { config: { eps: number } }[] };
+    file.cases[0]!.config.eps = 1e-2;
+    const { cases } = await runConformance(watched().device, {
+      rules: of(adam),
+      vectors: [{ file: "adam.json", text: JSON.stringify(file) }],
+    });
+    const [failed, ...others] = cases.filter(({ passed }) => !passed);
+    expect(others).toEqual([]);
+    expect(failed!.id).toBe("vector/pytorch/adam/default");
+    expect(failed!.worstError).toBeGreaterThan(2e-6);
+    expect(failed!.error).toMatch(/[abc]: θ\[\d+\] after step 1: /);
+  });
+});
+
+test("a signal ends a run", async () => {
+  const abort = new AbortController();
+  const run = runConformance(watched().device, {
+    rules,
+    signal: abort.signal,
+    onProgress: () => abort.abort(new Error("enough")),
+  });
+  // Nothing of it is left: buffers alive would fail the test.
+  await expect(run).rejects.toThrow("enough");
+});
