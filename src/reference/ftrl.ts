@@ -33,8 +33,10 @@ export const ftrl: ReferenceRule<FtrlOptions, "accumulator" | "linear"> = {
     const accumulator = [state.accumulator, ...square(gradient)];
     const after = powered(sum(accumulator), p);
     const before = powered(state.accumulator, p);
-    // Roots differ by g²/(√n + √n₋₁), which cancels nothing; other powers by their difference.
-    const sigma = p === 0.5 ? [sum(after) - sum(before)] : [...after, ...times(-1, before)];
+    // Roots differ by g²/(√n + √n₋₁), which cancels nothing, not even in float64; other powers by their difference.
+    const roots = sum(after) + sum(before);
+    const growth = roots === 0 ? [0] : times(1 / roots, square(gradient));
+    const sigma = p === 0.5 ? growth : [...after, ...times(-1, before)];
     const linear = [state.linear, ...gradient, 2 * l2Shrinkage * parameter, ...times(-parameter / lr, sigma)];
     const z = sum(linear);
     const curvature = [...times(1 / lr, after), beta / lr, 2 * l2];
