@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { benchJob } from "./jobs/bench.ts";
+import { conformanceJob } from "./jobs/conformance.ts";
 import { handoverJob } from "./jobs/handover.ts";
 import { testJob } from "./jobs/test.ts";
 import { trainJob } from "./jobs/train.ts";
@@ -9,6 +10,7 @@ import { UsageError } from "./usage-error.ts";
 
 const jobs: Readonly<Record<string, (parameters: string[]) => Promise<void>>> = {
   bench: benchJob,
+  conformance: conformanceJob,
   handover: handoverJob,
   test: testJob,
   train: trainJob,

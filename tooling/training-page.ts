@@ -72,7 +72,7 @@ async function runInPage<K extends TrainEvent["kind"]>(
     };
     const exposed = Object.entries({ ...functions, reportTraining: receive });
     Promise.all(exposed.map(([name, run]) => page.exposeFunction(name, run)))
-      .then(() => page.goto(`${url}?${new URLSearchParams(query)}`))
+      .then(() => page.goto(`${url}train/?${new URLSearchParams(query)}`))
       .catch(reject);
   });
   return await done;

@@ -1,0 +1,120 @@
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import type { ConformanceRequest } from "../../demo/conformance/events.ts";
+import { figure, seconds } from "../../demo/conformance/figures.ts";
+import { toJUnit } from "../../src/conformance/junit.ts";
+import { type ConformanceReport, summarize } from "../../src/conformance/report.ts";
+import type { SubjectReport } from "../../src/conformance/subject.ts";
+import type { VectorFile } from "../../src/conformance/vector-cases.ts";
+import { launchBrowser } from "../browser.ts";
+import { conformInPage } from "../conformance-page.ts";
+import { parseOptions } from "../parse-options.ts";
+import { ProgressBar } from "../progress.ts";
+import { root } from "../root.ts";
+import { serve } from "../serve.ts";
+import { formatTable } from "../table.ts";
+import { UsageError } from "../usage-error.ts";
+
+/**
+ * `conformance […]`: holds every rule, dialect, schedule and recorded run against the reference in a headless browser.
+ * The exit code is 1 if a case failed.
+ */
+export async function conformanceJob(parameters: string[]): Promise<void> {
+  const { request, json, junit } = readCommandLine(parameters);
+  // Whether they can be written is found out now, not after the run.
+  for (const file of [json, junit]) if (file) mkdirSync(dirname(file), { recursive: true });
+  const server = await serve({ configFile: join(root, "demo/vite.config.ts") });
+  const gpu = await launchBrowser();
+  console.log(`WebGPU adapter: ${gpu.adapter}`);
+  const bar = new ProgressBar();
+  const result = await conformInPage(gpu.browser, server.url, request, ({ done, total, failed, id }) =>
+    bar.update({ done: done / total, text: `${done} of ${total}, ${failed} failed, ${id}` }),
+  ).finally(async () => {
+    bar.clear();
+    await gpu.close();
+    await server.close();
+  });
+  if (json) writeFileSync(json, `${JSON.stringify(result.report, null, 2)}\n`);
+  if (result.kind === "judged") return printSubject(result.report);
+  if (junit) writeFileSync(junit, toJUnit(result.report));
+  printReport(result.report);
+  if (result.report.failed > 0) process.exitCode = 1;
+}
+
+function printReport(report: ConformanceReport): void {
+  const lines = summarize(report.cases).map(({ rule, cases, failed, worstUlp, worstError }) => [
+    rule,
+    String(cases),
+    figure(worstUlp),
+    figure(worstError),
+    failed === 0 ? "pass" : `${failed} FAILED`,
+  ]);
+  console.log(formatTable(["rule", "cases", "worst ULP", "worst error", "result"], lines));
+  for (const { id, error } of report.cases) if (error !== undefined) console.log(`FAILED ${id}\n  ${error}`);
+  console.log(`${report.cases.length} cases in ${seconds(report.seconds)}.`);
+  console.log(`${report.passed} passed, ${report.failed} failed`);
+}
+
+function printSubject({ library, version, backend, cases }: SubjectReport): void {
+  console.log(`${library} ${version}, backend ${backend}, against the float64 reference:`);
+  const lines = cases.map(({ optimizer, config, against, agrees, worstError, partsAt }) => [
+    `${optimizer}(${Object.entries(config)
+      .map(([key, value]) => `${key} ${value}`)
+      .join(", ")})`,
+    against,
+    figure(worstError),
+    agrees ? "agrees" : `parts after step ${partsAt}`,
+  ]);
+  console.log(formatTable(["optimizer", "against", "worst error", "result"], lines));
+  for (const { optimizer, against, agrees, rule, formula, at } of cases)
+    if (!agrees) console.log(`${optimizer} parts from its ${against} (${rule}: ${formula})\n  ${at}`);
+  const parted = cases.filter(({ agrees }) => !agrees).length;
+  console.log(`${cases.length - parted} agree, ${parted} part`);
+}
+
+function readCommandLine(parameters: string[]): {
+  request: ConformanceRequest;
+  json: string | undefined;
+  junit: string | undefined;
+} {
+  const text = { type: "string" } as const;
+  const { values } = parseOptions({
+    args: parameters,
+    options: {
+      vectors: { type: "string", multiple: true },
+      json: text,
+      junit: text,
+      rule: { type: "string", multiple: true },
+      library: text,
+    },
+  });
+  const { vectors, rule, json, junit, library } = values;
+  for (const [name, value] of Object.entries({ json, junit, library }))
+    if (value === "") throw new UsageError(`Option '--${name}' is empty.`);
+  if (library !== undefined && (vectors || rule || junit))
+    throw new UsageError("Option '--library' goes with '--json' only.");
+  return {
+    request: {
+      ...(rule && { rules: rule }),
+      ...(vectors && { vectors: vectors.flatMap(readFolder) }),
+      ...(library !== undefined && { library }),
+    },
+    json,
+    junit,
+  };
+}
+
+/**
+ * Every JSON file under a folder, in the order of their names.
+ * @throws UsageError where there is none
+ */
+function readFolder(folder: string): VectorFile[] {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw new UsageError(`Option '--vectors': ${folder} is no folder.`);
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".json"))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+  if (files.length === 0) throw new UsageError(`Option '--vectors': no *.json lies under ${folder}.`);
+  return files.map((file) => ({ file: relative(folder, file), text: readFileSync(file, "utf8") }));
+}
