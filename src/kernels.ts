@@ -672,7 +672,8 @@ export const ftrl = /* @__PURE__ */ ruleFactory({
   name: "ftrl",
   shader: ftrlShader,
   options: {
-    lr: positive(1e-3),
+    /** At a rate of 0, where the closed form has no value, nothing moves. */
+    lr: nonNegative(1e-3),
     /** −p: −½ in the paper, 0 for a constant rate. */
     learningRatePower: { kind: "number", default: -0.5, min: -Infinity, max: 0 },
     initialAccumulatorValue: nonNegative(0.1),
@@ -691,10 +692,10 @@ export const ftrl = /* @__PURE__ */ ruleFactory({
   constants: ({ learningRatePower }) => ({ square_root: learningRatePower === -0.5 ? 1 : 0 }),
   initial: ({ initialAccumulatorValue }) => ({ accumulator: initialAccumulatorValue }),
   scalars: ({ learningRatePower, l1, l2, l2Shrinkage, beta }, _t, lr) => ({
-    inverse_rate: 1 / lr,
+    inverse_rate: lr === 0 ? 0 : 1 / lr,
     power: -learningRatePower,
     l1,
-    l2: beta / lr + 2 * l2,
+    l2: (lr === 0 ? 0 : beta / lr) + 2 * l2,
     shrinkage: 2 * l2Shrinkage,
   }),
 });

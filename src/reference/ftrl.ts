@@ -29,6 +29,8 @@ export const ftrl: ReferenceRule<FtrlOptions, "accumulator" | "linear"> = {
   initial: ({ initialAccumulatorValue }) => ({ accumulator: initialAccumulatorValue, linear: 0 }),
   step({ options, lr, parameter, gradient, state }) {
     const { learningRatePower, l1, l2, l2Shrinkage, beta } = options;
+    // The closed form has no value at a rate of 0: nothing moves.
+    if (lr === 0) return { update: [0], state: { accumulator: [state.accumulator], linear: [state.linear] } };
     const p = -learningRatePower;
     const accumulator = [state.accumulator, ...square(gradient)];
     const after = powered(sum(accumulator), p);

@@ -1,7 +1,7 @@
 // FTRL-Proximal: n ← n + g², z ← z + g + shrinkage·θ − σθ with σ = (nᵖ − n₋₁ᵖ)/η; the new parameter is
 // (clamp(z, ±l1) − z) / (nᵖ/η + l2), whatever the old one was.
 struct Scalars {
-  inverse_rate: f32, // 1 / η
+  inverse_rate: f32, // 1 / η; 0 where η is
   power: f32, // p
   l1: f32,
   l2: f32, // with β/η
@@ -31,6 +31,9 @@ fn powered(n: vec4f) -> vec4f {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  if (scalars.inverse_rate == 0.0) {
+    return vec4f();
+  }
   let square = bounded(gradient * gradient);
   let accumulator = bounded((*state).accumulator + square);
   let before = powered((*state).accumulator);
