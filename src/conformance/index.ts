@@ -10,7 +10,7 @@ export {
   groupOf,
   summarize,
 } from "./report.js";
-export { type ConformanceOptions, type ConformanceProgress, runConformance } from "./run.js";
+export { type ConformanceOptions, type ConformanceProgress, type JudgedRule, runConformance } from "./run.js";
 export {
   judgeSubject,
   type Subject,

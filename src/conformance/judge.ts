@@ -69,23 +69,24 @@ export const finite = (error: number): number => (error <= Number.MAX_VALUE ? er
 
 /** The states after what is handed in before a step, and the largest summands of that. */
 function handIn(
-  { rule: { row, options }, estimates }: Pick<Run, "rule" | "estimates">,
+  { row, options }: Rule,
+  estimates: Run["estimates"],
   index: number,
   state: ReferenceState,
 ): { readonly state: ReferenceState; readonly largest: ReferenceState } {
   const estimate = estimates?.[index];
   return estimate
-    ? referenceCurvature(row.name, options, Float64Array.from(estimate), state)
+    ? referenceCurvature(row, options, Float64Array.from(estimate), state)
     : { state, largest: {} };
 }
 
 /** Judges every step by itself, from the GPU's own values before it. */
 export function judgeSteps(
-  { rule, initial, gradients, estimates = [], rates, after }: Run,
+  { rule, initial, gradients, estimates, rates, after }: Run,
   bound: number,
   judged: (i: number) => boolean = () => true,
 ): StepJudgement {
-  const { name } = rule.row;
+  const { row } = rule;
   const kinds = keptBy(rule);
   const errors: string[] = [];
   const histogram = new Array<number>(histogramBounds.length + 1).fill(0);
@@ -93,7 +94,7 @@ export function judgeSteps(
   let worstUlp = 0;
   let at = "";
   let parameters = Float64Array.from(initial);
-  let state = referenceState(name, rule.options, parameters);
+  let state = referenceState(row, rule.options, parameters);
 
   const compare = (
     quantity: string,
@@ -131,9 +132,9 @@ export function judgeSteps(
 
   after.forEach(([values, ...kept], index) => {
     const t = index + 1;
-    const row = Float64Array.from(gradients[index]!);
-    const given = handIn({ rule, estimates }, index, state);
-    const one = referenceStep(name, rule.options, { t, lr: rates[index]! }, parameters, row, given.state);
+    const gradient = Float64Array.from(gradients[index]!);
+    const given = handIn(rule, estimates, index, state);
+    const one = referenceStep(row, rule.options, { t, lr: rates[index]! }, parameters, gradient, given.state);
     const within = (i: number) => kinds.every((kind) => !(Math.abs(one.state[kind]![i] ?? 0) > LARGEST));
     compare("θ", t, parameters, values!, one.parameters, one.largest.parameters, within);
     kinds.forEach((kind, k) => {
@@ -152,22 +153,22 @@ export function judgeSteps(
 
 /** Judges the free run against the reference's own, by `bound`·(1 + largest |θ| so far). */
 export function judgeTrajectory(
-  { rule, initial, gradients, estimates = [], rates, after }: Run,
+  { rule, initial, gradients, estimates, rates, after }: Run,
   bound: number = trajectoryBound,
 ): TrajectoryJudgement {
-  const { name } = rule.row;
+  const { row } = rule;
   const errors: string[] = [];
   let worstError = 0;
   let at = "";
   let parameters: Float64Array = Float64Array.from(initial);
-  let state = referenceState(name, rule.options, parameters);
+  let state = referenceState(row, rule.options, parameters);
   const largest = parameters.map(Math.abs);
   gradients.forEach((values, index) => {
     const t = index + 1;
-    const row = Float64Array.from(values);
+    const gradient = Float64Array.from(values);
     const lr = rates[index]!;
-    ({ state } = handIn({ rule, estimates }, index, state));
-    ({ parameters, state } = referenceStep(name, rule.options, { t, lr }, parameters, row, state));
+    ({ state } = handIn(rule, estimates, index, state));
+    ({ parameters, state } = referenceStep(row, rule.options, { t, lr }, parameters, gradient, state));
     parameters.forEach((expected, i) => {
       largest[i] = Math.max(largest[i]!, Math.abs(expected));
       const got = after[index]?.[0]?.[i];

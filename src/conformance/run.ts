@@ -20,10 +20,19 @@ export interface ConformanceProgress {
   readonly cases: readonly ConformanceCase[];
 }
 
+/** A rule's factory, whatever options it takes. */
+export interface JudgedRule {
+  (options?: never): Rule;
+  readonly row: RuleRow;
+}
+
 /** Options of {@link runConformance}. */
 export interface ConformanceOptions {
-  /** Rules to judge, with the dialects and vectors that mean them; all, if left out. */
-  readonly rules?: readonly RuleFactory[];
+  /**
+   * Rules to judge, with the dialects and vectors that mean them; all of this library, if left out. A rule of the
+   * caller's needs a reference: see `defineRule`.
+   */
+  readonly rules?: readonly JudgedRule[];
   /** Files of recorded runs, in the names of their framework. */
   readonly vectors?: readonly VectorFile[];
   /** Schedules to drive beside one of each built-in kind. */
@@ -54,7 +63,8 @@ export async function runConformance(
   const isWanted = (rule: string) => rule === "" || names.has(rule);
   const schedules = namedSchedules(own);
   const jobs = distinct([
-    ...rules.flatMap(ruleJobs),
+    // Every option is checked against the row's own specs.
+    ...rules.flatMap((rule) => ruleJobs(rule as RuleFactory)),
     ...dialectJobs(schedules, isWanted),
     ...scheduleJobs(schedules, isWanted),
     ...vectors.flatMap((file) => vectorJobs(file, isWanted)),

@@ -43,7 +43,8 @@ export const scheduleExamples: readonly Readonly<Record<string, unknown>>[] = [
     min: 0.1,
     max: 0.8,
   },
-  { kind: "warmup", steps: 6, schedule: { kind: "cosine", steps: 20 }, start: 0, count: "after" },
+  // Not from 0: FTRL divides by the rate.
+  { kind: "warmup", steps: 6, schedule: { kind: "cosine", steps: 20 }, start: 0.1, count: "after" },
   {
     kind: "sequential",
     schedules: [

@@ -112,7 +112,7 @@ function compare(
   after: readonly Float32Array[],
 ): { worstError: number; partsAt: number | undefined; at: string } {
   let parameters: Float64Array = Float64Array.from(initial);
-  let state = referenceState(row.name, options, parameters);
+  let state = referenceState(row, options, parameters);
   const largest = parameters.map(Math.abs);
   let worstError = 0;
   let partsAt: number | undefined;
@@ -120,14 +120,7 @@ function compare(
   gradients.forEach((values, index) => {
     const t = index + 1;
     const step = { t, lr: options.lr };
-    ({ parameters, state } = referenceStep(
-      row.name,
-      options,
-      step,
-      parameters,
-      Float64Array.from(values),
-      state,
-    ));
+    ({ parameters, state } = referenceStep(row, options, step, parameters, Float64Array.from(values), state));
     parameters.forEach((expected, i) => {
       largest[i] = Math.max(largest[i]!, Math.abs(expected));
       const got = after[index]?.[i] ?? Number.NaN;
