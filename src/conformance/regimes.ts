@@ -24,8 +24,8 @@ const from = (seed: number, value: (normal: number, t: number, i: number) => num
 };
 
 /**
- * What gradients do in training. Their squares are normal f32 numbers or zero, so that also rules without an ε are
- * judged: beyond, kernels hold squares to a bound that the reference does not have.
+ * What gradients do in training. Their squares are at most what f32 holds: beyond, kernels hold squares to a bound that
+ * the reference does not have.
  */
 export const regimes: readonly Regime[] = [
   { name: "noisy", gradients: (t) => gradients(2, t, ELEMENTS), free: true },
@@ -42,6 +42,12 @@ export const regimes: readonly Regime[] = [
   {
     name: "vanishing",
     gradients: from(6, (g, t, i) => (i % 3 === 0 ? 0 : t <= 8 ? g : i % 3 === 1 ? 0 : 1e-17 * Math.sign(g))),
+    free: false,
+  },
+  // Products of these are zero in f32.
+  {
+    name: "tiny",
+    gradients: from(11, (g, t, i) => g * 1e-25 * ((t + i) % 3 === 0 ? -1 : 1)),
     free: false,
   },
   { name: "exploding", gradients: from(7, (g, t) => g * 10 ** ((15 * t) / STEPS)), free: false },

@@ -1,4 +1,11 @@
-import { rules as allRules, OptimError, type RuleFactory, type Schedule } from "../index.js";
+import {
+  rules as allRules,
+  OptimError,
+  type Rule,
+  type RuleFactory,
+  type RuleRow,
+  type Schedule,
+} from "../index.js";
 import { VERSION } from "../version.js";
 import { dialectJobs } from "./dialect-cases.js";
 import type { CaseHead, Job, Place } from "./job.js";

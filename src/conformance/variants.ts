@@ -31,6 +31,12 @@ function alternatives(rule: string, name: string, spec: Spec): Options[] {
 
 /** Options that act together only, or within a few steps only at values of their own. */
 const together: Readonly<Record<string, readonly Options[]>> = {
+  adagrad: [{ eps: 1e-3, epsInside: true }],
+  rmsprop: [{ eps: 1e-3, epsInside: true }],
+  // With such an average a constant gradient's variance is soon rounding alone.
+  "rmsprop-centered": [{ eps: 1e-3, epsInside: true }, { alpha: 0.3 }],
+  "rmsprop-momentum": [{ eps: 1e-3, epsInside: true }],
+  "rmsprop-centered-momentum": [{ eps: 1e-3, epsInside: true }, { alpha: 0.3 }],
   radam: [{ beta2: 0.9, epsHat: false }],
   asgd: [{ t0: 5 }],
   adabelief: [{ beta2: 0.9, rectify: true }],

@@ -18,6 +18,7 @@ async function runExample(
   const plain = code
     .replace('"webgpu-optim"', urlOf("/src/index.ts"))
     .replace('"webgpu-optim/define-rule"', urlOf("/src/define-rule.ts"))
+    .replace('"webgpu-optim/conformance"', urlOf("/src/conformance/index.ts"))
     .replace(/, type \w+/g, "")
     .replace(/^declare .*\n/gm, "");
   const names = Object.keys(given).join(", ");
@@ -49,10 +50,12 @@ test("the rule of docs/rules.md is Signum", async () => {
   const { device } = await watchedDevice();
   const param = upload(device, [1, 2, 3]);
   const grad = upload(device, [0, 0, 0]);
-  const { optimizer } = (await runExample(rules, ["optimizer"], {
+  const { optimizer, passed, failed } = (await runExample(rules, ["optimizer", "passed", "failed"], {
     device,
     parameters: [{ name: "x", param, grad }],
-  })) as { optimizer: Optimizer };
+  })) as { optimizer: Optimizer; passed: number; failed: number };
+  expect(failed).toBe(0);
+  expect(passed).toBeGreaterThan(5);
   for (const values of [
     [0.1, -0.1, 0],
     [-0.001, -0.2, 0],
