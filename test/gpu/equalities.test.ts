@@ -2,12 +2,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  adagrad,
   adam,
   adamw,
   createOptimizer,
+  ftrl,
   type OptimizerOptions,
   type Rule,
   type RuleFactory,
+  rmsprop,
   rules,
   sgd,
 } from "../../src/index.js";
@@ -126,6 +129,36 @@ describe("rules", () => {
       same(
         await run({ rule: adamw({ lr, beta1, weightDecay: 0 }) }, tensors),
         await run({ rule: adam({ lr, beta1 }) }, tensors),
+      );
+    }));
+
+  test("Adam with β1 = 0 is RMSProp with bias correction", () =>
+    property(fc.tuple(seeds, lengths, rate, beta), async ([seed, length, lr, beta2]) => {
+      const tensors = [given("x", seed, length)];
+      const [one, other] = [
+        await run({ rule: adam({ lr, beta1: 0, beta2, eps: 1e-6 }) }, tensors),
+        await run({ rule: rmsprop({ lr, alpha: beta2, eps: 1e-6, biasCorrection: true }) }, tensors),
+      ];
+      // Adam multiplies by the rate after m, which is g here: the same roundings.
+      if (watched().software) same(one, other);
+      else near(one, other, 1e-6);
+    }));
+
+  test("FTRL at power −½ is AdaGrad, at power 0 gradient descent", () =>
+    property(fc.tuple(seeds, lengths, rate), async ([seed, length, lr]) => {
+      const tensor = given("x", seed, length);
+      // AdaGrad's ε stands outside the root; FTRL has none, and its closed form cancels what the parameter was.
+      near(
+        await run({ rule: ftrl({ lr, initialAccumulatorValue: 0 }) }, [tensor]),
+        await run({ rule: adagrad({ lr, eps: 1e-30 }) }, [tensor]),
+        5e-6,
+      );
+      // With a constant rate θ = −ηΣg: it holds nothing of where the parameter began.
+      const fromZero = { ...tensor, start: new Float32Array(length) };
+      near(
+        await run({ rule: ftrl({ lr, learningRatePower: 0 }) }, [fromZero]),
+        await run({ rule: sgd({ lr }) }, [fromZero]),
+        1e-6,
       );
     }));
 
