@@ -15,6 +15,22 @@ export const defaultRates = {
   adamw: 3e-3,
   adamax: 5e-3,
   nadam: 3e-3,
+  radam: 3e-3,
+  rprop: 1e-4,
+  asgd: 0.3,
+  lion: 3e-4,
+  "sign-sgd": 3e-4,
+  signum: 3e-4,
+  adabelief: 3e-3,
+  yogi: 1e-2,
+  adan: 3e-3,
+  ademamix: 1e-3,
+  ftrl: 0.03,
+  sophia: 3e-4,
+  "schedule-free-sgd": 1,
+  "schedule-free-adamw": 3e-3,
+  novograd: 1e-2,
+  prodigy: 1,
 } as const;
 
 /** An optimizer's name on the command line. */

@@ -1,6 +1,6 @@
 import { defaultDevice, getWebGPUDevice, init, numpy as np, tree } from "@jax-js/jax";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.js";
-import { createOptimizer, type Optimizer } from "../../src/index.js";
+import { createOptimizer, type Optimizer, type Rule } from "../../src/index.js";
 import { toBase64 } from "./base64.js";
 import { uploadBatch } from "./batches.js";
 import { accuracy } from "./evaluate.js";
@@ -13,6 +13,9 @@ import { shuffle, uniformNumbers } from "./random.js";
 import { positionMetadata, readPosition } from "./resume.js";
 import { ruleByName } from "./rules.js";
 import { scheduleByName } from "./schedules.js";
+
+/** Steps from one estimate of curvature to the next, for rules that take one. */
+const CURVATURE_EVERY = 10;
 
 /** Examples in a micro-batch of a full batch. */
 const MICRO_BATCH = 1_000;
@@ -77,8 +80,10 @@ export async function train(
       const indices = order.subarray(start, start + batchSize);
       if (rule.row.shader.lookahead) optimizer.lookahead();
       const ready: Loss[] = [];
-      if (batch === "full") ready.push(await accumulateGradients(optimizer, parameters, training, indices));
-      else computeGradients(optimizer, parameters, training, indices, waiting);
+      const curvature = rule.row.shader.curvature && step % CURVATURE_EVERY === 0;
+      if (batch === "full")
+        ready.push(await accumulateGradients(optimizer, parameters, training, indices, curvature));
+      else computeGradients(optimizer, parameters, training, indices, waiting, curvature);
       optimizer.step();
       rates.push(optimizer.groups[0]?.rate ?? Number.NaN);
       step++;
@@ -90,14 +95,26 @@ export async function train(
     }
     const loss = meanLoss(all);
     schedule.report?.(loss);
-    report({ kind: "epoch", epoch, step, loss, accuracy: await accuracy(parameters, test) });
+    const evaluated = await evaluating(optimizer, rule, () => accuracy(parameters, test));
+    report({ kind: "epoch", epoch, step, loss, accuracy: evaluated });
     await keep?.(await optimizer.save({ metadata: positionMetadata({ options, epoch }) }));
   }
   const seconds = (performance.now() - started) / 1000;
-  const weights = await weightsFile(parameters);
+  const weights = await evaluating(optimizer, rule, () => weightsFile(parameters));
   optimizer.destroy();
   tree.dispose(parameters);
   report({ kind: "done", seconds, weights });
+}
+
+/** Looks at the parameters that a rule is to be evaluated at, where it trains others. */
+async function evaluating<T>(optimizer: Optimizer, { row }: Rule, look: () => Promise<T>): Promise<T> {
+  if (row.evaluate === undefined) return await look();
+  optimizer.swapAverage();
+  try {
+    return await look();
+  } finally {
+    optimizer.swapAverage();
+  }
 }
 
 /** The parameters' buffers, each with a first gradient of zeros. */
@@ -114,24 +131,45 @@ export function withGradients(parameters: Parameters) {
   });
 }
 
-/** Computes loss and gradients and hands the gradients to the optimizer, all on the GPU. */
+/**
+ * Computes loss and gradients and hands the gradients to the optimizer, all on the GPU.
+ * @param curvature whether to hand in an estimate of the Hessian's diagonal first
+ */
 export function computeGradients(
   optimizer: Optimizer,
   parameters: Parameters,
   examples: Examples,
   indices: Uint32Array,
   losses: WaitingLosses,
+  curvature = false,
 ): void {
   const { count, images, labels } = uploadBatch(examples, indices);
   const { loss, gradients } = lossAndGradients(parameters, images, labels);
   // Asking for the buffers starts the computation. What still waits reads the parameters as they are later, so the
   // loss is started before the step, too. `ref` keeps an array that would otherwise be freed here.
   loss.ref.gpuBufferSync();
-  const buffers = parameterNames.map((name) => [name, gradients[name].ref.gpuBufferSync()] as const);
-  optimizer.setGradients(Object.fromEntries(buffers));
+  if (curvature) handInCurvature(optimizer, gradients, count);
+  optimizer.setGradients(buffersOf(gradients));
   losses.push(loss, count);
   // The buffers go back to jax-js, which writes them again only in work submitted after the step.
   tree.dispose(gradients);
+}
+
+/** The buffers of gradients, for the optimizer to read. */
+const buffersOf = (gradients: Parameters) =>
+  Object.fromEntries(parameterNames.map((name) => [name, gradients[name].ref.gpuBufferSync()]));
+
+/**
+ * Count times the square of the mean gradient, as Sophia's Gauss-Newton-Bartlett estimate has it, but of the examples'
+ * own labels and not of labels drawn from the model: the empirical Fisher information, which costs no second pass.
+ */
+function handInCurvature(optimizer: Optimizer, gradients: Parameters, count: number): void {
+  const square = (name: (typeof parameterNames)[number]) =>
+    gradients[name].ref.mul(gradients[name].ref).mul(count);
+  const estimate = Object.fromEntries(parameterNames.map((name) => [name, square(name)])) as Parameters;
+  optimizer.setGradients(buffersOf(estimate));
+  optimizer.curvature();
+  tree.dispose(estimate);
 }
 
 /** Accumulates the gradient of examples that are too many for one computation; gives their mean loss. */
@@ -140,12 +178,13 @@ async function accumulateGradients(
   parameters: Parameters,
   examples: Examples,
   indices: Uint32Array,
+  curvature: boolean,
 ): Promise<Loss> {
   const waiting = new WaitingLosses();
   const losses: Loss[] = [];
   for (let start = 0; start < indices.length; start += MICRO_BATCH) {
     const micro = indices.subarray(start, start + MICRO_BATCH);
-    computeGradients(optimizer, parameters, examples, micro, waiting);
+    computeGradients(optimizer, parameters, examples, micro, waiting, curvature && start === 0);
     optimizer.accumulate({ samples: micro.length });
     if (waiting.full) losses.push(...(await waiting.read()));
   }
