@@ -31,7 +31,9 @@ type Options<D> =
 
 /** A rule of the caller's: its WGSL as text, and its row. All but `wgsl`, `defaults` and `formula` is as in {@link RuleRow}. */
 export interface RuleDefinition<D>
-  extends Omit<RuleRow<Options<D>>, "shader" | "options" | "formula" | "source"> {
+  extends Omit<RuleRow<Options<D>>, "name" | "shader" | "options" | "formula" | "source"> {
+  /** In messages, labels and checkpoints, which load into a rule of the same name only; default `custom`. */
+  readonly name?: string;
   /** `Scalars`, `State` (if any) and `update`, as docs/rules.md describes them. */
   readonly wgsl: string;
   /** Options beside those of every rule. */
@@ -39,6 +41,24 @@ export interface RuleDefinition<D>
   readonly formula?: string;
   readonly source?: string;
 }
+
+const NAMES: readonly string[] = [
+  "name",
+  "wgsl",
+  "defaults",
+  "formula",
+  "source",
+  "constants",
+  "initial",
+  "startsAtParameter",
+  "evaluate",
+  "ownDecay",
+  "scope",
+  "memory",
+  "advance",
+  "reference",
+  "scalars",
+] satisfies (keyof RuleDefinition<unknown>)[];
 
 /**
  * Makes a rule from WGSL at run time. Groups, guards, telemetry, averages and checkpoints go with it as with any other.
@@ -48,21 +68,32 @@ export interface RuleDefinition<D>
 export function defineRule<const D extends Readonly<Record<string, Default>> = Record<never, never>>(
   definition: RuleDefinition<D>,
 ): RuleFactory<Options<D>> {
-  const { wgsl, defaults = {} as D, formula = "", source = "", ...row } = definition ?? {};
-  if (typeof row.name !== "string" || row.name === "" || typeof wgsl !== "string")
-    throw new OptimError("invalid-option", "A rule needs a name and its WGSL", {
+  const {
+    name = "custom",
+    wgsl,
+    defaults = {} as D,
+    formula = "",
+    source = "",
+    ...row
+  } = definition ?? ({} as RuleDefinition<D>);
+  if (typeof name !== "string" || name === "" || typeof wgsl !== "string")
+    throw new OptimError("invalid-option", "A rule needs its WGSL, and a name that is one", {
       expected: "{ name, wgsl, scalars, … }",
-      got: `name ${String(row.name)}, wgsl of type ${typeof wgsl}`,
+      got: `name ${String(name)}, wgsl of type ${typeof wgsl}`,
       fix: "pass both as text",
     });
+  const unknown = Object.keys(row).find((key) => !NAMES.includes(key));
+  if (unknown !== undefined)
+    throw wrong(name, "has a part that no rule has", NAMES.join(", "), `'${unknown}'`);
   if (typeof row.scalars !== "function")
-    throw wrong(row.name, "has no scalars", "a function (options, t, lr, memory) => ({ … })", row.scalars);
+    throw wrong(name, "has no scalars", "a function (options, t, lr, memory) => ({ … })", row.scalars);
   const options = Object.fromEntries(
-    Object.entries(defaults).map(([name, value]) => [name, specOf(row.name, name, value)]),
+    Object.entries(defaults).map(([option, value]) => [option, specOf(name, option, value)]),
   );
   const factory = ruleFactory({
     ...row,
-    shader: reflectRule(`${row.name}.wgsl`, wgsl),
+    name,
+    shader: reflectRule(`${name}.wgsl`, wgsl),
     options,
     formula,
     source,

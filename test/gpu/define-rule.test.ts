@@ -418,7 +418,9 @@ fn update(parameter: vec4f, gradient: vec4f) -> vec4f { return scalars.rate * gr
     scalars: (_: unknown, _t: number, lr: number) => ({ rate: lr }),
   };
   test.each([
-    ["no name", { ...good, name: "" }, "invalid-option"],
+    ["nothing", undefined, "invalid-option"],
+    ["a part that no rule has", { ...good, startAtParameter: ["m"] }, "invalid-option"],
+    ["an empty name", { ...good, name: "" }, "invalid-option"],
     ["no WGSL", { ...good, wgsl: undefined }, "invalid-option"],
     ["no scalars", { ...good, scalars: undefined }, "invalid-option"],
     ["a scalar that the WGSL has not", { ...good, scalars: () => ({ rate: 1, other: 1 }) }, "invalid-option"],
@@ -442,6 +444,11 @@ fn update(parameter: vec4f, gradient: vec4f) -> vec4f { return scalars.rate * gr
     ["sums without settle", { ...good, wgsl: `${good.wgsl}\nstruct Sums { a: f32 }` }, "invalid-shader"],
   ])("%s", async (_, definition, code) => {
     await expectError(() => defineRule(definition as never), code as OptimErrorCode);
+  });
+
+  test("without a name it is custom", () => {
+    const { name: _, ...nameless } = good;
+    expect(defineRule(nameless).row.name).toBe("custom");
   });
 
   test("what only the compiler finds comes with line and column", async () => {
