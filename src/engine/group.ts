@@ -232,6 +232,7 @@ export class ParameterGroup {
   commit({ rate, memory }: PendingStep): void {
     this.#steps += 1;
     this.#rate = rate;
+    if (!this.#rule.row.advance) return;
     this.#memories.set(this.#steps, memory);
     this.#memories.delete(this.#steps - KEPT_MEMORIES);
   }
