@@ -47,7 +47,8 @@ async function run(make: () => Optimizer, { initial, gradients }: SubjectRun): P
   return after;
 }
 
-const lr = 0.01;
+/** So large that what an update is off by counts beside θ. */
+const lr = 1;
 const eps = 1e-7;
 
 /** The rules of the paper and of the library's dialect; the same, where one is given. */
