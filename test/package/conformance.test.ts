@@ -114,9 +114,11 @@ describe("bad input", () => {
   });
 
   test.each([
-    ["rule", ["--rule", "adamm"], "There is no rule 'adamm'"],
-    ["library", ["--library", "torch"], "There is no library 'torch'"],
-  ])("an unknown %s: what there is, exit 1", async (_, parameters, message) => {
+    ["an unknown rule", ["--rule", "adamm"], "There is no rule 'adamm'"],
+    ["an unknown library", ["--library", "torch"], "expected tfjs, jax-js, got 'torch'"],
+    // Needs what `npm ci` installs, and no more.
+    ["a library that is not installed", ["--library", "jax-js"], "npm install --no-save @jax-js/optax"],
+  ])("%s: what there is, exit 1", async (_, parameters, message) => {
     const { code, output } = await runJob("conformance", ...parameters);
     expect(code, output).toBe(1);
     expect(output).toContain(message);
