@@ -63,7 +63,7 @@ export function readScheduleVectors(
   const { format, framework, cases } = content;
   if (format !== "schedules/1") return refuse("format 'schedules/1'", format);
   if (typeof framework !== "string") return refuse("the name of a framework", framework);
-  if (!Array.isArray(cases)) return refuse("a list of cases", cases);
+  if (!Array.isArray(cases) || cases.length === 0) return refuse("a list of cases", cases);
   return cases.map((given: unknown, index) => {
     const id = isObject(given) && typeof given.id === "string" ? given.id : `number ${index}`;
     try {

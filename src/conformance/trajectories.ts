@@ -131,6 +131,8 @@ function readTrajectory(framework: string, record: unknown, place: string): Traj
       ? given.map((item, index) => values(`${what} ${index + 1}`, item))
       : refuse(place, `${what} is no list`, "one entry a step", describe(given));
 
+  if (record.gradient_rule !== undefined && record.gradients !== undefined)
+    refuse(place, "two kinds of gradients", "'gradients' or 'gradient_rule'", "both");
   const rule = record.gradient_rule === undefined ? undefined : object("gradient_rule", record.gradient_rule);
   const given = record.gradients === undefined ? undefined : list("gradient", record.gradients);
   const slope = rule && values("gradient_rule.a", rule.a);

@@ -35,24 +35,25 @@ export function vectorJobs({ file, text }: VectorFile, isWanted: (rule: string) 
     return readTrajectoryEntries(content, file).flatMap(({ id, trajectory }): Job[] => {
       if (trajectory instanceof OptimError) return isWanted("") ? [failing(head(id), trajectory)] : [];
       const { framework, optimizer, config } = trajectory;
+      const where = `Case '${id}' of ${file}`;
       let rule: Rule;
       try {
         rule = fromFramework(framework, optimizer, config);
       } catch (error) {
         if (!(error instanceof OptimError)) throw error;
-        const named = new OptimError(
-          error.code,
-          `Case '${id}' of ${file}: ${error.message}`,
-          {},
-          { cause: error },
-        );
+        const named = new OptimError(error.code, `${where}: ${error.message}`, {}, { cause: error });
         return isWanted("") ? [failing({ ...head(id), dialect: framework }, named)] : [];
       }
       if (!isWanted(rule.row.name)) return [];
       return [
         {
           cases: [{ ...head(id, rule.row.name), dialect: framework }],
-          run: async (place) => [await judgeVector(place, rule, trajectory)],
+          run: async (place) => {
+            const { errors, ...figures } = await judgeVector(place, rule, trajectory).catch(failed);
+            return [
+              { ...figures, errors: errors.map((error, i) => (i === 0 ? `${where}: ${error}` : error)) },
+            ];
+          },
         },
       ];
     });
@@ -60,6 +61,12 @@ export function vectorJobs({ file, text }: VectorFile, isWanted: (rule: string) 
     if (error instanceof OptimError) return isWanted("") ? [failing(head(file), error)] : [];
     throw error;
   }
+}
+
+/** The outcome of a run that threw; a lost device ends more than one run. */
+function failed(error: unknown): Outcome {
+  if (error instanceof OptimError && error.code === "device-lost") throw error;
+  return { ...noOutcome, errors: [error instanceof Error ? error.message : String(error)] };
 }
 
 function parse(text: string, file: string): unknown {

@@ -1,6 +1,6 @@
 import type { SaveOptions } from "../checkpoint/describe.js";
 import { type CheckpointSource, checkLoadOptions, type LoadOptions, readSource } from "../checkpoint/load.js";
-import { collectFile, streamFile } from "../checkpoint/save.js";
+import { collectFile, type SavedFile, streamFile } from "../checkpoint/save.js";
 import { upload } from "../checkpoint/staging.js";
 import { OptimError } from "../errors.js";
 import { prepareLoad, saveOptimizer } from "./checkpoint.js";
@@ -175,11 +175,16 @@ export class Optimizer {
   /** Slow weights, average and some states of a tensor begin with its parameters before its first step. */
   #beginCopies(pass: GPUComputePassEncoder): void {
     if (!this.#mayBeFresh) return;
-    for (const passes of this.#passes) {
-      passes.begin(pass, this.#slots.bindGroup, (tensor) => !this.#begun.has(tensor));
-      for (const tensor of passes.tensors) this.#begun.add(tensor);
-    }
+    this.#copyFresh(pass);
+    for (const { tensors } of this.#passes) for (const tensor of tensors) this.#begun.add(tensor);
     this.#mayBeFresh = false;
+  }
+
+  /** Gives the copies of tensors before their first step what the parameters are now. */
+  #copyFresh(pass: GPUComputePassEncoder): void {
+    if (!this.#mayBeFresh) return;
+    for (const passes of this.#passes)
+      passes.begin(pass, this.#slots.bindGroup, (tensor) => !this.#begun.has(tensor));
   }
 
   /**
@@ -198,6 +203,7 @@ export class Optimizer {
         fix: this.#blends.average ? "train on" : "pass average: {} to createOptimizer, or take a step first",
       });
     const pass = encoder.beginComputePass({ label: `${this.label} swap` });
+    this.#copyFresh(pass);
     for (const passes of this.#passes) passes.swapAverage(pass, this.#slots.bindGroup);
     pass.end();
     this.#averaged = !this.#averaged;
@@ -634,7 +640,7 @@ export class Optimizer {
    */
   async save(options: SaveOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     this.#requireIdle("save()");
-    return await collectFile(saveOptimizer(this.#checkpointed, options));
+    return await collectFile(this.#saved(options));
   }
 
   /**
@@ -644,7 +650,18 @@ export class Optimizer {
    */
   saveStream(options: SaveOptions = {}): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#requireIdle("saveStream()");
-    return streamFile(saveOptimizer(this.#checkpointed, options));
+    return streamFile(this.#saved(options));
+  }
+
+  /** A file counts the steps of a group: copies of a tensor that has joined since are taken for begun. */
+  #saved(options: SaveOptions): SavedFile {
+    if (this.#mayBeFresh)
+      this.#submit("copies", (encoder) => {
+        const pass = encoder.beginComputePass({ label: `${this.label} copies` });
+        this.#copyFresh(pass);
+        pass.end();
+      });
+    return saveOptimizer(this.#checkpointed, options);
   }
 
   /**

@@ -6,6 +6,7 @@ import {
   createOptimizer,
   nesterovLookahead,
   type OptimizerOptions,
+  scheduleFreeSgd,
   sgd,
 } from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
@@ -238,6 +239,39 @@ describe("what joins later", () => {
     optimizer.swapAverage();
     end();
   });
+
+  test.each([
+    ["an average", {}],
+    [
+      "what a rule averages",
+      { rule: scheduleFreeSgd({ lr: 0.1 }), average: undefined, slowWeights: undefined },
+    ],
+  ])(
+    "a tensor that has joined and not stepped yet keeps its parameters in a swap and in a file: %s",
+    async (_, options) => {
+      const { tensors, parameters, start, optimizer, end } = await still(options);
+      optimizer.step();
+      await optimizer.addParameters(optimizer.groups[0]!, tensors.slice(1));
+      optimizer.swapAverage();
+      expect(await parameters()).toEqual(start);
+      optimizer.swapAverage();
+      expect(await parameters()).toEqual(start);
+      const file = await optimizer.save();
+      const again = await still({ ...options, parameters: tensors });
+      await again.optimizer.load(file);
+      for (let t = 0; t < 4; t += 1) again.optimizer.step();
+      expect(await parameters()).toEqual(start);
+      again.optimizer.swapAverage();
+      expect(await parameters()).toEqual(start);
+      again.end();
+      // Weights that are written between the swap and the first step.
+      write(watched().device, tensors[1]!.param, start[0]!);
+      for (let t = 0; t < 4; t += 1) optimizer.step();
+      optimizer.swapAverage();
+      expect(await parameters()).toEqual([start[0], start[0]]);
+      end();
+    },
+  );
 
   test("a tensor that was frozen from the first step on", async () => {
     const { parameters, start, optimizer, end } = await still({});

@@ -165,17 +165,26 @@ describe("files that are wrong", () => {
 
   test("with a run that is another's fail where it parts", async () => {
     const good = vectorFiles.find(({ file }) => file.endsWith("pytorch/optimizers/adam.json"))!;
-    const file = JSON.parse(good.text) as { cases: { config: { eps: number } }[] };
+    const file = JSON.parse(good.text) as {
+      cases: { id: string; config: { eps: number }; learning_rates: number[] }[];
+    };
     file.cases[0]!.config.eps = 1e-2;
+    // What only the run finds out.
+    file.cases[1]!.learning_rates[1] = -1;
     const { cases } = await runConformance(watched().device, {
       rules: [adam],
       vectors: [{ file: "adam.json", text: JSON.stringify(file) }],
     });
-    const [failed, ...others] = cases.filter(({ passed }) => !passed);
+    const [failed, refused, ...others] = cases.filter(({ passed }) => !passed);
     expect(others).toEqual([]);
     expect(failed!.id).toBe("vector/pytorch/adam/default");
     expect(failed!.worstError).toBeGreaterThan(2e-6);
-    expect(failed!.error).toMatch(/[abc]: θ\[\d+\] after step 1: /);
+    expect(failed!.error).toMatch(
+      /^Case 'pytorch\/adam\/default' of adam\.json: [abc]: θ\[\d+\] after step 1: /,
+    );
+    const { id } = file.cases[1]!;
+    expect(refused!.id).toBe(`vector/${id}`);
+    expect(refused!.error).toMatch(/^Case '.*' of adam\.json: Option 'lr' of adam is out of range/);
   });
 });
 

@@ -73,6 +73,11 @@ describe("a file of trajectories", () => {
     ["no optimizer", { optimizer: 1 }, /no optimizer/],
     ["no configuration", { config: [] }, /no config/],
     [
+      "gradients given twice",
+      { gradient_rule: { a: { x: [1, 1] }, c: [{ x: [0, 0] }] } },
+      /two kinds of gradients/,
+    ],
+    [
       "a rule without constants",
       { gradients: undefined, gradient_rule: { a: { x: [1, 1] } } },
       /gradient_rule\.c is no list/,

@@ -57,6 +57,7 @@ describe("vector files with faults", () => {
     ["another format", { ...textbook, format: "schedules/2" }],
     ["no framework", { ...textbook, framework: undefined }],
     ["no cases", { format: "schedules/1", framework: "textbook" }],
+    ["an empty list of cases", { format: "schedules/1", framework: "textbook", cases: [] }],
   ])("%s is no file of vectors", (_name, content) => {
     expect(() => readScheduleVectors(content, "bad.json")).toThrow(OptimError);
     expect(() => readScheduleVectors(content, "bad.json")).toThrow(

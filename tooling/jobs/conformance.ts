@@ -112,9 +112,17 @@ function readFolder(folder: string): VectorFile[] {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new UsageError(`Option '--vectors': ${folder} is no folder.`);
   const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(".json"))
+    .filter(({ name }) => name.endsWith(".json"))
     .map((entry) => join(entry.parentPath, entry.name))
+    // Links to files count, too.
+    .filter((path) => !statSync(path, { throwIfNoEntry: false })?.isDirectory())
     .sort();
   if (files.length === 0) throw new UsageError(`Option '--vectors': no *.json lies under ${folder}.`);
-  return files.map((file) => ({ file: relative(folder, file), text: readFileSync(file, "utf8") }));
+  return files.map((file) => {
+    try {
+      return { file: relative(folder, file), text: readFileSync(file, "utf8") };
+    } catch (error) {
+      throw new UsageError(`Option '--vectors': ${file} cannot be read: ${(error as Error).message}.`);
+    }
+  });
 }
