@@ -611,6 +611,7 @@ export class Optimizer {
           encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, to.size);
         }
       }
+      this.#shareSettled(encoder, machine.passes);
       if (this.#monitor) machine.monitor?.copyFrom(encoder, this.#monitor);
       this.device.queue.submit([encoder.finish()]);
       if (machine.monitor)
@@ -629,6 +630,30 @@ export class Optimizer {
     } finally {
       this.#rebuilding = false;
     }
+  }
+
+  /** What a rule settled over all tensors holds for those that were not stepped, too: they have joined, or may thaw. */
+  #shareSettled(encoder: GPUCommandEncoder, next: readonly GroupPasses[]): void {
+    const before = this.#passes.map((passes) => ({ passes, ...passes.monitored }));
+    next.forEach((passes, index) => {
+      const { row } = passes.monitored.rule;
+      if (row.scope !== "all") return;
+      // A group's own first: rates of groups may differ.
+      const from = [...before.slice(index, index + 1), ...before].find(
+        ({ rule, tensors }) => rule.row === row && tensors.some(({ size }) => size > 0),
+      );
+      const source = from?.tensors.find(({ size }) => size > 0);
+      if (!from || !source) return;
+      const stepped = new Set(before.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
+      for (const tensor of passes.tensors) {
+        if (tensor.size === 0 || stepped.has(tensor.name)) continue;
+        for (const name of row.shader.settled) {
+          const value = from.passes.state(source, name);
+          const to = passes.state(tensor, name);
+          encoder.copyBufferToBuffer(value.buffer, value.offset, to.buffer, to.offset, to.size);
+        }
+      }
+    });
   }
 
   /**

@@ -1,7 +1,7 @@
 // Rules made at run time, and through them what the engine does for rules that need more than one pass.
 import { describe, expect, test } from "vitest";
 import { defineRule, fraction } from "../../src/define-rule.js";
-import { createArena, createOptimizer, type OptimErrorCode, sgd } from "../../src/index.js";
+import { createArena, createOptimizer, type OptimErrorCode, sgd, sophia } from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
@@ -367,6 +367,52 @@ test("an estimate of curvature moves the state and nothing else; what is not fin
   plain.destroy();
   optimizer.destroy();
   free([tensor]);
+});
+
+test("an estimate of curvature goes by the group's own scalars, wherever it lies, and past frozen tensors", async () => {
+  const { device } = watched();
+  const decays = [0.75, 0.5];
+  const length = 37;
+  const tensors = ["a", "b", "c", "d"].map((name, index) => ({
+    name,
+    param: upload(device, normals(index, length), { offset: 4 * index }),
+    grad: upload(device, new Float32Array(length), { offset: 4 * (5 - index) }),
+  }));
+  const optimizer = await createOptimizer(device, {
+    groups: [
+      { parameters: tensors.slice(0, 1), rule: sophia({ beta2: decays[0]! }) },
+      { parameters: tensors.slice(1, 3), rule: sophia({ beta2: decays[1]! }) },
+      // One that takes no estimate.
+      { parameters: tensors.slice(3), rule: sgd() },
+    ],
+    average: { decay: 0.5 },
+  });
+  await optimizer.freeze("c");
+  const expected = tensors.map(() => new Float64Array(length));
+  // More often than there are slots, so that each is some call's.
+  for (let t = 0; t < 5; t += 1) {
+    tensors.forEach(({ grad }, index) => {
+      const estimate = normals(10 * t + index, length);
+      write(device, grad, estimate);
+      const decay = decays[index];
+      estimate.forEach((value, i) => {
+        if (decay !== undefined) expected[index]![i] = decay * expected[index]![i]! + (1 - decay) * value;
+      });
+    });
+    optimizer.curvature();
+  }
+  const got = await read(
+    device,
+    ["a", "b", "c"].map((name) => optimizer.state(name, "hessian")),
+  );
+  optimizer.step();
+  optimizer.swapAverage();
+  expect(() => optimizer.curvature()).toThrow(/average/);
+  got.forEach((values, index) => {
+    close(values, [...expected[index]!]);
+  });
+  optimizer.destroy();
+  free(tensors);
 });
 
 test("states that begin at the parameter, and evaluation elsewhere", async () => {

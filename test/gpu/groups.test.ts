@@ -7,6 +7,7 @@ import {
   type GuardOptions,
   nadam,
   partition,
+  prodigy,
   sgd,
 } from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
@@ -110,6 +111,45 @@ describe.each(monitored)("%s", (_, guards) => {
       const v = (0.001 * gradient[i]! ** 2) / (1 - 0.999 ** 2);
       expect(Math.abs(b![i]! - (before - (0.05 * m) / (Math.sqrt(v) + 1e-8)))).toBeLessThanOrEqual(1e-6);
     });
+    optimizer.destroy();
+    destroy(given);
+  });
+
+  test("what is settled over all tensors holds for those that join or thaw", async () => {
+    const { device } = watched();
+    const given = tensors();
+    const rule = prodigy({ d0: 1e-3 });
+    const optimizer = await createOptimizer(device, { ...options, rule, parameters: given.slice(0, 1) });
+    // A gradient that stays lets the distance grow.
+    const step = () => {
+      given.forEach(({ name, grad }) => {
+        write(device, grad, new Float32Array(lengths[name]!).fill(1));
+      });
+      optimizer.step();
+    };
+    const distances = async (...of: readonly string[]) => {
+      const values = await read(
+        device,
+        of.map((name) => optimizer.state(name, "next_d")),
+      );
+      return values.map(([distance]) => distance!);
+    };
+    for (let t = 0; t < 6; t += 1) step();
+    const [grown] = await distances("a");
+    expect(grown).toBeGreaterThan(2e-3);
+    await optimizer.addParameters(optimizer.groups[0]!, given.slice(1, 2));
+    await optimizer.addGroup({ parameters: given.slice(2) });
+    expect(await distances(...names)).toEqual([grown, grown, grown]);
+    await optimizer.freeze("b");
+    for (let t = 0; t < 6; t += 1) step();
+    const [a, b, c] = await distances(...names);
+    expect(a).toBeGreaterThan(grown!);
+    expect([b, c]).toEqual([grown, a]);
+    await optimizer.thaw("b");
+    expect(await distances(...names)).toEqual([a, a, a]);
+    step();
+    const after = await distances(...names);
+    expect(new Set(after).size).toBe(1);
     optimizer.destroy();
     destroy(given);
   });
