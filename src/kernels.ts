@@ -665,8 +665,9 @@ export const ademamix = /* @__PURE__ */ ruleFactory({
 });
 
 /**
- * FTRL-Proximal. The new parameter is a closed form of what the gradients add up to, so that a first step forgets where
- * the parameter began, zero gradients do not keep it, and a rate of 0 has no meaning: it is refused.
+ * FTRL-Proximal. The new parameter is a closed form of what the gradients add up to. So the first step forgets where the
+ * parameter began, but for an initial accumulator of 0; zero gradients do not keep it; and another rate rescales what was
+ * learnt: train it at a constant one.
  */
 export const ftrl = /* @__PURE__ */ ruleFactory({
   name: "ftrl",

@@ -1,6 +1,6 @@
 /**
- * Peak learning rate of each optimizer under warm-up and cosine decay, batch 128. With it two epochs give at least
- * 90 % test accuracy.
+ * Peak learning rate of each optimizer under its default schedule, batch 128. With it two epochs give at least 90 % test
+ * accuracy, but with Rprop, which is for full batches.
  */
 export const defaultRates = {
   sgd: 0.3,
@@ -40,3 +40,7 @@ export type OptimizerName = keyof typeof defaultRates;
 export function defaultRate(optimizer: OptimizerName, batch: number | "full"): number {
   return defaultRates[optimizer] * (batch === "full" ? 1 : Math.min(1, Math.sqrt(batch / 128)));
 }
+
+/** FTRL's closed form is for a constant rate: another one rescales what the parameters are. */
+export const defaultSchedule = (optimizer: OptimizerName) =>
+  optimizer === "ftrl" ? "constant" : "warmup-cosine";

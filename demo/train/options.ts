@@ -1,5 +1,5 @@
 import { OptimError } from "../../src/errors.js";
-import { defaultRate, defaultRates, type OptimizerName } from "./defaults.js";
+import { defaultRate, defaultRates, defaultSchedule, type OptimizerName } from "./defaults.js";
 import { type ScheduleName, scheduleNames } from "./schedules.js";
 
 /** What to train with. */
@@ -35,7 +35,7 @@ export function readTrainOptions(texts: TrainOptionTexts): TrainOptions {
     Object.keys(defaultRates) as OptimizerName[],
     texts.optimizer ?? "adamw",
   );
-  const schedule = oneOf("schedule", scheduleNames, texts.schedule ?? "warmup-cosine");
+  const schedule = oneOf("schedule", scheduleNames, texts.schedule ?? defaultSchedule(optimizer));
   const batch =
     texts.batch === "full" ? "full" : wholeNumber("batch", texts.batch ?? "128", 1, EXAMPLES, " or full");
   const defaultEpochs = batch === "full" ? "30" : batch === 1 ? "1" : "5";
