@@ -11,12 +11,14 @@ type AdemamixOptions = {
   beta3Warmup: number;
 };
 
-/** β3(t) = min(exp(ln βs·ln β3 / ((1 − t/T)·ln β3 + t/T·ln βs)), β3) with βs = β1. */
+/** Steps in which a weight of 1 falls to ½ under the decay rate β. */
+const halfLife = (beta: number) => Math.LN2 / -Math.log(beta);
+
+/** β3(t): its half-life grows in a line from that of β1 to that of β3. */
 function slowBeta({ beta1, beta3, beta3Warmup }: AdemamixOptions, t: number): number {
   if (t >= beta3Warmup) return beta3;
   const part = t / beta3Warmup;
-  const [start, end] = [Math.log(beta1), Math.log(beta3)];
-  return Math.min(Math.exp((start * end) / ((1 - part) * end + part * start)), beta3);
+  return Math.min(0.5 ** (1 / ((1 - part) * halfLife(beta1) + part * halfLife(beta3))), beta3);
 }
 
 /** AdEMAMix: θ ← θ − η(m̂₁ + α(t)m₂)/(√v̂ + ε) (Pagliardini, Ablin & Grangier 2024, algorithm 1). */

@@ -455,6 +455,68 @@ test("states that begin at the parameter, and evaluation elsewhere", async () =>
   free(tensors);
 });
 
+test("frozen tensors are evaluated at what the rule names, too; an average goes before it", async () => {
+  const { device } = watched();
+  const tensors = ["x", "y"].map((name) => tensorOf(name, [4, 8, 12]));
+  const run = async (options: object) => {
+    for (const { param, grad } of tensors) {
+      write(device, param, [4, 8, 12]);
+      write(device, grad, [1, 1, 1]);
+    }
+    const optimizer = await createOptimizer(device, {
+      rule: halfway({ lr: 1 }),
+      parameters: tensors,
+      ...options,
+    });
+    optimizer.step();
+    await optimizer.freeze("y");
+    optimizer.step();
+    optimizer.swapAverage();
+    const evaluated = await read(
+      device,
+      tensors.map(({ param }) => param),
+    );
+    optimizer.destroy();
+    return evaluated.map((values) => [...values]);
+  };
+  expect(await run({})).toEqual([
+    [3, 7, 11],
+    [3.5, 7.5, 11.5],
+  ]);
+  // 4 → 3 → 2; the average begins with the first step.
+  expect(await run({ average: { decay: 0.75 } })).toEqual([
+    [2.75, 6.75, 10.75],
+    [3, 7, 11],
+  ]);
+  free(tensors);
+});
+
+test("copies begin at the parameters, not at the point of a look-ahead", async () => {
+  const { device } = watched();
+  const ahead = defineRule({
+    name: "ahead",
+    wgsl: `struct Scalars { rate: f32 }
+${UNIFORM}
+struct State { start: vec4f }
+fn lookahead(parameter: vec4f, state: State) -> vec4f { return parameter + 1; }
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  return scalars.rate * gradient;
+}`,
+    startsAtParameter: ["start"],
+    scalars: (_options, _t, lr) => ({ rate: lr }),
+  });
+  const tensor = tensorOf("x", [1, 2, 3]);
+  const optimizer = await createOptimizer(device, { rule: ahead({ lr: 1 }), parameters: [tensor] });
+  optimizer.lookahead();
+  const [point] = await read(device, [tensor.param]);
+  expect([...point!]).toEqual([2, 3, 4]);
+  optimizer.step();
+  const [x, start] = await read(device, [tensor.param, optimizer.state("x", "start")]);
+  expect([...x!, ...start!]).toEqual([1, 2, 3, 1, 2, 3]);
+  optimizer.destroy();
+  free([tensor]);
+});
+
 describe("bad definitions", () => {
   const good = {
     name: "good",

@@ -221,6 +221,10 @@ test("AdEMAMix warms alpha up in a line, and beta3 so that its half-life grows i
     expect(halfLife(at(t).beta3)).toBeCloseTo(line, 9);
   }
   for (const t of [100, 1000]) expect(at(t)).toMatchObject({ slow_rate: 8, beta3: 0.999 });
+  // Without a fast average the line begins at 0; the row and the reference agree there too.
+  const sudden = ademamix({ beta1: 0, beta3: 0.75, beta3Warmup: 4 });
+  expect(run(sudden, 0, [1])[0]!.state.exp_avg_slow![0]).toBeCloseTo(1 - 0.75 ** 4, 12);
+  expect(sudden.row.scalars(sudden.options, 1, 1, []).beta3).toBeCloseTo(0.75 ** 4, 12);
 });
 
 test("FTRL at power −½ from zero is AdaGrad, at power 0 gradient descent", () => {
