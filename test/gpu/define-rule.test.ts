@@ -162,7 +162,10 @@ describe("rules with sums", () => {
         });
         const expected = initial.map((values) => [...values]);
         const norms = tensors.map(() => 1);
+        // Sums of the parameters as the last step found them.
+        let found: number[] = [];
         for (let t = 1; t <= 3; t += 1) {
+          found = expected.map((values) => values.reduce((sum, value) => sum + value, 0));
           const gradients = tensors.map(({ param }, index) => normals(100 * t + index, param.size / 4));
           tensors.forEach(({ grad }, index) => {
             write(device, grad, gradients[index]!);
@@ -198,6 +201,17 @@ describe("rules with sums", () => {
           1e-5,
         );
         expect(settled.filter((_, i) => i % 2).map(([steps]) => steps)).toEqual([3, 3, 3, 3]);
+        const means = await read(
+          device,
+          tensors.map(({ name }) => optimizer.state(name, "mean")),
+        );
+        const whole = found.reduce((sum, value) => sum + value, 0);
+        // Hundreds of summands, rounded one by one.
+        close(
+          means.map(([mean]) => mean!),
+          found.map((sum) => (scope === "all" ? whole : sum)),
+          1e-4,
+        );
         optimizer.destroy();
       }
       arena.destroy();
@@ -268,7 +282,8 @@ describe("rules with sums", () => {
       rule: normalized("all")({ lr: 0.1, beta: 0 }),
       parameters: tensors,
       accumulation: true,
-      guards: { clipValue: 0.5 },
+      // All three: the norm by which the rule divides is that of clipped gradients.
+      guards: { clipValue: 0.5, clipNorm: 1.5, clipGlobalNorm: 1 },
       telemetry: {},
       sam: { rho: 0.1 },
     });
@@ -285,7 +300,9 @@ describe("rules with sums", () => {
         tensors.map(({ param }) => param),
       )),
     ].map((values) => [...values]);
+    let found = 0;
     for (let t = 1; t <= 4; t += 1) {
+      found = expected.flat().reduce((sum, value) => sum + value, 0);
       set(100 * t);
       optimizer.ascend();
       let parts = [set(100 * t + 10)];
@@ -296,9 +313,13 @@ describe("rules with sums", () => {
         optimizer.accumulate({ samples: 3 });
       }
       optimizer.step();
-      const seen = tensors.map((_, index) =>
-        parts[0]![index]!.map((g, i) => clip(parts[1] ? 0.25 * g + 0.75 * parts[1][index]![i]! : g)),
-      );
+      const seen = tensors.map((_, index) => {
+        const values = parts[0]![index]!.map((g, i) =>
+          clip(parts[1] ? 0.25 * g + 0.75 * parts[1][index]![i]! : g),
+        );
+        const factor = Math.min(1, 1.5 / (Math.hypot(...values) + 1e-6));
+        return values.map((g) => factor * g);
+      });
       const norm = Math.sqrt(
         seen.reduce((sum, values) => sum + values.reduce((all, g) => all + g * g, 0), 0),
       );
@@ -315,6 +336,16 @@ describe("rules with sums", () => {
     values.forEach((got, index) => {
       close(got, expected[index]!);
     });
+    // The parameters that the rule sees are those before the ascent.
+    const means = await read(
+      device,
+      tensors.map(({ name }) => optimizer.state(name, "mean")),
+    );
+    close(
+      means.map(([mean]) => mean!),
+      [found, found],
+      1e-5,
+    );
     await optimizer.settled();
     optimizer.destroy();
     free(tensors);

@@ -229,3 +229,71 @@ describe("the rule contract", () => {
     else expect(error.message).toMatch(part);
   });
 });
+
+describe("the contract of rules with sums, and of curvature", () => {
+  const sums = "struct Sums { a: f32 }";
+  const settled = "struct Settled { b: f32 }";
+  const measure =
+    "fn measure(parameter: vec4f, gradient: vec4f, state: State, settled: Settled) -> Sums { return Sums(0.0); }";
+  const settle = "fn settle(sums: Sums, settled: Settled) -> Settled { return settled; }";
+  const update =
+    "fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>, settled: Settled) -> vec4f { return gradient; }";
+  const parts = [SCALARS, UNIFORM, STATE, sums, settled, measure, settle, update];
+  const withPart = (from: string, to: string) => lines(...parts.map((part) => (part === from ? to : part)));
+  const fields = (count: number) => Array.from({ length: count }, (_, i) => `f${i}: f32`).join(", ");
+
+  test("is kept with up to four fields each", () => {
+    expect(reflectRule("mine.wgsl", lines(...parts))).toMatchObject({ sums: ["a"], settled: ["b"] });
+    const four = withPart(settled, `struct Settled { ${fields(4)} }`);
+    expect(reflectRule("mine.wgsl", four).settled).toEqual(["f0", "f1", "f2", "f3"]);
+  });
+
+  test("curvature belongs to a rule with state", () => {
+    const curvature = "fn curvature(estimate: vec4f, state: ptr<function, State>) { }";
+    expect(reflectRule("mine.wgsl", lines(SCALARS, UNIFORM, STATE, UPDATE, curvature)).curvature).toBe(true);
+    // A helper of that name is none.
+    const helper = "fn curvature(estimate: vec4f) { }";
+    const stateless = "fn update(parameter: vec4f, gradient: vec4f) -> vec4f { return gradient; }";
+    expect(reflectRule("mine.wgsl", lines(SCALARS, UNIFORM, stateless, helper)).curvature).toBe(false);
+  });
+
+  test.each([
+    ["five sums", withPart(sums, `struct Sums { ${fields(5)} }`), "Sums has too many fields"],
+    [
+      "five settled values",
+      withPart(settled, `struct Settled { ${fields(5)} }`),
+      "Settled has too many fields",
+    ],
+    ["a sum of integers", withPart(sums, "struct Sums { a: i32 }"), "'a' of Sums is not f32"],
+    ["a settled vector", withPart(settled, "struct Settled { b: vec4f }"), "'b' of Settled is not f32"],
+    ["no measure", withPart(measure, ""), "a rule with sums is incomplete"],
+    ["no settle", withPart(settle, ""), "a rule with sums is incomplete"],
+    [
+      "sums and settled values alone",
+      withPart(measure, "").replace(settle, ""),
+      "a rule with sums is incomplete",
+    ],
+    [
+      "a texture",
+      lines(SCALARS, UNIFORM, STATE, "@group(0) @binding(1) var image: texture_2d<f32>;", UPDATE),
+      "binds nothing else",
+    ],
+    [
+      "a sampler",
+      lines(SCALARS, UNIFORM, STATE, "@group(0) @binding(1) var nearest: sampler;", UPDATE),
+      "binds nothing else",
+    ],
+    ...["average", "slow_weights", "lookahead_origin", "gradient_accumulator"].map(
+      (name) =>
+        [
+          `a state '${name}'`,
+          lines(SCALARS, UNIFORM, `struct State { ${name}: vec4f }`, UPDATE),
+          "has a name of the engine's",
+        ] as const,
+    ),
+  ] as const)("refuses %s", (_what, code, part) => {
+    const error = refusal(code);
+    expect(error.code).toBe("invalid-shader");
+    expect(error.message).toContain(part);
+  });
+});
