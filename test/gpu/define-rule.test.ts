@@ -351,6 +351,26 @@ describe("rules with sums", () => {
     free(tensors);
   });
 
+  test("sums over all leave out tensors of another rule", async () => {
+    const { device } = watched();
+    const tensors = ["a", "b"].map((name, index) => tensorOf(name, normals(index, 9)));
+    const optimizer = await createOptimizer(device, {
+      groups: [
+        { parameters: tensors.slice(0, 1), rule: normalized("all")({ beta: 0 }) },
+        { parameters: tensors.slice(1), rule: normalized("tensor")({ beta: 0 }) },
+      ],
+    });
+    for (const { grad } of tensors) write(device, grad, new Float32Array(9).fill(2));
+    optimizer.step();
+    const norms = await read(
+      device,
+      tensors.map(({ name }) => optimizer.state(name, "norm")),
+    );
+    expect(norms.map(([norm]) => norm)).toEqual([36, 36]);
+    optimizer.destroy();
+    free(tensors);
+  });
+
   test("such a group joins an optimizer with guards, and is refused without", async () => {
     const { device } = watched();
     const tensors = ["a", "b"].map((name) => tensorOf(name, normals(5, 12)));

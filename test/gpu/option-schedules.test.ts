@@ -104,6 +104,34 @@ test("a schedule of the caller's stays, and is needed to go on", async () => {
   two.close();
 });
 
+test("skipped steps in flight do not move the schedule of an option", async () => {
+  const { device } = watched();
+  const run = async (bad: readonly number[]) => {
+    const param = upload(device, Float32Array.of(1, 2, 3));
+    const grad = upload(device, new Float32Array(3));
+    const optimizer = await createOptimizer(device, {
+      rule: momentum({ lr: 0.1 }),
+      parameters: [{ name: "x", param, grad }],
+      optionSchedules: { momentum: (step) => 0.9 * 0.6 ** step },
+      guards: { skipsInFlight: 4 },
+    });
+    for (let t = 1; t <= 4; t += 1) {
+      if (bad.includes(t)) {
+        write(device, grad, new Float32Array(3).fill(Number.NaN));
+        optimizer.step();
+      }
+      write(device, grad, new Float32Array(3).fill(t));
+      optimizer.step();
+    }
+    const [values] = await read(device, [param]);
+    await optimizer.settled();
+    optimizer.destroy();
+    for (const { buffer } of [param, grad]) buffer.destroy();
+    return values;
+  };
+  expect(await run([1, 3])).toEqual(await run([]));
+});
+
 describe("bad input", () => {
   test.each([
     ["the rate", { lr: rising }, "invalid-option"],
