@@ -7,6 +7,7 @@ import {
   linear,
   momentum,
   type OptimizerOptions,
+  onPlateau,
   rmsprop,
 } from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
@@ -90,6 +91,22 @@ test.each(["webgpu-optim", "pytorch"] as const)(
     one.close();
   },
 );
+
+test("a plateau schedule of an option goes on from what it had learnt, and stays the caller's object", async () => {
+  const plateau = () => onPlateau({ factor: 0.5, patience: 0 });
+  const [first, second] = [plateau(), plateau()];
+  const one = await open({ rule: adamw(), optionSchedules: { weightDecay: first } });
+  one.step(1);
+  for (const metric of [1, 2, 3]) first.report(metric);
+  expect(first.state.factor).toBe(0.25);
+  const file = await one.optimizer.save();
+  const two = await open({ rule: adamw(), optionSchedules: { weightDecay: second } });
+  await two.optimizer.load(file);
+  expect(two.optimizer.groups[0]!.optionSchedules.weightDecay).toBe(second);
+  expect(second.state).toEqual(first.state);
+  one.close();
+  two.close();
+});
 
 test("a schedule of the caller's stays, and is needed to go on", async () => {
   const mine = (step: number) => 0.5 + 0.05 * step;

@@ -2,10 +2,12 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "n
 import { dirname, join, relative } from "node:path";
 import type { ConformanceRequest } from "../../demo/conformance/events.ts";
 import { figure, seconds } from "../../demo/conformance/figures.ts";
+import { libraries } from "../../demo/conformance/libraries/index.ts";
 import { toJUnit } from "../../src/conformance/junit.ts";
 import { type ConformanceReport, summarize } from "../../src/conformance/report.ts";
 import type { SubjectReport } from "../../src/conformance/subject.ts";
 import type { VectorFile } from "../../src/conformance/vector-cases.ts";
+import { reference } from "../../src/reference/rules.ts";
 import { launchBrowser } from "../browser.ts";
 import { conformInPage } from "../conformance-page.ts";
 import { parseOptions } from "../parse-options.ts";
@@ -91,6 +93,8 @@ function readCommandLine(parameters: string[]): {
   const { vectors, rule, json, junit, library } = values;
   for (const [name, value] of Object.entries({ json, junit, library }))
     if (value === "") throw new UsageError(`Option '--${name}' is empty.`);
+  requireNames("rule", rule ?? [], Object.keys(reference));
+  requireNames("library", library === undefined ? [] : [library], Object.keys(libraries));
   if (library !== undefined && (vectors || rule || junit))
     throw new UsageError("Option '--library' goes with '--json' only.");
   return {
@@ -102,6 +106,13 @@ function readCommandLine(parameters: string[]): {
     json,
     junit,
   };
+}
+
+/** @throws UsageError for a name that is not known */
+function requireNames(option: string, names: readonly string[], known: readonly string[]): void {
+  const other = names.find((name) => !known.includes(name));
+  if (other !== undefined)
+    throw new UsageError(`Option '--${option}': there is no '${other}'. Known: ${known.join(", ")}.`);
 }
 
 /**
