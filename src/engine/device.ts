@@ -89,7 +89,8 @@ export interface RequestDeviceOptions {
 }
 
 /**
- * A device with the adapter's own buffer and binding limits, which large models need, and timestamps if it has them. Any `GPUDevice` serves as well.
+ * A device with the adapter's own limits of buffers and bindings, which large models and rules of many states need, and
+ * timestamps if it has them. Any `GPUDevice` serves as well.
  * @throws OptimError `no-adapter` where WebGPU is missing or no adapter is found.
  */
 export async function requestDevice(options: RequestDeviceOptions = {}): Promise<GPUDevice> {
@@ -107,10 +108,10 @@ export async function requestDevice(options: RequestDeviceOptions = {}): Promise
       got: "null",
       fix: "enable WebGPU, update the driver, or start Chrome with --enable-unsafe-webgpu",
     });
-  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = adapter.limits;
   return adapter.requestDevice({
     label: label ?? "webgpu-optim",
-    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
+    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage },
     // For telemetry.
     requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
   });

@@ -1,6 +1,6 @@
 // SAM's ascent (Foret et al. 2021, algorithm 1) around rules, against the same in float64.
 import { describe, expect, test } from "vitest";
-import { adam, createOptimizer, nesterovLookahead, sgd } from "../../src/index.js";
+import { adam, adan, createOptimizer, nesterovLookahead, sgd } from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
@@ -197,5 +197,21 @@ test("slow weights around an ascent begin at θ, not at the point of the ascent"
     });
   });
   optimizer.destroy();
+  destroy(given);
+});
+
+test("a rule of four states goes into SAM where the device has nine storage buffers a stage", async () => {
+  const { device } = watched();
+  const given = tensors();
+  const create = () => createOptimizer(device, { rule: adan(), parameters: given, sam: {} });
+  if (device.limits.maxStorageBuffersPerShaderStage >= 9) {
+    const optimizer = await create();
+    await feedGradients(given);
+    optimizer.ascend();
+    optimizer.step();
+    const moved = await parametersOf(given);
+    expect(moved[0]![0]).not.toBe(normals(0, lengths[0]!)[0]);
+    optimizer.destroy();
+  } else await expectError(create, "limit-exceeded", "maxStorageBuffersPerShaderStage");
   destroy(given);
 });
