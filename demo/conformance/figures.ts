@@ -14,15 +14,11 @@ export const figure = (value: number): string =>
 /** Seconds, with a digit where that says something. */
 export const seconds = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} s`;
 
-/** What the adapter calls itself. */
-export const adapterName = ({ adapter }: ConformanceReport): string =>
-  `${[adapter.vendor, adapter.architecture, adapter.device, adapter.description].filter(Boolean).join(" ") || "unnamed adapter"} (${adapter.software ? "software" : "hardware"})`;
-
 /** The report as text for a message or an issue. */
 export function plainReport(report: ConformanceReport): string {
   return [
     `webgpu-optim ${report.version}, conformance`,
-    `Adapter: ${adapterName(report)}`,
+    `Adapter: ${report.adapter}`,
     `Browser: ${report.browser}`,
     `${report.passed} passed, ${report.failed} failed in ${seconds(report.seconds)}`,
     "",

@@ -6,7 +6,7 @@ import {
   summarize,
   toJUnit,
 } from "../../src/conformance/index.js";
-import { adapterName, figure, plainReport, seconds } from "./figures.js";
+import { figure, plainReport, seconds } from "./figures.js";
 import { histogram } from "./histogram.js";
 
 function find<T extends Element>(selector: string, type: new () => T): T {
@@ -81,8 +81,8 @@ export class View {
     this.#running(false);
     this.#say(
       report.failed === 0
-        ? `All ${report.passed} cases passed on ${adapterName(report)}.`
-        : `${report.failed} of ${report.cases.length} cases failed on ${adapterName(report)}.`,
+        ? `All ${report.passed} cases passed on ${report.adapter}.`
+        : `${report.failed} of ${report.cases.length} cases failed on ${report.adapter}.`,
     );
     this.#showFigures(report);
     this.#showDevice(report);
@@ -126,7 +126,7 @@ export class View {
 
   #showDevice(report: ConformanceReport): void {
     const entries: Record<string, string | number> = {
-      adapter: adapterName(report),
+      adapter: report.adapter,
       browser: report.browser,
       ...report.limits,
     };

@@ -9,13 +9,10 @@ const escaped = (text: string) =>
     .replace(/[&<>"]/g, (character) => entities[character]!)
     .replace(/[\t\n\r]/g, (character) => `&#${character.charCodeAt(0)};`);
 
-const adapterName = ({ adapter }: ConformanceReport) =>
-  [adapter.vendor, adapter.architecture, adapter.device, adapter.description].filter(Boolean).join(" ");
-
 /** The report as the JUnit XML that CI systems read: one test case each, its figures in `system-out`. */
 export function toJUnit(report: ConformanceReport): string {
-  const { version, browser, seconds, failed, cases } = report;
-  const properties = { version, adapter: adapterName(report), browser };
+  const { version, adapter, browser, seconds, failed, cases } = report;
+  const properties = { version, adapter, browser };
   const lines = [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites tests="${cases.length}" failures="${failed}" time="${seconds.toFixed(3)}">`,

@@ -51,7 +51,9 @@ export interface ErrorDistribution {
 export interface ConformanceReport {
   readonly library: "webgpu-optim";
   readonly version: string;
-  readonly adapter: AdapterDescription;
+  /** What the adapter calls itself, and `(software)` or `(hardware)`. */
+  readonly adapter: string;
+  readonly adapterInfo: AdapterDescription;
   /** The browser's user agent. */
   readonly browser: string;
   /** Limits of the device. */

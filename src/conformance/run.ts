@@ -64,7 +64,7 @@ export async function runConformance(
   { rules = allRules, vectors = [], schedules: own, onProgress, signal }: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
   const begin = performance.now();
-  const adapter = await describeAdapter(device);
+  const adapterInfo = await describeAdapter(device);
   const names = new Set(rules.map(({ row }) => row.name));
   // What means no rule at all, such as a file that cannot be read, always counts.
   const isWanted = (rule: string) => rule === "" || names.has(rule);
@@ -76,7 +76,7 @@ export async function runConformance(
     ...scheduleJobs(schedules, isWanted),
     ...vectors.flatMap((file) => vectorJobs(file, isWanted)),
   ]);
-  const place: Place = { device, software: adapter.software };
+  const place: Place = { device, software: adapterInfo.software };
   const total = jobs.reduce((sum, { cases }) => sum + cases.length, 0);
   const results: (readonly ConformanceCase[])[] = [];
   const distribution: Record<string, readonly number[]> = {};
@@ -126,7 +126,8 @@ export async function runConformance(
   return {
     library: "webgpu-optim",
     version: VERSION,
-    adapter,
+    adapter: nameOf(adapterInfo),
+    adapterInfo,
     browser: globalThis.navigator?.userAgent ?? "none",
     limits: limitsOf(device),
     seconds: (performance.now() - begin) / 1000,
@@ -173,6 +174,9 @@ function caseOf(head: CaseHead, { histogram: _, errors, ...figures }: Outcome): 
   const more = errors.length > QUOTED ? [`and ${errors.length - QUOTED} more`] : [];
   return { ...head, passed: false, ...figures, error: [...errors.slice(0, QUOTED), ...more].join("; ") };
 }
+
+const nameOf = ({ vendor, architecture, device, description, software }: AdapterDescription): string =>
+  `${[vendor, architecture, device, description].filter(Boolean).join(" ") || "unnamed adapter"} (${software ? "software" : "hardware"})`;
 
 /** What the device's adapter calls itself; older browsers tell it of the default adapter only. */
 async function describeAdapter(device: GPUDevice): Promise<AdapterDescription> {

@@ -29,7 +29,7 @@ describe("a run over some rules", () => {
     });
     expect(report.cases.filter(({ passed }) => !passed)).toEqual([]);
     expect(report.passed).toBe(report.cases.length);
-    expect(report.adapter.software).toBe(software);
+    expect(report.adapterInfo.software).toBe(software);
     expect(report.browser).toContain("Mozilla");
     expect(report.limits.maxBufferSize).toBe(device.limits.maxBufferSize);
     expect(report.seconds).toBeGreaterThan(0);

@@ -288,7 +288,8 @@ describe("a report", () => {
   const report: ConformanceReport = {
     library: "webgpu-optim",
     version: "1.2.3",
-    adapter: { vendor: "v", architecture: "a", device: "", description: "", software: true },
+    adapter: "v a (software)",
+    adapterInfo: { vendor: "v", architecture: "a", device: "", description: "", software: true },
     browser: "<browser>",
     limits: {},
     seconds: 1.5,
