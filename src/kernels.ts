@@ -11,6 +11,7 @@ import {
   ruleFactory,
 } from "./rule.js";
 import adabeliefShader from "./shaders/adabelief.wgsl";
+import adabeliefAmsgradShader from "./shaders/adabelief-amsgrad.wgsl";
 import adadeltaShader from "./shaders/adadelta.wgsl";
 import adagradShader from "./shaders/adagrad.wgsl";
 import adamShader from "./shaders/adam.wgsl";
@@ -27,6 +28,7 @@ import nesterovLookaheadShader from "./shaders/nesterov-lookahead.wgsl";
 import novogradShader from "./shaders/novograd.wgsl";
 import prodigyShader from "./shaders/prodigy.wgsl";
 import radamShader from "./shaders/radam.wgsl";
+import radamAmsgradShader from "./shaders/radam-amsgrad.wgsl";
 import rmspropShader from "./shaders/rmsprop.wgsl";
 import rmspropCenteredShader from "./shaders/rmsprop-centered.wgsl";
 import rmspropCenteredMomentumShader from "./shaders/rmsprop-centered-momentum.wgsl";
@@ -377,34 +379,57 @@ const rectifiedRates = (beta1: number, beta2: number, threshold: number, t: numb
   return { momentum_rate: 0, adaptive_rate: rate * Math.sqrt(variance) };
 };
 
+const radamOptions = {
+  ...momentOptions,
+  /** ρ_t above which the step is Adam's: 5 in PyTorch, optax and TensorFlow Addons, 4 in the paper. */
+  threshold: { kind: "number", default: 5, min: 4, max: Infinity },
+  /** ε beside √v (PyTorch) or, if false, beside √v̂ (optax, TensorFlow Addons). */
+  epsHat: flag(true),
+} as const;
+const radamScalars = (
+  {
+    beta1,
+    beta2,
+    eps,
+    threshold,
+    epsHat,
+  }: { beta1: number; beta2: number; eps: number; threshold: number; epsHat: boolean },
+  t: number,
+  lr: number,
+) => {
+  const { momentum_rate, adaptive_rate } = rectifiedRates(beta1, beta2, threshold, t, lr);
+  const correction2 = 1 - beta2 ** t;
+  return {
+    momentum_rate,
+    adaptive_rate: epsHat ? adaptive_rate * Math.sqrt(correction2) : adaptive_rate,
+    beta1,
+    one_minus_beta1: 1 - beta1,
+    beta2,
+    one_minus_beta2: 1 - beta2,
+    inverse_bias_correction2: epsHat ? 1 : 1 / correction2,
+    eps,
+  };
+};
+
 /** Adam whose first steps go by momentum alone, until the second moment is worth dividing by. */
 export const radam = /* @__PURE__ */ ruleFactory({
   name: "radam",
   shader: radamShader,
-  options: {
-    ...momentOptions,
-    /** ρ_t above which the step is Adam's: 5 in PyTorch, optax and TensorFlow Addons, 4 in the paper. */
-    threshold: { kind: "number", default: 5, min: 4, max: Infinity },
-    /** ε beside √v (PyTorch) or, if false, beside √v̂ (optax, TensorFlow Addons). */
-    epsHat: flag(true),
-  },
+  options: radamOptions,
   formula:
     "moments of adam; ρ_t = ρ∞ − 2tβ2ᵗ/(1−β2ᵗ), ρ∞ = 2/(1−β2) − 1; ρ_t > threshold: θ ← θ − ηr_t·m̂·√(1−β2ᵗ)/(√v + ε), r_t² = (ρ_t−4)(ρ_t−2)ρ∞/((ρ∞−4)(ρ∞−2)ρ_t); else θ ← θ − ηm̂",
   source: "Liu et al. 2020, algorithm 2; PyTorch RAdam",
-  scalars: ({ beta1, beta2, eps, threshold, epsHat }, t, lr) => {
-    const { momentum_rate, adaptive_rate } = rectifiedRates(beta1, beta2, threshold, t, lr);
-    const correction2 = 1 - beta2 ** t;
-    return {
-      momentum_rate,
-      adaptive_rate: epsHat ? adaptive_rate * Math.sqrt(correction2) : adaptive_rate,
-      beta1,
-      one_minus_beta1: 1 - beta1,
-      beta2,
-      one_minus_beta2: 1 - beta2,
-      inverse_bias_correction2: epsHat ? 1 : 1 / correction2,
-      eps,
-    };
-  },
+  scalars: radamScalars,
+});
+
+/** RAdam with the largest second moment so far. */
+export const radamAmsgrad = /* @__PURE__ */ ruleFactory({
+  name: "radam-amsgrad",
+  shader: radamAmsgradShader,
+  options: radamOptions,
+  formula: "as radam, with v = max(v₁ … v_t)",
+  source: "Liu et al. 2020 with Reddi, Kale & Kumar 2018; TensorFlow Addons RectifiedAdam(amsgrad=True)",
+  scalars: radamScalars,
 });
 
 /**
@@ -513,35 +538,58 @@ export const signum = /* @__PURE__ */ ruleFactory({
   scalars: ({ momentum }, _t, lr) => lionScalars(momentum, momentum, lr),
 });
 
+const adabeliefOptions = {
+  beta1: fraction(0.9),
+  beta2: fraction(0.999),
+  /** Beside the root; the paper has one ε in both places. */
+  eps: positive(1e-16),
+  /** Added to s in every step. */
+  epsRoot: nonNegative(1e-16),
+  rectify: flag(false),
+  decay: decoupledFirst,
+} as const;
+const adabeliefScalars = (
+  {
+    beta1,
+    beta2,
+    eps,
+    epsRoot,
+    rectify,
+  }: { beta1: number; beta2: number; eps: number; epsRoot: number; rectify: boolean },
+  t: number,
+  lr: number,
+) => ({
+  ...(rectify
+    ? rectifiedRates(beta1, beta2, 5, t, lr)
+    : { momentum_rate: 0, adaptive_rate: lr / (1 - beta1 ** t) }),
+  beta1,
+  one_minus_beta1: 1 - beta1,
+  beta2,
+  one_minus_beta2: 1 - beta2,
+  inverse_bias_correction2: 1 / (1 - beta2 ** t),
+  eps,
+  eps_root: epsRoot,
+});
+
 /** AdaBelief: Adam that divides by how far the gradient is from its average; on request rectified as RAdam is. */
 export const adabelief = /* @__PURE__ */ ruleFactory({
   name: "adabelief",
   shader: adabeliefShader,
-  options: {
-    beta1: fraction(0.9),
-    beta2: fraction(0.999),
-    /** Beside the root; the paper has one ε in both places. */
-    eps: positive(1e-16),
-    /** Added to s in every step. */
-    epsRoot: nonNegative(1e-16),
-    rectify: flag(false),
-    decay: decoupledFirst,
-  },
+  options: adabeliefOptions,
   formula:
     "m ← β1m + (1−β1)g, s ← β2s + (1−β2)(g−m)² + ε_root, θ ← θ − η·m̂/(√ŝ + ε); rectify: rates of radam",
   source: "Zhuang et al. 2020, algorithm 2; ε of the authors' code and optax",
-  scalars: ({ beta1, beta2, eps, epsRoot, rectify }, t, lr) => ({
-    ...(rectify
-      ? rectifiedRates(beta1, beta2, 5, t, lr)
-      : { momentum_rate: 0, adaptive_rate: lr / (1 - beta1 ** t) }),
-    beta1,
-    one_minus_beta1: 1 - beta1,
-    beta2,
-    one_minus_beta2: 1 - beta2,
-    inverse_bias_correction2: 1 / (1 - beta2 ** t),
-    eps,
-    eps_root: epsRoot,
-  }),
+  scalars: adabeliefScalars,
+});
+
+/** AdaBelief with the largest s so far. */
+export const adabeliefAmsgrad = /* @__PURE__ */ ruleFactory({
+  name: "adabelief-amsgrad",
+  shader: adabeliefAmsgradShader,
+  options: adabeliefOptions,
+  formula: "as adabelief, with s = max(s₁ … s_t) in the quotient",
+  source: "Zhuang et al. 2020 with Reddi, Kale & Kumar 2018; TensorFlow Addons AdaBelief(amsgrad=True)",
+  scalars: adabeliefScalars,
 });
 
 /** Yogi: Adam whose second moment changes by a bounded amount, so that the effective rate cannot jump. */
@@ -561,15 +609,19 @@ export const yogi = /* @__PURE__ */ ruleFactory({
     biasCorrection: flag(false),
     /** With the correction, ε beside √v (TensorFlow Addons) instead of √v̂ (optax). */
     epsHat: flag(false),
+    /** Strengths of the proximal step after the update, whose rate is that of the element (TensorFlow Addons). */
+    l1: nonNegative(0),
+    l2: nonNegative(0),
   },
   formula:
-    "m ← β1m + (1−β1)g, v ← v − (1−β2)·sign(v−g²)·g², θ ← θ − η·m/(√v + ε); biasCorrection: m̂, v̂ of adam",
+    "m ← β1m + (1−β1)g, v ← v − (1−β2)·sign(v−g²)·g², θ ← θ − η·m/(√v + ε); biasCorrection: m̂, v̂ of adam; l1, l2 with h = η/(√v + ε): then θ ← sign(θ)·max(|θ| − l1·h, 0)/(1 + l2·h)",
   source: "Zaheer et al. 2018, algorithm 2; first v of TensorFlow Addons",
+  constants: ({ l1, l2 }) => ({ proximal: l1 > 0 || l2 > 0 ? 1 : 0 }),
   initial: ({ initialAccumulatorValue, initialExpAvg }) => ({
     exp_avg: initialExpAvg,
     exp_avg_sq: initialAccumulatorValue,
   }),
-  scalars: ({ beta1, beta2, eps, biasCorrection, epsHat }, t, lr) => {
+  scalars: ({ beta1, beta2, eps, biasCorrection, epsHat, l1, l2 }, t, lr) => {
     const correction1 = biasCorrection ? 1 - beta1 ** t : 1;
     const correction2 = biasCorrection ? 1 - beta2 ** t : 1;
     return {
@@ -579,6 +631,8 @@ export const yogi = /* @__PURE__ */ ruleFactory({
       one_minus_beta2: 1 - beta2,
       inverse_bias_correction2: epsHat ? 1 : 1 / correction2,
       eps,
+      l1,
+      l2,
     };
   },
 });
@@ -887,12 +941,14 @@ export const rules: readonly RuleFactory[] = [
   adamax,
   nadam,
   radam,
+  radamAmsgrad,
   rprop,
   asgd,
   lion,
   signSgd,
   signum,
   adabelief,
+  adabeliefAmsgrad,
   yogi,
   adan,
   ademamix,

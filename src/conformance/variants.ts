@@ -38,9 +38,14 @@ const together: Readonly<Record<string, readonly Options[]>> = {
   "rmsprop-momentum": [{ eps: 1e-3, epsInside: true }],
   "rmsprop-centered-momentum": [{ eps: 1e-3, epsInside: true }, { alpha: 0.3 }],
   radam: [{ beta2: 0.9, epsHat: false }],
+  "radam-amsgrad": [{ beta2: 0.9, epsHat: false }],
   asgd: [{ t0: 5 }],
   adabelief: [{ beta2: 0.9, rectify: true }],
-  yogi: [{ biasCorrection: true, epsHat: true }],
+  "adabelief-amsgrad": [{ beta2: 0.9, rectify: true }],
+  yogi: [
+    { biasCorrection: true, epsHat: true },
+    { biasCorrection: true, l1: 0.1, l2: 0.2 },
+  ],
   ademamix: [{ alphaWarmup: 8, beta3Warmup: 8 }],
   ftrl: [
     { l1: 0.01, l2: 0.02, l2Shrinkage: 0.03, beta: 0.04 },

@@ -294,7 +294,7 @@ export class ParameterGroup {
 function decayStage({ decay, weightDecay }: RuleOptions, rate: number, ownDecay?: true) {
   const off = { coupled_decay: 0, decay: 0, proximal: 0, cautious: 0 };
   if (decay === "coupled") return { ...off, coupled_decay: weightDecay };
-  if (ownDecay) return off;
+  if (ownDecay && decay === "decoupled") return off;
   const scaled = rate * weightDecay;
   if (decay === "independent") return { ...off, decay: weightDecay };
   if (decay === "proximal") return { ...off, decay: scaled / (1 + scaled), proximal: 1 };

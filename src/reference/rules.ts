@@ -1,5 +1,5 @@
 import { OptimError } from "../errors.js";
-import { adabelief } from "./adabelief.js";
+import { adabelief, adabeliefAmsgrad } from "./adabelief.js";
 import { adadelta } from "./adadelta.js";
 import { adagrad } from "./adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./adam.js";
@@ -10,7 +10,7 @@ import { ftrl } from "./ftrl.js";
 import { momentum, nesterov, nesterovLookahead, sgd } from "./momentum.js";
 import { novograd } from "./novograd.js";
 import { prodigy } from "./prodigy.js";
-import { radam } from "./radam.js";
+import { radam, radamAmsgrad } from "./radam.js";
 import {
   rmsprop,
   rmspropCentered,
@@ -44,12 +44,14 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   adamax,
   nadam,
   radam,
+  "radam-amsgrad": radamAmsgrad,
   rprop,
   asgd,
   lion,
   "sign-sgd": signSgd,
   signum,
   adabelief,
+  "adabelief-amsgrad": adabeliefAmsgrad,
   yogi,
   adan,
   ademamix,

@@ -164,7 +164,7 @@ function afterDecay(
   ownDecay?: true,
 ): Summands {
   const stepped = [parameter, ...times(-1, update)];
-  if (ownDecay) return stepped;
+  if (decay === "decoupled" && ownDecay) return stepped;
   if (decay === "decoupled") return [...stepped, -lr * weightDecay * parameter];
   if (decay === "independent") return [...stepped, -weightDecay * parameter];
   if (decay === "proximal") return times(1 / (1 + lr * weightDecay), stepped);

@@ -1,5 +1,5 @@
 import type { ReferenceRule } from "./rule.js";
-import { averaged, over, sign, square, sum, times } from "./summands.js";
+import { averaged, bounded, largest, over, type Summands, sign, square, sum, times } from "./summands.js";
 
 type YogiOptions = {
   beta1: number;
@@ -9,6 +9,8 @@ type YogiOptions = {
   initialExpAvg: number;
   biasCorrection: boolean;
   epsHat: boolean;
+  l1: number;
+  l2: number;
 };
 
 /** Yogi: v ← v − (1−β2)·sign(v − g²)·g², θ ← θ − ηm/(√v + ε) (Zaheer et al. 2018, algorithm 2). */
@@ -17,7 +19,7 @@ export const yogi: ReferenceRule<YogiOptions, "exp_avg" | "exp_avg_sq"> = {
     exp_avg: initialExpAvg,
     exp_avg_sq: initialAccumulatorValue,
   }),
-  step({ options, t, lr, gradient, state }) {
+  step({ options, t, lr, parameter, gradient, state }) {
     const { beta1, beta2, eps, biasCorrection, epsHat } = options;
     const exp_avg = averaged(beta1, state.exp_avg, gradient);
     const squared = square(gradient);
@@ -29,11 +31,21 @@ export const yogi: ReferenceRule<YogiOptions, "exp_avg" | "exp_avg_sq"> = {
       ...times(move, [...direction, -sum(direction)]),
     ];
     const after = { exp_avg, exp_avg_sq };
-    if (!biasCorrection)
-      return { update: over(times(lr, exp_avg), exp_avg_sq, (v) => Math.sqrt(v) + eps), state: after };
-    const corrected = times(lr / (1 - beta1 ** t), exp_avg);
-    const root = Math.sqrt(1 - beta2 ** t);
+    const root = biasCorrection ? Math.sqrt(1 - beta2 ** t) : 1;
+    const rate = biasCorrection ? lr / (1 - beta1 ** t) : lr;
     const denominator = (v: number) => (epsHat ? (Math.sqrt(v) + eps) / root : Math.sqrt(v) / root + eps);
-    return { update: over(corrected, exp_avg_sq, denominator), state: after };
+    const change = over(times(rate, exp_avg), exp_avg_sq, denominator);
+    const update = shrunk(options, parameter, change, rate / denominator(sum(exp_avg_sq)));
+    return { update, state: after };
   },
 };
+
+/** What takes the parameter through the proximal step of l1 and l2 at rate h: argmin of h(l1|x| + l2x²/2) + (x − θ)²/2. */
+function shrunk({ l1, l2 }: YogiOptions, parameter: number, change: Summands, h: number): Summands {
+  if (l1 === 0 && l2 === 0) return change;
+  const moved = [parameter, ...times(-1, change)];
+  const towards = sum(moved);
+  const kept =
+    Math.abs(towards) > l1 * h ? [...moved, -Math.sign(towards) * l1 * h] : bounded(0, largest(moved));
+  return [parameter, ...times(-1 / (1 + l2 * h), kept)];
+}

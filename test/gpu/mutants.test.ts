@@ -123,6 +123,7 @@ const defects: readonly Defect[] = [
     `bounded(${second})`,
     `bounded(${second.replace("gradient * gradient", "exp_avg * exp_avg")})`,
   ],
+  ["radam-amsgrad", "maximum ignored", "max((*state).max_exp_avg_sq, exp_avg_sq)", "exp_avg_sq"],
   ["rprop", "compares by the product", "sign(gradient) * sign((*state).prev)", "gradient * (*state).prev"],
   ["rprop", "factors exchanged", "agreement > vec4f()", "agreement < vec4f()"],
   [
@@ -165,6 +166,9 @@ const defects: readonly Defect[] = [
     "before - scalars.one_minus_beta2 * sign(before - square) * square",
     "before - scalars.one_minus_beta2 * (before - square)",
   ],
+  ["yogi", "l1 at the rate of the group", "scalars.l1 * rate", "scalars.l1 * scalars.step_size"],
+  ["yogi", "l2 before the step", "(1.0 + scalars.l2 * rate)", "(1.0 - scalars.l2 * rate)"],
+  ["adabelief-amsgrad", "maximum ignored", "max((*state).max_exp_avg_var, exp_avg_var)", "exp_avg_var"],
   ["yogi", "sign turned", "sign(before - square)", "sign(square - before)"],
   ["adan", "difference dropped", "gradient - (*state).previous_gradient", "vec4f()"],
   ["adan", "the gradient not kept", "(*state).previous_gradient = gradient;", ""],

@@ -1,0 +1,39 @@
+// AdaBelief with the largest s so far, as in AMSGrad: m ← β1m + (1−β1)g, s ← β2s + (1−β2)(g − m)² + eps_root,
+// update = adaptive_rate·m / (√ŝ + ε); with the rectification of RAdam, momentum_rate·m at first.
+struct Scalars {
+  momentum_rate: f32, // 0 without rectification; else as in RAdam
+  adaptive_rate: f32, // η / (1 − β1^t), with rectification times r_t or 0
+  beta1: f32,
+  one_minus_beta1: f32,
+  beta2: f32,
+  one_minus_beta2: f32,
+  inverse_bias_correction2: f32, // 1 / (1 − β2^t)
+  eps: f32,
+  eps_root: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+struct State {
+  exp_avg: vec4f,
+  exp_avg_var: vec4f,
+  max_exp_avg_var: vec4f,
+}
+
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  // g − m of the new m, without its rounding: what cancels here decides about s.
+  let surprise = scalars.beta1 * (gradient - (*state).exp_avg);
+  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
+  let kept = scalars.beta2 * (*state).exp_avg_var + scalars.eps_root;
+  let exp_avg_var = bounded(kept + scalars.one_minus_beta2 * surprise * surprise);
+  let largest = max((*state).max_exp_avg_var, exp_avg_var);
+  (*state).exp_avg = exp_avg;
+  (*state).exp_avg_var = exp_avg_var;
+  (*state).max_exp_avg_var = largest;
+  let root = sqrt(largest * scalars.inverse_bias_correction2) + scalars.eps;
+  return scalars.momentum_rate * exp_avg + scalars.adaptive_rate * exp_avg / root;
+}

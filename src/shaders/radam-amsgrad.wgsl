@@ -1,0 +1,34 @@
+// RAdam with the largest second moment so far, as in AMSGrad: update = momentum_rate·m before the rectification is defined, then adaptive_rate·m / (√v̂ + ε).
+struct Scalars {
+  momentum_rate: f32, // η / (1 − β1^t) where ρ_t is small, then 0
+  adaptive_rate: f32, // 0 where ρ_t is small, then ηr_t / (1 − β1^t); with epsHat times √(1 − β2^t)
+  beta1: f32,
+  one_minus_beta1: f32,
+  beta2: f32,
+  one_minus_beta2: f32,
+  inverse_bias_correction2: f32, // 1 / (1 − β2^t); with epsHat 1
+  eps: f32,
+}
+@group(0) @binding(0) var<uniform> scalars: Scalars;
+
+struct State {
+  exp_avg: vec4f,
+  exp_avg_sq: vec4f,
+  max_exp_avg_sq: vec4f,
+}
+
+// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
+fn bounded(square: vec4f) -> vec4f {
+  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
+}
+
+fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
+  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
+  let exp_avg_sq = bounded(scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * gradient * gradient);
+  let largest = max((*state).max_exp_avg_sq, exp_avg_sq);
+  (*state).exp_avg = exp_avg;
+  (*state).exp_avg_sq = exp_avg_sq;
+  (*state).max_exp_avg_sq = largest;
+  let root = sqrt(largest * scalars.inverse_bias_correction2) + scalars.eps;
+  return scalars.momentum_rate * exp_avg + scalars.adaptive_rate * exp_avg / root;
+}
