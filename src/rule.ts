@@ -111,7 +111,7 @@ export interface RuleRow<O = RuleOptions> {
   readonly startsAtParameter?: readonly string[];
   /** The state, one of `startsAtParameter`, that holds the parameters to evaluate at, where others are trained. */
   readonly evaluate?: string;
-  /** Whether the rule carries out decoupled decay itself, from its scalars. */
+  /** Whether the rule carries out decoupled decay itself, from its scalars; other styles stay the engine's. */
   readonly ownDecay?: true;
   /** What `Sums` go over: one tensor (the default), or all tensors of groups with this rule. */
   readonly scope?: "tensor" | "all";

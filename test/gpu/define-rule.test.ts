@@ -568,6 +568,36 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   free([tensor]);
 });
 
+test.each([
+  ["coupled", (parameter: number) => parameter - 0.5 * (1 + 0.25 * parameter)],
+  ["decoupled", (parameter: number) => 0.75 * parameter - 0.5],
+  ["independent", (parameter: number) => 0.75 * parameter - 0.5],
+  ["proximal", (parameter: number) => (parameter - 0.5) / (1 + 0.5 * 0.25)],
+] as const)("a rule with a decay of its own leaves other styles to the engine: %s", async (decay, after) => {
+  const ownDecay = defineRule({
+    wgsl: `struct Scalars { rate: f32, decay: f32 }
+${UNIFORM}
+fn update(parameter: vec4f, gradient: vec4f) -> vec4f { return scalars.rate * gradient + scalars.decay * parameter; }`,
+    ownDecay: true,
+    // Of another size than the engine's, so that neither passes for the other.
+    scalars: ({ decay, weightDecay }, _t, lr) => ({
+      rate: lr,
+      decay: decay === "decoupled" ? weightDecay : 0,
+    }),
+  });
+  const tensor = tensorOf("a", [1, -2, 3]);
+  write(watched().device, tensor.grad, [1, 1, 1]);
+  const optimizer = await createOptimizer(watched().device, {
+    rule: ownDecay({ lr: 0.5, weightDecay: 0.25, decay }),
+    parameters: [tensor],
+  });
+  optimizer.step();
+  const [stepped] = await read(watched().device, [tensor.param]);
+  close(stepped!, [1, -2, 3].map(after));
+  optimizer.destroy();
+  free([tensor]);
+});
+
 describe("bad definitions", () => {
   const good = {
     name: "good",
