@@ -138,7 +138,7 @@ ${stepBindings(shader, width, fromOrigin)}
       for (var engine_k = engine_thread; engine_k < engine_item.count; engine_k += ${ITEM_THREADS}u) {
         let engine_index = engine_chunk.first + engine_item.first + engine_k;
 ${monitoredGradient(shader, load, bits.load, origin)}
-        let engine_update = ${callUpdate(shader, "engine_settled")};
+        let engine_update = ${callUpdate(shader)};
         let engine_change = engine_decayed(engine_parameter, engine_update);
         let engine_next = engine_parameter - engine_change;
         engine_parameters[engine_index] = ${store("engine_next")};${shader.states

@@ -99,21 +99,21 @@ export const loadStates = ({ states }: RuleShader, load: (place: string) => stri
     : `
   var engine_state: State;${states.map((name) => `\n  engine_state.${name} = ${load(`engine_state_${name}[engine_index]`)};`).join("")}`;
 
-/** The call of the rule. @param settled what it keeps of the tensor, where it has sums */
-export const callUpdate = ({ states, sums }: RuleShader, settled: string) =>
+/** The call of the rule. */
+export const callUpdate = ({ states, sums }: RuleShader) =>
   `update(${[
     "engine_parameter",
     "engine_gradient",
     ...(states.length > 0 ? ["&engine_state"] : []),
-    ...(sums.length > 0 ? [settled] : []),
+    ...(sums.length > 0 ? ["engine_settled"] : []),
   ].join(", ")})`;
 
 /** Constant of a step without the stages around the rule: gradient as it is, no decay. Saves their arithmetic. */
 export const BARE = "engine_bare";
 
 /**
- * The step: θ ← θ − (update + ηλθ). The rule's text comes first, so that line numbers are the file's. A rule with sums
- * is stepped by a monitor instead; of it this kernel only tries the buffers.
+ * The step: θ ← θ − (update + ηλθ). The rule's text comes first, so that line numbers are the file's. Rules with sums are
+ * stepped by a monitor instead.
  * @param fromOrigin whether the parameters were moved to take the gradient, and θ is what was kept
  */
 export function composeStep(shader: RuleShader, width: Width, fromOrigin: boolean): string {
@@ -131,7 +131,7 @@ ${bindings(width, [
   let engine_read = ${load("engine_gradients[engine_chunk.gradient_first + engine_id.x]")};
   let engine_staged = engine_stage.sign * engine_stage.gradient_scale * engine_read + engine_stage.coupled_decay * engine_point;
   let engine_gradient = select(engine_staged, engine_read, ${BARE});${loadStates(shader, load)}
-  let engine_update = ${callUpdate(shader, "Settled()")};
+  let engine_update = ${callUpdate(shader)};
   let engine_change = select(engine_decayed(engine_parameter, engine_update), engine_update, ${BARE});
   engine_parameters[engine_index] = ${store("engine_parameter - engine_change")};${shader.states
     .map((name) => `\n  engine_state_${name}[engine_index] = ${store(`engine_state.${name}`)};`)

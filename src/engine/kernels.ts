@@ -15,11 +15,16 @@ import type { Width } from "./spans.js";
 /** A kernel in both widths. */
 export type Kernel = Readonly<Record<Width, GPUComputePipeline>>;
 
+/** The step, and the one for gradients that are taken as they are where nothing decays. */
+export interface StepKernels {
+  readonly staged: Kernel;
+  readonly bare: Kernel;
+}
+
 /** The kernels of a group. */
 export interface Kernels {
-  readonly step: Kernel;
-  /** The step where gradients are taken as they are and nothing decays. */
-  readonly bareStep: Kernel;
+  /** None where a monitor steps. */
+  readonly steps: StepKernels | undefined;
   readonly lookahead: Kernel | undefined;
   readonly accumulate: Kernel | undefined;
   readonly curvature: Kernel | undefined;
@@ -34,6 +39,8 @@ export interface Extras {
   readonly average: boolean;
   /** Whether gradients are taken after an ascent. */
   readonly sam: boolean;
+  /** Whether a monitor steps. */
+  readonly monitored: boolean;
 }
 
 /** Whether a step starts from parameters that were kept while the gradient was taken elsewhere. */
@@ -49,7 +56,7 @@ export async function compileKernels(
 ): Promise<Kernels> {
   const { row, options } = rule;
   const { shader } = row;
-  const { accumulation, slow, average } = extras;
+  const { accumulation, slow, average, monitored } = extras;
   const fromOrigin = stepsFromOrigin(rule, extras);
   const constants = row.constants?.(options) ?? {};
   const others = shader.states.length + (fromOrigin ? 1 : 0);
@@ -72,9 +79,10 @@ export async function compileKernels(
   const blend = (kind: BlendKind) =>
     kernel(`engine/${kind}`, (width) => composeBlend(kind, width), storageTypes(false, 1), {});
   const copies = slow || average || row.startsAtParameter !== undefined || row.evaluate !== undefined;
-  const [step, bareStep, lookahead, accumulate, curvature, blends] = await Promise.all([
-    stepKernel(0),
-    stepKernel(1),
+  const [steps, lookahead, accumulate, curvature, blends] = await Promise.all([
+    monitored
+      ? undefined
+      : Promise.all([stepKernel(0), stepKernel(1)]).then(([staged, bare]) => ({ staged, bare })),
     shader.lookahead
       ? kernel(
           shader.file,
@@ -98,5 +106,5 @@ export async function compileKernels(
         )
       : undefined,
   ]);
-  return { step, bareStep, lookahead, accumulate, curvature, blends };
+  return { steps, lookahead, accumulate, curvature, blends };
 }

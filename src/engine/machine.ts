@@ -41,6 +41,7 @@ export async function buildMachine(
     slow: blends.slow !== undefined,
     average: blends.average !== undefined,
     sam: sam !== undefined,
+    monitored: guards !== undefined,
   };
   const rules = groups.map(({ rule }) => rule);
   const [monitorKernels, ...kernels] = await Promise.all([
@@ -77,7 +78,6 @@ export async function buildMachine(
           own,
         ),
     );
-    probe(device, label, passes, slots.bindGroup);
     const monitor =
       guards && monitorKernels
         ? new Monitor(
@@ -95,6 +95,7 @@ export async function buildMachine(
         : undefined;
     if (monitor)
       for (const group of passes) group.settleIn((tensor, index) => monitor.settled(tensor, index));
+    probe(device, label, passes, monitor, slots.bindGroup);
     const stages = monitor ? createStages(device, label, monitor, telemetry, own) : [];
     const clock = telemetry && GpuClock.of(device, label, own);
     machine = { passes, slots, monitor, clock, stages, made };
@@ -131,11 +132,13 @@ function probe(
   device: GPUDevice,
   label: string,
   passes: readonly GroupPasses[],
+  monitor: Monitor | undefined,
   uniforms: GPUBindGroup,
 ): void {
   const encoder = device.createCommandEncoder({ label: `${label} probe` });
   const pass = encoder.beginComputePass({ label: `${label} probe` });
   for (const group of passes) group.probe(pass, uniforms);
+  monitor?.probe(pass);
   pass.end();
   device.queue.submit([encoder.finish()]);
 }

@@ -350,6 +350,15 @@ export class Monitor {
     });
   }
 
+  /** Encodes every step with no workgroups: nothing runs, and the buffers are checked at the submit. */
+  probe(pass: GPUComputePassEncoder): void {
+    this.#setLive(pass, 0);
+    this.#plans.forEach((dispatches, index) => {
+      const idle = dispatches.map((dispatch) => ({ ...dispatch, workgroups: 0 }));
+      encodeAll(pass, this.#kernels.steps[index]!, idle, "step");
+    });
+  }
+
   #setLive(pass: GPUComputePassEncoder, group: number): void {
     pass.setBindGroup(0, this.live, [group * GROUP_BYTES, group * GROUP_BYTES]);
   }

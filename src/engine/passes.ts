@@ -39,8 +39,9 @@ export class GroupPasses {
   /** Over what the parameters are exchanged with to evaluate; frozen tensors too. */
   readonly #evaluated: readonly Dispatch[];
   #settled: ((tensor: Tensor, index: number) => BufferRange) | undefined;
-  #step: readonly Dispatch[];
-  #accumulate: readonly Dispatch[];
+  /** Over the gradients: of the step, and of an estimate of curvature in their place. */
+  #step: readonly Dispatch[] = [];
+  #accumulate: readonly Dispatch[] = [];
 
   constructor(
     device: GPUDevice,
@@ -87,23 +88,22 @@ export class GroupPasses {
     this.#stepPlanner = planner("step", parameter, others);
     this.#accumulatePlanner = planner("accumulate", range(ACCUMULATOR), []);
     this.#lookahead = kernels.lookahead ? planner("lookahead", parameter, others).plan(this.#active) : [];
-    this.#accumulatedStep = kernels.accumulate
-      ? this.#stepPlanner.plan(this.#active, range(ACCUMULATOR))
-      : [];
+    this.#accumulatedStep =
+      kernels.accumulate && kernels.steps ? this.#stepPlanner.plan(this.#active, range(ACCUMULATOR)) : [];
     const copies = [...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : []), ...(row.startsAtParameter ?? [])];
     this.#copies = new Map(copies.map((name) => [name, planner(name, parameter, [range(name)])]));
     const plan = (name: string, tensors: readonly Tensor[]) => this.#copies.get(name)?.plan(tensors) ?? [];
     this.#slow = plan(SLOW, this.#active);
     this.#average = plan(AVERAGE, this.#active);
     this.#evaluated = plan(average ? AVERAGE : (row.evaluate ?? AVERAGE), sorted);
-    this.#step = this.#stepPlanner.plan(this.#active, gradientOf);
-    this.#accumulate = kernels.accumulate ? this.#accumulatePlanner.plan(this.#active, gradientOf) : [];
+    this.gradientsMoved();
   }
 
-  /** Looks the plan up again after the gradients of a tensor moved. */
+  /** Looks the plans up again after the gradients of a tensor moved. */
   gradientsMoved(): void {
-    this.#step = this.#stepPlanner.plan(this.#active, gradientOf);
-    if (this.#kernels.accumulate) this.#accumulate = this.#accumulatePlanner.plan(this.#active, gradientOf);
+    const { steps, curvature, accumulate } = this.#kernels;
+    if (steps || curvature) this.#step = this.#stepPlanner.plan(this.#active, gradientOf);
+    if (accumulate) this.#accumulate = this.#accumulatePlanner.plan(this.#active, gradientOf);
   }
 
   /** The update, of the gradients or of what was accumulated. */
@@ -113,14 +113,15 @@ export class GroupPasses {
     offset: number,
     { accumulated, bare }: { readonly accumulated: boolean; readonly bare: boolean },
   ): void {
-    const kernel = bare ? this.#kernels.bareStep : this.#kernels.step;
+    const { staged, bare: withoutStages } = this.#kernels.steps!;
+    const kernel = bare ? withoutStages : staged;
     encode(pass, kernel, uniforms, offset, accumulated ? this.#accumulatedStep : this.#step);
   }
 
   /** Encodes every dispatch of the group with no workgroups: nothing runs, and the buffers are checked at the submit. */
   probe(pass: GPUComputePassEncoder, uniforms: GPUBindGroup): void {
     const kinds = [
-      [this.#kernels.step, this.#step],
+      [this.#kernels.steps?.staged, this.#step],
       [this.#kernels.lookahead, this.#lookahead],
     ] as const;
     for (const [kernel, dispatches] of kinds)

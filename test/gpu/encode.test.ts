@@ -453,4 +453,23 @@ describe("pipelines and layouts", () => {
     expect(made[2]).toBe(0);
     destroyTensors(tensors);
   });
+
+  test("with guards, only what a monitored step needs is compiled", async () => {
+    const { device, counts } = watched();
+    const tensors = [tensor(device, "x", 8)];
+    const made: number[] = [];
+    for (const epsInside of [false, true]) {
+      const before = { ...counts };
+      const optimizer = await createOptimizer(device, {
+        rule: rmsprop({ epsInside }),
+        parameters: tensors,
+        guards: { clipGlobalNorm: 1 },
+      });
+      made.push(difference(counts, before).pipelines);
+      optimizer.destroy();
+    }
+    // The step in two widths; the measure, the sums and the decision are those of the first.
+    expect(made[1]).toBe(2);
+    destroyTensors(tensors);
+  });
 });

@@ -1,6 +1,13 @@
 // The shared tests of every rule, driven by the table.
 import { describe, expect, test } from "vitest";
-import { composeAccumulate, composeLookahead, composeStep } from "../../src/engine/compose.js";
+import {
+  composeAccumulate,
+  composeCurvature,
+  composeLookahead,
+  composeStep,
+} from "../../src/engine/compose.js";
+import { composeMonitoredStep } from "../../src/engine/compose-monitored.js";
+import { composeRuleMeasure } from "../../src/engine/compose-sums.js";
 import { createArena, createOptimizer, rules } from "../../src/index.js";
 import { referenceCurvature, referenceStep } from "../../src/reference/step.js";
 import accumulate from "../../src/shaders/engine/accumulate.wgsl?raw";
@@ -444,12 +451,15 @@ describe("on a device as it is", () => {
     ...([4, 1] as const).map((width) => [`accumulate × ${width}`, composeAccumulate(width)] as const),
     ...rules.flatMap(({ row: { shader } }) => [
       [shader.file, shader.code] as const,
-      ...([4, 1] as const).flatMap((width) => [
-        [`${shader.file} step × ${width}`, composeStep(shader, width, shader.lookahead)] as const,
-        ...(shader.lookahead
-          ? [[`${shader.file} look-ahead × ${width}`, composeLookahead(shader, width)] as const]
-          : []),
-      ]),
+      ...([4, 1] as const).flatMap((width) =>
+        Object.entries({
+          ...(shader.sums.length === 0 && { step: composeStep(shader, width, shader.lookahead) }),
+          "monitored step": composeMonitoredStep(shader, width, shader.lookahead),
+          ...(shader.sums.length > 0 && { measure: composeRuleMeasure(shader, width, shader.lookahead) }),
+          ...(shader.lookahead && { "look-ahead": composeLookahead(shader, width) }),
+          ...(shader.curvature && { curvature: composeCurvature(shader, width, shader.lookahead) }),
+        }).map(([kernel, code]) => [`${shader.file} ${kernel} × ${width}`, code] as const),
+      ),
     ]),
   ]);
   test.each([...modules])("%s compiles without a message", async (_, code) => {
