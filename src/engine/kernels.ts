@@ -28,7 +28,8 @@ export interface Kernels {
   readonly lookahead: Kernel | undefined;
   readonly accumulate: Kernel | undefined;
   readonly curvature: Kernel | undefined;
-  readonly blends: Readonly<Record<BlendKind, Kernel>> | undefined;
+  /** Those of the copies of the parameters that the group keeps. */
+  readonly blends: Readonly<Partial<Record<BlendKind, Kernel>>>;
 }
 
 /** What a group does beside its rule. */
@@ -76,10 +77,16 @@ export async function compileKernels(
       ...constants,
       [BARE]: bare,
     });
+  const evaluated = average || row.evaluate !== undefined;
+  const blends: readonly BlendKind[] = [
+    ...(slow || evaluated || row.startsAtParameter !== undefined ? (["keep"] as const) : []),
+    ...(slow ? (["slow"] as const) : []),
+    ...(average ? (["average"] as const) : []),
+    ...(evaluated ? (["swap"] as const) : []),
+  ];
   const blend = (kind: BlendKind) =>
     kernel(`engine/${kind}`, (width) => composeBlend(kind, width), storageTypes(false, 1), {});
-  const copies = slow || average || row.startsAtParameter !== undefined || row.evaluate !== undefined;
-  const [steps, lookahead, accumulate, curvature, blends] = await Promise.all([
+  const [steps, lookahead, accumulate, curvature, blended] = await Promise.all([
     monitored
       ? undefined
       : Promise.all([stepKernel(0), stepKernel(1)]).then(([staged, bare]) => ({ staged, bare })),
@@ -100,11 +107,7 @@ export async function compileKernels(
           constants,
         )
       : undefined,
-    copies
-      ? Promise.all([blend("slow"), blend("average"), blend("keep"), blend("swap")]).then(
-          ([slow, average, keep, swap]) => ({ slow, average, keep, swap }),
-        )
-      : undefined,
+    Promise.all(blends.map(async (kind) => [kind, await blend(kind)] as const)),
   ]);
-  return { steps, lookahead, accumulate, curvature, blends };
+  return { steps, lookahead, accumulate, curvature, blends: Object.fromEntries(blended) };
 }

@@ -10,6 +10,7 @@ import { type BlendWeights, ParameterGroup, type PendingStep } from "./group.js"
 import { checkGuards, type GuardOptions } from "./guards.js";
 import { buildMachine, type Machine } from "./machine.js";
 import type { Monitor } from "./monitor.js";
+import { byName, moveStates } from "./move-states.js";
 import {
   type CheckedGroup,
   type CheckedOptions,
@@ -34,9 +35,6 @@ const makeGroup = (
     tensors.map(({ name }) => name),
     blends,
   );
-
-const byName = (passes: readonly GroupPasses[]) =>
-  new Map(passes.flatMap((group) => group.tensors.map((tensor) => [tensor.name, { tensor, passes: group }])));
 
 /** Runs a rule over the caller's parameters. Made by `createOptimizer`. */
 export class Optimizer {
@@ -602,16 +600,7 @@ export class Optimizer {
         return;
       }
       const encoder = this.device.createCommandEncoder({ label: `${this.label} move` });
-      const next = byName(machine.passes);
-      for (const [name, { tensor, passes }] of this.#tensors) {
-        if (tensor.size === 0) continue;
-        for (const state of passes.states) {
-          const from = passes.state(tensor, state);
-          const to = next.get(name)!.passes.state(tensor, state);
-          encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, to.size);
-        }
-      }
-      this.#shareSettled(encoder, machine.passes);
+      moveStates(encoder, this.#passes, machine.passes);
       if (this.#monitor) machine.monitor?.copyFrom(encoder, this.#monitor);
       this.device.queue.submit([encoder.finish()]);
       if (machine.monitor)
@@ -622,7 +611,7 @@ export class Optimizer {
       this.#monitor = machine.monitor;
       this.#clock = machine.clock;
       this.#made = machine.made;
-      this.#tensors = next;
+      this.#tensors = byName(machine.passes);
       this.#frozen = frozen;
       this.#mayBeFresh = true;
       this.#checked = checked;
@@ -630,30 +619,6 @@ export class Optimizer {
     } finally {
       this.#rebuilding = false;
     }
-  }
-
-  /** What a rule settled over all tensors holds for those that were not stepped, too: they have joined, or may thaw. */
-  #shareSettled(encoder: GPUCommandEncoder, next: readonly GroupPasses[]): void {
-    const before = this.#passes.map((passes) => ({ passes, ...passes.monitored }));
-    next.forEach((passes, index) => {
-      const { row } = passes.monitored.rule;
-      if (row.scope !== "all") return;
-      // A group's own first: rates of groups may differ.
-      const from = [...before.slice(index, index + 1), ...before].find(
-        ({ rule, tensors }) => rule.row === row && tensors.some(({ size }) => size > 0),
-      );
-      const source = from?.tensors.find(({ size }) => size > 0);
-      if (!from || !source) return;
-      const stepped = new Set(before.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
-      for (const tensor of passes.tensors) {
-        if (tensor.size === 0 || stepped.has(tensor.name)) continue;
-        for (const name of row.shader.settled) {
-          const value = from.passes.state(source, name);
-          const to = passes.state(tensor, name);
-          encoder.copyBufferToBuffer(value.buffer, value.offset, to.buffer, to.offset, to.size);
-        }
-      }
-    });
   }
 
   /**

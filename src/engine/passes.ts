@@ -148,11 +148,10 @@ export class GroupPasses {
 
   /** Begins what starts as a copy of the parameters, such as the average; frozen tensors too. */
   begin(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, isFresh: (tensor: Tensor) => boolean): void {
-    const { blends } = this.#kernels;
+    const { keep } = this.#kernels.blends;
     const fresh = this.#sorted.filter(isFresh);
-    if (blends)
-      for (const planner of this.#copies.values())
-        encode(pass, blends.keep, uniforms, 0, planner.plan(fresh));
+    if (keep)
+      for (const planner of this.#copies.values()) encode(pass, keep, uniforms, 0, planner.plan(fresh));
   }
 
   /** Moves slow weights and average towards the parameters, as far as the step's uniforms say. */
@@ -163,13 +162,14 @@ export class GroupPasses {
     { slow, average }: { readonly slow: boolean; readonly average: boolean },
   ): void {
     const { blends } = this.#kernels;
-    if (blends && slow) encode(pass, blends.slow, uniforms, offset, this.#slow);
-    if (blends && average) encode(pass, blends.average, uniforms, offset, this.#average);
+    if (blends.slow && slow) encode(pass, blends.slow, uniforms, offset, this.#slow);
+    if (blends.average && average) encode(pass, blends.average, uniforms, offset, this.#average);
   }
 
   /** Exchanges the parameters with those to evaluate at. */
   swapAverage(pass: GPUComputePassEncoder, uniforms: GPUBindGroup): void {
-    if (this.#kernels.blends) encode(pass, this.#kernels.blends.swap, uniforms, 0, this.#evaluated);
+    const { swap } = this.#kernels.blends;
+    if (swap) encode(pass, swap, uniforms, 0, this.#evaluated);
   }
 
   /** Copies back the parameters that the look-ahead kept. */
