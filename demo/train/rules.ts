@@ -1,73 +1,12 @@
-import {
-  adabelief,
-  adabeliefAmsgrad,
-  adadelta,
-  adagrad,
-  adam,
-  adamax,
-  adamw,
-  adan,
-  ademamix,
-  amsgrad,
-  asgd,
-  ftrl,
-  lion,
-  momentum,
-  nadam,
-  nesterov,
-  novograd,
-  prodigy,
-  type Rule,
-  radam,
-  radamAmsgrad,
-  rmsprop,
-  rmspropNesterov,
-  rprop,
-  scheduleFreeAdamw,
-  scheduleFreeSgd,
-  sgd,
-  signSgd,
-  signum,
-  sophia,
-  yogi,
-} from "../../src/index.js";
+import { type Rule, rules } from "../../src/index.js";
 import type { OptimizerName } from "./defaults.js";
 
-const factories: Readonly<Record<OptimizerName, (options: { lr: number }) => Rule>> = {
-  sgd,
-  momentum,
-  nesterov,
-  adagrad,
-  rmsprop,
-  "rmsprop-nesterov": rmspropNesterov,
-  adadelta,
-  adam,
-  amsgrad,
-  adamw,
-  adamax,
-  nadam,
-  radam,
-  "radam-amsgrad": radamAmsgrad,
-  rprop,
-  asgd,
-  lion,
-  "sign-sgd": signSgd,
-  signum,
-  adabelief,
-  "adabelief-amsgrad": adabeliefAmsgrad,
-  yogi,
-  adan,
-  ademamix,
+/** Options other than the rate that a rule is trained with. */
+const options: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   // From another accumulator it forgets the initial weights, which must not be zero here.
-  ftrl: ({ lr }) => ftrl({ lr, initialAccumulatorValue: 0 }),
-  sophia,
-  "schedule-free-sgd": scheduleFreeSgd,
-  "schedule-free-adamw": scheduleFreeAdamw,
-  novograd,
-  prodigy,
+  ftrl: { initialAccumulatorValue: 0 },
 };
 
 /** The rule of an optimizer, at a base learning rate. */
-export function ruleByName(name: OptimizerName, lr: number): Rule {
-  return factories[name]({ lr });
-}
+export const ruleByName = (name: OptimizerName, lr: number): Rule =>
+  rules.find(({ row }) => row.name === name)!({ ...options[name], lr });
