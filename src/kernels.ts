@@ -445,9 +445,13 @@ export const rprop = /* @__PURE__ */ ruleFactory({
     etaPlus: { kind: "number", default: 1.2, min: 1, exclusiveMin: true, max: Infinity },
     stepSizeMin: positive(1e-6),
     stepSizeMax: positive(50),
+    /** Whether each step is taken one step late, and not at all where the gradient has turned (optax). */
+    delayed: flag(false),
   },
-  formula: "g·g₋₁ > 0: Δ ← min(η⁺Δ, Δmax); g·g₋₁ < 0: Δ ← max(η⁻Δ, Δmin), g ← 0; θ ← θ − Δ·sign(g); Δ₀ = η",
+  formula:
+    "g·g₋₁ > 0: Δ ← min(η⁺Δ, Δmax); g·g₋₁ < 0: Δ ← max(η⁻Δ, Δmin), g ← 0; θ ← θ − Δ·sign(g); Δ₀ = η; delayed: θ ← θ − Δ₋₁·sign(g₋₁) unless g·g₋₁ < 0",
   source: "Riedmiller & Braun 1993, without backtracking; PyTorch Rprop",
+  constants: ({ delayed }) => ({ delayed: delayed ? 1 : 0 }),
   scalars: ({ etaMinus, etaPlus, stepSizeMin, stepSizeMax }, _t, lr) => ({
     first_step_size: lr,
     eta_minus: etaMinus,
@@ -769,19 +773,27 @@ export const sophia = /* @__PURE__ */ ruleFactory({
     /** Of h: 0.01 with Hutchinson's estimate, 0.05 with Gauss-Newton's. */
     gamma: positive(0.01),
     eps: positive(1e-12),
+    /** ρ: the largest step of an element, in proportion to the rate. */
+    clipThreshold: positive(1),
+    /** Whether m̂ = m/(1 − β1ᵗ) stands for m (optax). */
+    biasCorrection: flag(false),
     decay: decoupledFirst,
   },
-  formula: "estimate ĥ: h ← β2h + (1−β2)ĥ; step: m ← β1m + (1−β1)g, θ ← θ − η·clip(m/max(γh, ε), ±1)",
+  formula:
+    "estimate ĥ: h ← β2h + (1−β2)ĥ; step: m ← β1m + (1−β1)g, θ ← θ − η·clip(m/max(γh, ε), ±ρ); biasCorrection: m̂ of adam",
   source: "Liu et al. 2023, algorithm 3",
-  scalars: ({ beta1, beta2, gamma, eps }, _t, lr) => ({
-    rate: lr,
-    beta1,
-    one_minus_beta1: 1 - beta1,
-    beta2,
-    one_minus_beta2: 1 - beta2,
-    gamma,
-    eps,
-  }),
+  scalars: ({ beta1, beta2, gamma, eps, clipThreshold, biasCorrection }, t, lr) => {
+    const scale = clipThreshold * (biasCorrection ? 1 - beta1 ** t : 1);
+    return {
+      rate: lr * clipThreshold,
+      beta1,
+      one_minus_beta1: 1 - beta1,
+      beta2,
+      one_minus_beta2: 1 - beta2,
+      gamma: gamma * scale,
+      eps: eps * scale,
+    };
+  },
 });
 
 /** Of Schedule-Free rules, which decay at y, where the gradient is taken. */
@@ -821,9 +833,9 @@ export const scheduleFreeSgd = /* @__PURE__ */ ruleFactory({
   },
 });
 
-/** γ_t of Schedule-Free AdamW. */
-const scheduleFreeRate = (lr: number, warmupSteps: number, beta2: number, t: number) =>
-  warmedUp(lr, warmupSteps, t) * Math.sqrt(1 - beta2 ** t);
+/** √(1 − β2^t), where it is part of the rate. */
+const rateCorrection = (beta2: number, correctedRate: boolean, t: number) =>
+  correctedRate ? Math.sqrt(1 - beta2 ** t) : 1;
 
 /** Schedule-Free AdamW: as {@link scheduleFreeSgd}, with Adam's second moment. */
 export const scheduleFreeAdamw = /* @__PURE__ */ ruleFactory({
@@ -834,28 +846,37 @@ export const scheduleFreeAdamw = /* @__PURE__ */ ruleFactory({
     beta1: fraction(0.9),
     beta2: fraction(0.999),
     eps: positive(1e-8),
+    /**
+     * Whether √(1 − β2ᵗ) is part of the rate, and so of decay and weights, as in algorithm 1; if not, v is corrected and ε
+     * stands beside √v̂ (the authors' code, optax).
+     */
+    correctedRate: flag(true),
     ...scheduleFreeOptions,
   },
   formula:
-    "g at y = θ; v of adam, γ = η√(1−β2ᵗ), z ← z − γg/(√v + ε) − γλy, x ← (1−c)x + cz with c = γ²/Σγ², θ ← (1−β1)z + β1x",
+    "g at y = θ; v of adam, γ = η√(1−β2ᵗ), z ← z − γg/(√v + ε) − γλy, x ← (1−c)x + cz with c = γ²/Σγ², θ ← (1−β1)z + β1x; without correctedRate: γ = η, √v̂ + ε",
   source: "Defazio et al. 2024, algorithm 1; rate of the authors' code",
   startsAtParameter: ["z", "x"],
   evaluate: "x",
   ownDecay: true,
   memory: [0],
-  advance: ({ warmupSteps, beta2 }, t, lr, [sum = 0]) => [
-    sum + scheduleFreeRate(lr, warmupSteps, beta2, t) ** 2,
+  advance: ({ warmupSteps, beta2, correctedRate }, t, lr, [sum = 0]) => [
+    sum + (warmedUp(lr, warmupSteps, t) * rateCorrection(beta2, correctedRate, t)) ** 2,
   ],
-  scalars: ({ beta1, beta2, eps, warmupSteps, decay, weightDecay }, t, lr, [sum = 0]) => {
-    const rate = scheduleFreeRate(lr, warmupSteps, beta2, t);
+  scalars: (options, t, lr, [sum = 0]) => {
+    const { beta1, beta2, eps, correctedRate, warmupSteps, decay, weightDecay } = options;
+    const warmed = warmedUp(lr, warmupSteps, t);
+    const root = Math.sqrt(1 - beta2 ** t);
+    const rate = warmed * rateCorrection(beta2, correctedRate, t);
     return {
-      rate,
+      // η/(√v̂ + ε) is η·root/(√v + ε·root).
+      rate: warmed * root,
       decay: decoupledRate(decay, weightDecay, rate),
       weight: sum > 0 ? rate ** 2 / sum : 0,
       beta1,
       beta2,
       one_minus_beta2: 1 - beta2,
-      eps,
+      eps: correctedRate ? eps : eps * root,
     };
   },
 });
@@ -897,29 +918,46 @@ export const prodigy = /* @__PURE__ */ ruleFactory({
     beta1: fraction(0.9),
     beta2: fraction(0.999),
     eps: positive(1e-8),
+    /** Of r and s; 0 takes √β2. */
+    beta3: fraction(0),
     /** First estimate of the distance: small against the real one. */
     d0: positive(1e-6),
+    /** c: a factor on the estimate of the distance. */
+    dCoef: positive(1),
+    /** Whether η is multiplied by √(1 − β2ᵗ)/(1 − β1ᵗ), as optax does and the authors' code on request. */
+    biasCorrection: flag(false),
+    /** Whether s goes without the rate, which keeps a warm-up from raising the distance. */
+    safeguardWarmup: flag(false),
+    /** Whether ε is scaled by the distance after the step (the authors' code, optax) instead of the one before it. */
+    newDistance: flag(false),
     /** `decoupled` takes ηdλθ off. */
     decay: choice("decoupled", "coupled"),
   },
   formula:
-    "m ← β1m + (1−β1)dg, v ← β2v + (1−β2)d²g², r ← √β2·r + (1−√β2)ηd²⟨g, θ₀−θ⟩, s ← √β2·s + (1−√β2)ηd²g, θ ← θ − ηd·m/(√v + dε), d ← max(d, r/‖s‖₁)",
+    "m ← β1m + (1−β1)dg, v ← β2v + (1−β2)d²g², r ← β3r + (1−β3)ηd²⟨g, θ₀−θ⟩, s ← β3s + (1−β3)ηd²g, θ ← θ − ηd·m/(√v + dε), d ← max(d, c·r/‖s‖₁), β3 = √β2",
   source: "Mishchenko & Defazio 2023, algorithm 4",
   startsAtParameter: ["p0"],
   scope: "all",
   ownDecay: true,
   initial: ({ d0 }) => ({ d: d0, next_d: d0 }),
-  scalars: ({ beta1, beta2, eps, decay, weightDecay }, _t, lr) => ({
-    rate: lr,
-    decay: decoupledRate(decay, weightDecay, lr),
-    beta1,
-    one_minus_beta1: 1 - beta1,
-    beta2,
-    one_minus_beta2: 1 - beta2,
-    root_beta2: Math.sqrt(beta2),
-    root_in: (1 - Math.sqrt(beta2)) * lr,
-    eps,
-  }),
+  scalars: (options, t, lr) => {
+    const { beta1, beta2, eps, dCoef, biasCorrection, safeguardWarmup, newDistance } = options;
+    const beta3 = options.beta3 || Math.sqrt(beta2);
+    const rate = biasCorrection ? (lr * Math.sqrt(1 - beta2 ** t)) / (1 - beta1 ** t) : lr;
+    return {
+      rate,
+      decay: decoupledRate(options.decay, options.weightDecay, rate),
+      beta1,
+      one_minus_beta1: 1 - beta1,
+      beta2,
+      one_minus_beta2: 1 - beta2,
+      beta3,
+      numerator_in: (1 - beta3) * rate * dCoef,
+      denominator_in: (1 - beta3) * (safeguardWarmup ? 1 : rate),
+      eps: newDistance ? 0 : eps,
+      next_eps: newDistance ? eps : 0,
+    };
+  },
 });
 
 /** Every rule, in the order above. */

@@ -63,12 +63,12 @@ export async function runRule(
   if (rule.row.scope !== "all") return runRegimes(device, rule, schedule, judged);
   const results: RegimeRun[] = [];
   for (const regime of judged)
-    results.push(joined(await runRegimes(device, rule, schedule, [regime]), regime));
+    results.push(joined(regime.name, regime.free, await runRegimes(device, rule, schedule, [regime])));
   return results;
 }
 
-/** Tensors that share their sums, as one. */
-function joined(parts: readonly RegimeRun[], { name, free }: Regime): RegimeRun {
+/** Tensors that share their sums, as one. @param free whether the run is judged as a whole, if each part may be */
+export function joined(name: string, free: boolean, parts: readonly RegimeRun[]): RegimeRun {
   const { rule, rates, gradients, estimates = [], after } = parts[0]!.run;
   const { states } = rule.row.shader;
   const all = (of: (run: Run) => Float32Array) => Float32Array.from(parts.flatMap(({ run }) => [...of(run)]));

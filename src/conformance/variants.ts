@@ -18,6 +18,7 @@ function alternatives(rule: string, name: string, spec: Spec): Options[] {
           .map((value) => ({ decay: value, weightDecay: 0.1 }))
       : spec.values.filter((value) => value !== spec.default).map((value) => ({ [name]: value }));
   if (name === "weightDecay" || name === "lr") return [];
+  if (name in instead) return [{ [name]: instead[name]! }];
   const inside =
     spec.max === Number.POSITIVE_INFINITY
       ? spec.default === 0
@@ -28,6 +29,12 @@ function alternatives(rule: string, name: string, spec: Spec): Options[] {
         : 0.6;
   return [{ [name]: inside }];
 }
+
+/** Numbers to be tried where ten times the default is no run to judge. */
+const instead: Readonly<Record<string, number>> = {
+  // Prodigy's distance would run away.
+  dCoef: 0.5,
+};
 
 /** Options that act together only, or within a few steps only at values of their own. */
 const together: Readonly<Record<string, readonly Options[]>> = {
@@ -46,6 +53,7 @@ const together: Readonly<Record<string, readonly Options[]>> = {
     { biasCorrection: true, epsHat: true },
     { biasCorrection: true, l1: 0.1, l2: 0.2 },
   ],
+  prodigy: [{ biasCorrection: true, newDistance: true, eps: 1 }],
   ademamix: [{ alphaWarmup: 8, beta3Warmup: 8 }],
   ftrl: [
     { l1: 0.01, l2: 0.02, l2Shrinkage: 0.03, beta: 0.04 },

@@ -3,8 +3,7 @@ import type { CaseHead, Job, Place } from "./job.js";
 import { finite, keptBy, type Run, trajectoryBound } from "./judge.js";
 import { judgeRuns, noOutcome, type Outcome, worse } from "./outcome.js";
 import { record } from "./record.js";
-import type { RegimeRun } from "./run-rule.js";
-import { storage } from "./run-rule.js";
+import { joined, type RegimeRun, storage } from "./run-rule.js";
 import { checkScheduleCase, readScheduleVectors } from "./schedule-vectors.js";
 import { readTrajectoryEntries, type Trajectory } from "./trajectories.js";
 
@@ -113,10 +112,11 @@ const scheduleJobs = (content: unknown, file: string): Job[] =>
 
 async function judgeVector(place: Place, rule: Rule, trajectory: Trajectory): Promise<Outcome> {
   const runs = await runTrajectory(place.device, rule, trajectory);
+  const judged = rule.row.scope === "all" ? [joined("all tensors", false, runs)] : runs;
   // Each step by itself against the reference, and the whole run against the file.
   return runs.reduce(
     (outcome, part) => worse(outcome, compare(part, trajectory)),
-    judgeRuns(runs, place.software),
+    judgeRuns(judged, place.software),
   );
 }
 

@@ -13,15 +13,19 @@ import {
   nadam,
   nesterov,
   novograd,
+  prodigy,
   radam,
   rmsprop,
   rmspropCentered,
   rmspropCenteredMomentum,
   rmspropMomentum,
+  rprop,
+  scheduleFreeAdamw,
   scheduleFreeSgd,
   sgd,
   signSgd,
   signum,
+  sophia,
   yogi,
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
@@ -62,6 +66,13 @@ const constantNadam = (config: AdamConfig, weightDecay: number) =>
 /** Only what its rule has here. */
 const zero = /* @__PURE__ */ only(0);
 const never = /* @__PURE__ */ only(false);
+/** Of optax's Schedule-Free rules. */
+const scheduleFreeKeys = {
+  // With a warm-up, optax counts the steps of rate and weight one apart.
+  warmup_steps: /* @__PURE__ */ only(null),
+  weight_lr_power: /* @__PURE__ */ only(2),
+  state_dtype: float32,
+} as const;
 /** Of the names with decoupled decay. */
 const decoupled = { weight_decay: 0, mask: noMask } as const;
 
@@ -258,13 +269,94 @@ export const optax: Framework = /* @__PURE__ */ framework(
         learning_rate: 1,
         b1: 0.9,
         weight_decay: optional,
-        // With a warm-up, optax counts the steps of rate and weight one apart.
-        warmup_steps: /* @__PURE__ */ only(null),
-        weight_lr_power: /* @__PURE__ */ only(2),
-        state_dtype: float32,
+        ...scheduleFreeKeys,
       },
       rule: ({ learning_rate: lr, b1: momentum, weight_decay: weightDecay }) =>
         scheduleFreeSgd({ lr, momentum, weightDecay: weightDecay ?? 0, decay: "decoupled" }),
+    },
+    schedule_free_adamw: {
+      keys: {
+        learning_rate: 2.5e-3,
+        b1: 0.9,
+        b2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0,
+        ...scheduleFreeKeys,
+      },
+      rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps, weight_decay: weightDecay }) =>
+        scheduleFreeAdamw({ lr, beta1, beta2, eps, weightDecay, decay: "decoupled", correctedRate: false }),
+    },
+    rprop: {
+      keys: {
+        learning_rate: required,
+        eta_minus: 0.5,
+        eta_plus: 1.2,
+        min_step_size: 1e-6,
+        max_step_size: 50,
+      },
+      rule: (config) => {
+        const { learning_rate: lr, min_step_size: stepSizeMin, max_step_size: stepSizeMax } = config;
+        if (!(lr >= stepSizeMin && lr <= stepSizeMax))
+          throw invalidConfig(
+            "Key 'learning_rate' of optax's rprop cannot be carried out",
+            `a first step size from min_step_size ${stepSizeMin} to max_step_size ${stepSizeMax}`,
+            lr,
+            "begin within the bounds: optax holds only later step sizes to them",
+          );
+        const { eta_minus: etaMinus, eta_plus: etaPlus } = config;
+        return rprop({ lr, etaMinus, etaPlus, stepSizeMin, stepSizeMax, delayed: true });
+      },
+    },
+    sophia: {
+      keys: {
+        learning_rate: required,
+        b1: 0.965,
+        b2: 0.99,
+        eps: 1e-8,
+        weight_decay: 1e-4,
+        weight_decay_mask: noMask,
+        gamma: 0.01,
+        clip_threshold: 1,
+        // The caller's part: what is handed to curvature(), and when.
+        update_interval: { neutral: "a number", holds: (value: unknown) => typeof value === "number" },
+        hessian_diagonal_fn: /* @__PURE__ */ only(null),
+        mu_dtype: float32,
+        verbose: never,
+        print_win_rate_every_n_steps: zero,
+      },
+      rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps, gamma, ...rest }) => {
+        const { clip_threshold: clipThreshold, weight_decay: weightDecay } = rest;
+        const options = { lr, beta1, beta2, eps, gamma, clipThreshold, weightDecay };
+        return sophia({ ...options, biasCorrection: true, decay: "decoupled" });
+      },
+    },
+    prodigy: {
+      keys: {
+        learning_rate: 1,
+        betas: [0.9, 0.999],
+        beta3: optional,
+        eps: 1e-8,
+        estim_lr0: 1e-6,
+        estim_lr_coef: 1,
+        weight_decay: 0,
+        safeguard_warmup: false,
+        weight_decay_mask: noMask,
+      },
+      rule: (config) => {
+        const { learning_rate: lr, betas, eps, estim_lr0: d0, estim_lr_coef: dCoef } = config;
+        const [beta1, beta2] = betas;
+        const { weight_decay: weightDecay, safeguard_warmup: safeguardWarmup } = config;
+        if (config.beta3 === 0)
+          throw invalidConfig(
+            "Key 'beta3' of optax's prodigy cannot be carried out",
+            "null or a decay rate above 0",
+            0,
+            "leave it out for the root of the second beta",
+          );
+        const options = { lr, beta1, beta2, beta3: config.beta3 ?? 0, eps, d0, dCoef, weightDecay };
+        const form = { biasCorrection: true, newDistance: true, decay: "decoupled" } as const;
+        return prodigy({ ...options, safeguardWarmup, ...form });
+      },
     },
   },
   (name) => name.replace(/^contrib\./, ""),

@@ -37,23 +37,28 @@ export const scheduleFreeSgd: ReferenceRule<Common & { momentum: number }, "z" |
   },
 };
 
-type AdamwOptions = Common & { beta1: number; beta2: number; eps: number };
+type AdamwOptions = Common & { beta1: number; beta2: number; eps: number; correctedRate: boolean };
 
-/** Schedule-Free AdamW (Defazio et al. 2024, algorithm 1). */
+/** γ_t: η√(1−β2ᵗ) in algorithm 1, η in optax. */
+const rateOf = (options: AdamwOptions, t: number, lr: number) =>
+  lr * warmup(options, t) * (options.correctedRate ? Math.sqrt(1 - options.beta2 ** t) : 1);
+
+/** Schedule-Free AdamW (Defazio et al. 2024, algorithm 1), or with v̂ of Adam in the place of its corrected rate (optax). */
 export const scheduleFreeAdamw: ReferenceRule<AdamwOptions, "z" | "x" | "exp_avg_sq", "weight_sum"> = {
   ownDecay: true,
   initial: (_options, parameter) => ({ z: parameter, x: parameter, exp_avg_sq: 0 }),
   settled: () => ({ weight_sum: 0 }),
   settle: ({ options, t, lr, settled }) => ({
-    weight_sum: [settled.weight_sum, (lr * warmup(options, t)) ** 2 * (1 - options.beta2 ** t)],
+    weight_sum: [settled.weight_sum, rateOf(options, t, lr) ** 2],
   }),
   step({ options, t, lr, parameter, gradient, state, settled }) {
-    const { beta1, beta2, eps } = options;
+    const { beta1, beta2, eps, correctedRate } = options;
     const exp_avg_sq = [beta2 * state.exp_avg_sq, ...times(1 - beta2, square(gradient))];
-    const rate = lr * warmup(options, t) * Math.sqrt(1 - beta2 ** t);
+    const rate = rateOf(options, t, lr);
+    const v = correctedRate ? sum(exp_avg_sq) : sum(exp_avg_sq) / (1 - beta2 ** t);
     const z = [
       state.z,
-      ...times(-rate / (Math.sqrt(sum(exp_avg_sq)) + eps), gradient),
+      ...times(-rate / (Math.sqrt(v) + eps), gradient),
       -rate * decoupled(options) * parameter,
     ];
     const weight = weightOf(rate, settled.weight_sum);

@@ -1,25 +1,36 @@
 import type { ReferenceRule } from "./rule.js";
 import { averaged, largest, rounding, type Summands, sum, times } from "./summands.js";
 
-type SophiaOptions = { beta1: number; beta2: number; gamma: number; eps: number };
+type SophiaOptions = {
+  beta1: number;
+  beta2: number;
+  gamma: number;
+  eps: number;
+  clipThreshold: number;
+  biasCorrection: boolean;
+};
 
-/** Sophia: θ ← θ − η·clip(m/max(γh, ε), 1); h ← β2h + (1−β2)ĥ where an estimate comes (Liu et al. 2023, algorithm 3). */
+/**
+ * Sophia: θ ← θ − η·clip(m/max(γh, ε), ρ); h ← β2h + (1−β2)ĥ where an estimate comes (Liu et al. 2023, algorithm 3, where ρ
+ * is 1). Of optax: m̂ for m.
+ */
 export const sophia: ReferenceRule<SophiaOptions, "exp_avg" | "hessian"> = {
   initial: () => ({ exp_avg: 0, hessian: 0 }),
   curvature: ({ beta2 }, estimate, state) => ({
     exp_avg: [state.exp_avg],
     hessian: averaged(beta2, state.hessian, [estimate]),
   }),
-  step({ options: { beta1, gamma, eps }, lr, gradient, state }) {
+  step({ options, t, lr, gradient, state }) {
+    const { beta1, gamma, eps, clipThreshold: most, biasCorrection } = options;
     const exp_avg = averaged(beta1, state.exp_avg, gradient);
-    const m = sum(exp_avg);
-    const divisor = Math.max(gamma * state.hessian, eps);
+    const corrected = biasCorrection ? times(1 / (1 - beta1 ** t), exp_avg) : exp_avg;
+    const ratio = times(1 / Math.max(gamma * state.hessian, eps), corrected);
+    const step = sum(ratio);
     // Out of reach of rounding, what is clipped has no error.
-    const clipped = Math.abs(m) > divisor + 4 * rounding * largest(exp_avg);
-    const ratio = times(1 / divisor, exp_avg);
-    const inside: Summands = Math.abs(m) > divisor ? [...ratio, Math.sign(m) - m / divisor] : ratio;
+    const clipped = Math.abs(step) > most + 4 * rounding * largest(ratio);
+    const inside: Summands = Math.abs(step) > most ? [...ratio, Math.sign(step) * most - step] : ratio;
     return {
-      update: times(lr, clipped ? [Math.sign(m)] : inside),
+      update: times(lr, clipped ? [Math.sign(step) * most] : inside),
       state: { exp_avg, hessian: [state.hessian] },
     };
   },

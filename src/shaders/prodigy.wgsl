@@ -1,5 +1,5 @@
 // Prodigy: Adam on d·g, whose rate d grows towards the distance from the start: d ← max(d, r/‖s‖₁) with
-// r ← √β2·r + (1−√β2)γd²⟨g, θ₀ − θ⟩ and s ← √β2·s + (1−√β2)γd²·g over all tensors; update = γd·m/(√v + dε).
+// r ← β3·r + (1−β3)γd²⟨g, θ₀ − θ⟩ and s ← β3·s + (1−β3)γd²·g over all tensors; update = γd·m/(√v + dε).
 struct Scalars {
   rate: f32, // γ
   decay: f32, // γλ of decoupled decay
@@ -7,9 +7,11 @@ struct Scalars {
   one_minus_beta1: f32,
   beta2: f32,
   one_minus_beta2: f32,
-  root_beta2: f32, // √β2
-  root_in: f32, // (1 − √β2)γ
-  eps: f32,
+  beta3: f32,
+  numerator_in: f32, // (1 − β3)γ, times a factor on the estimate
+  denominator_in: f32, // (1 − β3)γ, or 1 − β3
+  eps: f32, // of the step's d, and of the next
+  next_eps: f32,
 }
 @group(0) @binding(0) var<uniform> scalars: Scalars;
 
@@ -40,7 +42,7 @@ fn limited(gradient: vec4f) -> vec4f {
 }
 
 fn next_s(gradient: vec4f, s: vec4f, d: f32) -> vec4f {
-  return scalars.root_beta2 * s + scalars.root_in * d * d * gradient;
+  return scalars.beta3 * s + scalars.denominator_in * d * d * gradient;
 }
 
 fn measure(parameter: vec4f, gradient: vec4f, state: State, settled: Settled) -> Sums {
@@ -51,7 +53,7 @@ fn measure(parameter: vec4f, gradient: vec4f, state: State, settled: Settled) ->
 
 fn settle(sums: Sums, settled: Settled) -> Settled {
   let d = settled.next_d;
-  let numerator = scalars.root_beta2 * settled.numerator + scalars.root_in * d * d * sums.numerator;
+  let numerator = scalars.beta3 * settled.numerator + scalars.numerator_in * d * d * sums.numerator;
   // Without a gradient yet, nothing is known of the distance.
   let estimate = select(0.0, numerator / sums.denominator, sums.denominator > 0.0);
   return Settled(numerator, d, max(d, estimate));
@@ -66,5 +68,6 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>, settle
   (*state).exp_avg = exp_avg;
   (*state).exp_avg_sq = exp_avg_sq;
   (*state).s = next_s(counted, (*state).s, d);
-  return d * (scalars.rate * exp_avg / (sqrt(exp_avg_sq) + d * scalars.eps) + scalars.decay * parameter);
+  let eps = d * scalars.eps + settled.next_d * scalars.next_eps;
+  return d * (scalars.rate * exp_avg / (sqrt(exp_avg_sq) + eps) + scalars.decay * parameter);
 }

@@ -9,6 +9,9 @@ struct Scalars {
 }
 @group(0) @binding(0) var<uniform> scalars: Scalars;
 
+// Whether a step is taken one step late.
+override delayed: bool = false;
+
 struct State {
   prev: vec4f,
   step_size: vec4f,
@@ -25,7 +28,8 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   let before = select((*state).step_size, vec4f(scalars.first_step_size), (*state).step_size == vec4f());
   let step_size = clamp(factor * before, vec4f(scalars.step_size_min), vec4f(scalars.step_size_max));
   let kept = select(gradient, vec4f(), agreement < vec4f());
+  let late = select(sign((*state).prev) * before, vec4f(), agreement < vec4f());
   (*state).prev = kept;
   (*state).step_size = step_size;
-  return sign(kept) * step_size;
+  return select(sign(kept) * step_size, late, delayed);
 }

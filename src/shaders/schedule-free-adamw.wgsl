@@ -1,13 +1,13 @@
 // Schedule-Free AdamW: v of Adam; z ← z − rate·g/(√v + ε) − decay·y, x ← x + weight·(z − x), and the parameter is
 // y = (1−β1)z + β1x.
 struct Scalars {
-  rate: f32, // γ_t, with √(1 − β2^t)
-  decay: f32, // γ_t·λ of decoupled decay
+  rate: f32, // η√(1 − β2^t)
+  decay: f32, // γ_t·λ of decoupled decay; γ_t is the rate, or η
   weight: f32, // γ_t² / Σγ²
   beta1: f32,
   beta2: f32,
   one_minus_beta2: f32,
-  eps: f32,
+  eps: f32, // beside √v̂ times √(1 − β2^t)
 }
 @group(0) @binding(0) var<uniform> scalars: Scalars;
 

@@ -1,11 +1,11 @@
-// Sophia: m ← β1m + (1−β1)g, update = rate·clip(m / max(γh, ε), 1); h averages the diagonals of the Hessian handed in.
+// Sophia: m ← β1m + (1−β1)g, update = η·clip(m / max(γh, ε), ρ); h averages the diagonals of the Hessian handed in.
 struct Scalars {
-  rate: f32,
+  rate: f32, // ηρ
   beta1: f32,
   one_minus_beta1: f32,
   beta2: f32,
   one_minus_beta2: f32,
-  gamma: f32,
+  gamma: f32, // γρ, with bias correction times 1 − β1^t; ε likewise
   eps: f32,
 }
 @group(0) @binding(0) var<uniform> scalars: Scalars;

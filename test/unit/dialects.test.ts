@@ -106,6 +106,22 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["optax", "novograd", { learning_rate }, "novograd", { lr, beta1: 0.9, beta2: 0.25, eps: 1e-6 }],
   ["optax", "ademamix", { learning_rate }, "ademamix", { lr, beta3: 0.9999, alpha: 5, eps: 1e-8 }],
   ["optax", "schedule_free_sgd", {}, "schedule-free-sgd", { lr: 1, momentum: 0.9 }],
+  [
+    "optax",
+    "schedule_free_adamw",
+    {},
+    "schedule-free-adamw",
+    { lr: 2.5e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, correctedRate: false },
+  ],
+  ["optax", "rprop", { learning_rate }, "rprop", { lr, delayed: true }],
+  [
+    "optax",
+    "sophia",
+    { learning_rate },
+    "sophia",
+    { lr, beta1: 0.965, beta2: 0.99, eps: 1e-8, gamma: 0.01, weightDecay: 1e-4, biasCorrection: true },
+  ],
+  ["optax", "prodigy", {}, "prodigy", { lr: 1, d0: 1e-6, biasCorrection: true, newDistance: true }],
 ];
 
 describe("defaults", () => {
@@ -137,8 +153,7 @@ describe("spellings", () => {
     );
     expect(() => fromOptax("Adam", { learning_rate })).toThrow(unknown(/'Adam'.*one of sgd, adagrad/));
     const refused = "lbfgs lamb lars sm3 fromage noisy_sgd adafactor polyak_sgd optimistic_adam";
-    const differing = "rprop prodigy sophia schedule_free_adamw";
-    for (const name of `${refused} ${differing}`.split(" "))
+    for (const name of refused.split(" "))
       expect(() => fromOptax(name, { learning_rate })).toThrow(unknown(new RegExp(`'${name}'`)));
   });
 });
@@ -217,6 +232,16 @@ describe("what changes no result is passed over, and nothing else", () => {
     expect(() => fromOptax("schedule_free_sgd", { warmup_steps: 10 })).toThrow(
       invalid(/'warmup_steps'.*null/),
     );
+    expect(() => fromOptax("sophia", { learning_rate, hessian_diagonal_fn: {} })).toThrow(
+      invalid(/'hessian_diagonal_fn'.*null/),
+    );
+    expect(() => fromOptax("sophia", { learning_rate, clip_threshold: null })).toThrow(
+      invalid(/'clip_threshold'.*a finite number/),
+    );
+    expect(() => fromOptax("rprop", { learning_rate: 100 })).toThrow(
+      invalid(/'learning_rate'.*from min_step_size 0\.000001 to max_step_size 50, got 100/),
+    );
+    expect(() => fromOptax("prodigy", { beta3: 0 })).toThrow(invalid(/'beta3'.*above 0/));
     expect(() => fromOptax("adam")).toThrow(invalid(/needs 'learning_rate'/));
     expect(() => fromOptax("adam", { learning_rate: () => 1 })).toThrow(invalid(/'learning_rate'.*a finite/));
     expect(() => fromOptax("sgd", { learning_rate, momentum: "0.9" })).toThrow(

@@ -16,6 +16,7 @@ from pathlib import Path
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 
+import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
@@ -50,8 +51,9 @@ INITIAL, GRADIENTS = inputs()
 
 
 def case(name, optimizer, config, rate, run):
-    # Schedule-Free weighs its average by the largest rate so far, which is no number once the rate has changed.
-    falls = optimizer != "schedule_free_sgd"
+    # Schedule-Free weighs its average by the largest rate so far, which is another rule once the rate has fallen; Rprop's
+    # rate is its first step size.
+    falls = optimizer not in ("schedule_free_sgd", "schedule_free_adamw", "rprop")
     rates = [rate / 4 if falls and step >= STEPS // 2 else rate for step in range(STEPS)]
     parameters = run(rates)
     listed = lambda tensors: {key: np.asarray(value).reshape(-1).tolist() for key, value in tensors.items()}
@@ -67,12 +69,20 @@ def case(name, optimizer, config, rate, run):
     }
 
 
+# The vectors hold no estimates: Sophia divides by ε alone.
+no_curvature = optax.GradientTransformationExtraArgs(
+    lambda parameters: optax.EmptyState(),
+    lambda updates, state, parameters=None, **_: (jax.tree.map(jnp.zeros_like, updates), state),
+)
+
+
 def of_optax(name, config, rate):
     def run(rates):
         table = jnp.asarray(rates)
         make = getattr(optax, name, None) or getattr(optax.contrib, name)
         falls = rates[-1] != rates[0]
-        transform = make(learning_rate=(lambda count: table[count]) if falls else rate, **config)
+        more = {"hessian_diagonal_fn": no_curvature} if name == "sophia" else {}
+        transform = make(learning_rate=(lambda count: table[count]) if falls else rate, **config, **more)
         parameters = {key: jnp.asarray(value) for key, value in INITIAL.items()}
         state = transform.init(parameters)
         after = []
@@ -150,6 +160,23 @@ OPTAX = {
     "ademamix_weight_decay": ("ademamix", {"b3": 0.99, "alpha": 2.0, "weight_decay": 0.1}, 0.01),
     "schedule_free_sgd": ("schedule_free_sgd", {}, 0.1),
     "schedule_free_sgd_weight_decay": ("schedule_free_sgd", {"b1": 0.8, "weight_decay": 0.1}, 0.1),
+    "schedule_free_adamw": ("schedule_free_adamw", {}, 0.01),
+    "schedule_free_adamw_weight_decay": (
+        "schedule_free_adamw",
+        {"b1": 0.8, "b2": 0.9, "eps": 1e-2, "weight_decay": 0.1},
+        0.01,
+    ),
+    "rprop": ("rprop", {}, 0.01),
+    "rprop_bounds": ("rprop", {"eta_minus": 0.4, "eta_plus": 1.3, "min_step_size": 5e-3, "max_step_size": 0.015}, 0.01),
+    "sophia": ("sophia", {}, 0.01),
+    "sophia_clip": ("sophia", {"b1": 0.9, "eps": 0.5, "clip_threshold": 0.7, "weight_decay": 0.1}, 0.01),
+    "prodigy": ("prodigy", {}, 1.0),
+    "prodigy_distance": (
+        "prodigy",
+        {"betas": [0.8, 0.95], "beta3": 0.9, "eps": 0.1, "estim_lr0": 1e-3, "estim_lr_coef": 30.0, "weight_decay": 0.1},
+        0.5,
+    ),
+    "prodigy_safeguard": ("prodigy", {"estim_lr0": 1e-3, "estim_lr_coef": 30.0, "safeguard_warmup": True}, 0.5),
 }
 
 KERAS = {
