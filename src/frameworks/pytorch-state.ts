@@ -128,7 +128,7 @@ const forms: Readonly<Record<string, PyTorchForm>> = {
   rprop: {
     optimizer: "Rprop",
     keys: { maximize: "maximize", etas: "eta", step_sizes: "stepSize" },
-    needs: { weightDecay: 0 },
+    needs: { weightDecay: 0, delayed: false },
   },
   asgd: {
     optimizer: "ASGD",

@@ -16,6 +16,7 @@ import {
   nadam,
   nesterov,
   nesterovLookahead,
+  OptimError,
   type Rule,
   radam,
   rmsprop,
@@ -29,6 +30,7 @@ import {
 import { VERSION } from "../../src/version.js";
 import { check, groupOf, sample, write } from "../support/checkpoints.js";
 import { expectError } from "../support/errors.js";
+import { variants } from "../support/variants.js";
 
 test("the version is that of package.json", () => {
   expect(VERSION).toBe(manifest.version);
@@ -240,6 +242,30 @@ describe("PyTorch's terms", () => {
     const imported = fromPyTorch(group.optimizer, group.config);
     expect(imported.row.shader.file).toBe(row.shader.file);
     expect(imported.options).toEqual(options);
+  });
+
+  test("no option of any rule is lost on the way", () => {
+    // A state that has begun no longer tells where it did.
+    const initial = ["initialSquareAvg"];
+    const lost = variants.flatMap(({ factory, options }) => {
+      const rule = factory(options);
+      const { row } = rule;
+      const back = () => fromPyTorchGroup(row.name, toPyTorch(row.name, rule.options, rule.options.lr));
+      try {
+        const found: Readonly<Record<string, unknown>> = back();
+        return (
+          Object.entries(options)
+            .filter(([name, value]) => found[name] !== value && !initial.includes(name))
+            // A style of decay says nothing where there is none, and nothing comes back where it is the only one.
+            .filter(([name, value]) => !(name === "decay" && value === row.options.decay?.default))
+            .map(([name]) => `${row.name}: ${name}`)
+        );
+      } catch (error) {
+        if (error instanceof OptimError && error.code === "invalid-option") return [];
+        throw error;
+      }
+    });
+    expect(lost).toEqual([]);
   });
 
   test("the rate of the next step stands beside the base rate, and the base rate comes back", () => {
