@@ -1,5 +1,6 @@
 import { frameworks, fromFramework, OptimError, type Rule } from "../index.js";
 import { describeOptions, type Job } from "./job.js";
+import { tenfold } from "./numbers.js";
 import { judgeRuns } from "./outcome.js";
 import { runRule } from "./run-rule.js";
 import type { NamedSchedule } from "./schedule-examples.js";
@@ -15,7 +16,7 @@ function others(value: unknown): unknown[] {
   if (typeof value === "boolean") return [!value];
   if (typeof value === "number") {
     if (value === 0) return [0.1, 0.05, 1];
-    return Math.abs(value) < 1e-3 ? [value * 10] : [value * 0.8, value / 2, value * 2];
+    return Math.abs(value) < 1e-3 ? [tenfold(value)] : [value * 0.8, value / 2, value * 2];
   }
   if (Array.isArray(value)) return [value.map((item) => (typeof item === "number" ? item * 0.9 : item))];
   if (is("required", value)) return [0.02];

@@ -33,3 +33,6 @@ export function ulp(x: number): number {
   if (magnitude < 2 ** -126) return 2 ** -149;
   return 2 ** (Math.floor(Math.log2(magnitude)) - 23);
 }
+
+/** Ten times a decimal number, as it would be written: 1e-6 gives 1e-5 and not 0.000009999999999999999. */
+export const tenfold = (value: number): number => Number((10 * value).toPrecision(12));

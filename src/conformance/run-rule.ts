@@ -42,10 +42,13 @@ const estimateOf = (step: number) =>
 /** A rate that changes in mid-run. */
 const change: Schedule = (step) => (step < RATE_CHANGE - 1 ? 1 : 0.25);
 
-/** Rules whose free run in f32 is another than in float64, with the reason; each step by itself is judged all the same. */
-const NOT_FREE: Readonly<Record<string, string>> = {
-  prodigy: "its rate is measured from how far parameters have come, of which f32 keeps few digits",
-};
+/**
+ * Whether a free run in f32 is that in float64. Prodigy's rate is measured from how far parameters have come, of which f32
+ * keeps few digits; a centered variance over few gradients that are alike is what rounding leaves of it. Each step by
+ * itself is judged all the same.
+ */
+const runsFree = ({ row: { name }, options: { alpha } }: Rule): boolean =>
+  name !== "prodigy" && !(name.startsWith("rmsprop-centered") && Number(alpha) < 0.5);
 
 /** Rules that tiny gradients are another thing to in f32, with the reason. */
 const NOT_TINY: Readonly<Record<string, string>> = {
@@ -141,7 +144,7 @@ async function runRegimes(
       });
       return tensors.map(({ name, regime, initial }, index) => ({
         name,
-        free: regime.free && !Object.hasOwn(NOT_FREE, rule.row.name),
+        free: regime.free && runsFree(rule),
         run: {
           rule,
           initial,

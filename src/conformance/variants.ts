@@ -1,4 +1,5 @@
 import type { RuleFactory } from "../index.js";
+import { tenfold } from "./numbers.js";
 
 /** Option values that a rule is tried at. */
 export type Options = Readonly<Record<string, number | boolean | string>>;
@@ -23,7 +24,7 @@ function alternatives(rule: string, name: string, spec: Spec): Options[] {
     spec.max === Number.POSITIVE_INFINITY
       ? spec.default === 0
         ? 0.05
-        : 10 * (spec.default ?? 1)
+        : tenfold(spec.default ?? 1)
       : spec.min === Number.NEGATIVE_INFINITY
         ? -0.2
         : 0.6;
