@@ -816,7 +816,7 @@ export const scheduleFreeSgd = /* @__PURE__ */ ruleFactory({
   shader: scheduleFreeSgdShader,
   options: { lr: nonNegative(1), momentum: fraction(0.9), ...scheduleFreeOptions },
   formula: "g at y = θ; z ← z − γg − γλy, x ← (1−c)x + cz with c = γ²/Σγ², θ ← (1−β)z + βx",
-  source: "Defazio et al. 2024, eq. 2–4, weights of algorithm 1; rate of the authors' code",
+  source: "Defazio et al. 2024, eq. 2–4, weights of algorithm 1; default rate of the authors' code",
   startsAtParameter: ["z", "x"],
   evaluate: "x",
   ownDecay: true,
@@ -855,7 +855,7 @@ export const scheduleFreeAdamw = /* @__PURE__ */ ruleFactory({
   },
   formula:
     "g at y = θ; v of adam, γ = η√(1−β2ᵗ), z ← z − γg/(√v + ε) − γλy, x ← (1−c)x + cz with c = γ²/Σγ², θ ← (1−β1)z + β1x; without correctedRate: γ = η, √v̂ + ε",
-  source: "Defazio et al. 2024, algorithm 1; rate of the authors' code",
+  source: "Defazio et al. 2024, algorithm 1; default rate of the authors' code",
   startsAtParameter: ["z", "x"],
   evaluate: "x",
   ownDecay: true,
