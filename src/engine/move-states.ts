@@ -32,7 +32,7 @@ function shareSettled(
   next.forEach((passes, index) => {
     const { row } = passes.monitored.rule;
     if (row.scope !== "all") return;
-    // A group's own first: rates of groups may differ.
+    // A group's own first: options of groups may differ.
     const from = [...stepped.slice(index, index + 1), ...stepped].find(
       ({ rule, tensors }) => rule.row === row && tensors.some(({ size }) => size > 0),
     );

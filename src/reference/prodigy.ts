@@ -45,14 +45,13 @@ export const prodigy: ReferenceRule<
   measure({ options, t, lr, parameter, gradient, state, settled }) {
     const s = nextS(options, t, lr, settled.next_d, state.s, gradient);
     return {
-      numerator: times(state.p0 - parameter, gradient),
+      numerator: times(options.dCoef * rateOf(options, t, lr) * (state.p0 - parameter), gradient),
       denominator: bounded(Math.abs(sum(s)), largest(s)),
     };
   },
-  settle({ options, t, lr, sums, settled }) {
+  settle({ options, sums, settled }) {
     const d = settled.next_d;
-    const scale = options.dCoef * rateOf(options, t, lr) * d ** 2;
-    const r = averaged(beta3Of(options), settled.numerator, times(scale, sums.numerator!));
+    const r = averaged(beta3Of(options), settled.numerator, times(d ** 2, sums.numerator!));
     const estimate = sum(sums.denominator!) === 0 ? [0] : over(r, sums.denominator!, (total) => total);
     return { numerator: r, d: [d], next_d: bounded(Math.max(d, sum(estimate)), largest(estimate)) };
   },

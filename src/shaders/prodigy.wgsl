@@ -22,7 +22,7 @@ struct State {
   p0: vec4f,
 }
 struct Sums {
-  numerator: f32, // ⟨g, θ₀ − θ⟩
+  numerator: f32, // (1 − β3)γ⟨g, θ₀ − θ⟩: each group's by its own rate, so that all have one distance
   denominator: f32, // ‖s‖₁ of the new s
 }
 struct Settled {
@@ -48,12 +48,12 @@ fn next_s(gradient: vec4f, s: vec4f, d: f32) -> vec4f {
 fn measure(parameter: vec4f, gradient: vec4f, state: State, settled: Settled) -> Sums {
   let counted = limited(gradient);
   let s = next_s(counted, state.s, settled.next_d);
-  return Sums(dot(counted, state.p0 - parameter), dot(abs(s), vec4f(1.0)));
+  return Sums(scalars.numerator_in * dot(counted, state.p0 - parameter), dot(abs(s), vec4f(1.0)));
 }
 
 fn settle(sums: Sums, settled: Settled) -> Settled {
   let d = settled.next_d;
-  let numerator = scalars.beta3 * settled.numerator + scalars.numerator_in * d * d * sums.numerator;
+  let numerator = scalars.beta3 * settled.numerator + d * d * sums.numerator;
   // Without a gradient yet, nothing is known of the distance.
   let estimate = select(0.0, numerator / sums.denominator, sums.denominator > 0.0);
   return Settled(numerator, d, max(d, estimate));

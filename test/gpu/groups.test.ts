@@ -154,6 +154,35 @@ describe.each(monitored)("%s", (_, guards) => {
     destroy(given);
   });
 
+  test("groups of other rates share one Prodigy distance", async () => {
+    const { device } = watched();
+    const given = tensors();
+    const optimizer = await createOptimizer(device, {
+      rule: prodigy({ d0: 1e-3 }),
+      groups: [
+        { parameters: given.slice(0, 1) },
+        { parameters: given.slice(1, 2), lr: 0.5 },
+        { parameters: given.slice(2), schedule: (step) => (step < 4 ? 0 : 1) },
+      ],
+    });
+    const initial = await parametersOf(given);
+    for (let t = 0; t < 8; t += 1) {
+      for (const { name, grad } of given) write(device, grad, new Float32Array(lengths[name]!).fill(1));
+      optimizer.step();
+    }
+    const distances = await read(
+      device,
+      names.map((name) => optimizer.state(name, "next_d")),
+    );
+    expect(new Set(distances.map(([distance]) => distance)).size).toBe(1);
+    expect(distances[0]![0]).toBeGreaterThan(2e-3);
+    // A step of the grown distance each.
+    for (const [i, values] of (await parametersOf(given)).entries())
+      expect(initial[i]![0]! - values[0]!).toBeGreaterThan(2e-3);
+    optimizer.destroy();
+    destroy(given);
+  });
+
   test("a frozen tensor keeps its bits and its state, and goes on when thawed", async () => {
     const { device } = watched();
     const given = tensors();

@@ -206,6 +206,7 @@ const defects: readonly Defect[] = [
     "gradient",
   ],
   ["prodigy", "ε at the distance of before", "settled.next_d * scalars.next_eps", "d * scalars.next_eps"],
+  ["prodigy", "numerator without its rate", "scalars.numerator_in * dot(", "(1.0 - scalars.beta3) * dot("],
   ["prodigy", "numerator for denominator", "scalars.denominator_in * d", "scalars.numerator_in * d"],
   [
     "rprop",
