@@ -1,8 +1,8 @@
 import { OptimError } from "./errors.js";
 import { reflectRule } from "./reflect.js";
 import {
-  type commonOptions,
-  flag,
+  commonOptions,
+  mismatch,
   type OptionSpecs,
   type OptionValues,
   type RuleFactory,
@@ -87,6 +87,11 @@ export function defineRule<const D extends Readonly<Record<string, Default>> = R
     throw wrong(name, "has a part that no rule has", NAMES.join(", "), `'${unknown}'`);
   if (typeof row.scalars !== "function")
     throw wrong(name, "has no scalars", "a function (options, t, lr, memory) => ({ … })", row.scalars);
+  for (const [part, { expected, holds }] of Object.entries(PARTS)) {
+    const value = (row as Readonly<Record<string, unknown>>)[part];
+    if (value !== undefined && !holds(value)) throw wrong(name, `has a wrong '${part}'`, expected, value);
+  }
+  if (!isObject(defaults)) throw wrong(name, "has wrong defaults", "an object", defaults);
   const options = Object.fromEntries(
     Object.entries(defaults).map(([option, value]) => [option, specOf(name, option, value)]),
   );
@@ -102,6 +107,27 @@ export function defineRule<const D extends Readonly<Record<string, Default>> = R
   return factory as unknown as RuleFactory<Options<D>>;
 }
 
+const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
+const isFunction = (value: unknown) => typeof value === "function";
+const listOf = (kind: string) => (value: unknown) =>
+  Array.isArray(value) && value.every((item) => typeof item === kind);
+const aFunction = { expected: "a function", holds: isFunction };
+
+/** What the optional parts of a rule are. */
+const PARTS: Readonly<Record<string, { expected: string; holds: (value: unknown) => boolean }>> = {
+  constants: aFunction,
+  initial: aFunction,
+  advance: aFunction,
+  startsAtParameter: { expected: "a list of states", holds: listOf("string") },
+  memory: { expected: "a list of numbers", holds: listOf("number") },
+  scope: { expected: "tensor or all", holds: (value) => value === "tensor" || value === "all" },
+  reference: {
+    expected: "functions initial and step",
+    holds: (value) =>
+      isObject(value) && ["initial", "step"].every((part) => isFunction((value as never)[part])),
+  },
+};
+
 const wrong = (rule: string, what: string, expected: string, got: unknown) =>
   new OptimError("invalid-option", `The rule '${rule}' ${what}`, {
     expected,
@@ -109,17 +135,46 @@ const wrong = (rule: string, what: string, expected: string, got: unknown) =>
     fix: "make the row fit the WGSL",
   });
 
+/** The spec of an option. One that every rule has takes another default or fewer choices, and stays what it is. */
 function specOf(rule: string, name: string, value: Default): OptionSpecs[string] {
-  if (typeof value === "number") return { kind: "number", default: value, min: -Infinity, max: Infinity };
-  if (typeof value === "boolean") return flag(value);
-  if (typeof value === "object" && value !== null && "kind" in value) return value;
-  throw wrong(
-    rule,
-    `has a default '${name}' of another kind`,
-    "a number, a flag, or a spec such as fraction(0.9)",
-    value,
-  );
+  const common = Object.hasOwn(commonOptions, name) ? (commonOptions as OptionSpecs)[name] : undefined;
+  const spec = (
+    isObject(value) ? value : { ...plain(value), ...common, default: value }
+  ) as OptionSpecs[string];
+  const fits =
+    common === undefined ||
+    (spec.kind === common.kind &&
+      (spec.kind !== "number" || spec.min >= 0) &&
+      (spec.kind !== "choice" || spec.values?.every((style) => mismatch(common, style) === undefined)));
+  if (!fits)
+    throw wrong(
+      rule,
+      `gives the engine's option '${name}' another meaning`,
+      "another name",
+      JSON.stringify(value),
+    );
+  const known =
+    spec.kind === "flag" ||
+    (spec.kind === "number" && typeof spec.min === "number" && typeof spec.max === "number") ||
+    (spec.kind === "choice" && Array.isArray(spec.values) && spec.values.length > 0);
+  if (!known)
+    throw wrong(
+      rule,
+      `has a default '${name}' of another kind`,
+      "a number, a flag, or a spec such as fraction(0.9)",
+      JSON.stringify(value),
+    );
+  const expected = spec.default === undefined ? undefined : mismatch(spec, spec.default);
+  if (expected !== undefined)
+    throw wrong(rule, `has a default '${name}' out of its own range`, expected, spec.default);
+  return spec;
 }
+
+/** The spec of a default by itself. */
+const plain = (value: unknown) =>
+  typeof value === "number"
+    ? { kind: "number", min: -Infinity, max: Infinity }
+    : { kind: typeof value === "boolean" ? "flag" : "none" };
 
 /** Tries the row at its defaults: every name that it gives must be one that the WGSL has, and every scalar must be given. */
 function checkRow(row: RuleRow): void {
@@ -134,8 +189,12 @@ function checkRow(row: RuleRow): void {
   const { startsAtParameter = [], evaluate } = row;
   within("state", startsAtParameter, shader.states);
   within("state that begins as the parameter", evaluate ? [evaluate] : [], startsAtParameter);
-  within("state", Object.keys(row.initial?.(options) ?? {}), [...shader.states, ...shader.settled]);
+  const initial = row.initial?.(options) ?? {};
+  within("state", Object.keys(initial), [...shader.states, ...shader.settled]);
   within("override", Object.keys(row.constants?.(options) ?? {}), shader.overrides);
+  for (const [key, value] of Object.entries(initial))
+    if (typeof value !== "number" || !Number.isFinite(Math.fround(value)))
+      throw wrong(name, `begins state '${key}' at no number`, "a finite f32", value);
   // An option without a default leaves the scalars unknown here.
   if (specs.some(([, spec]) => spec.default === undefined)) return;
   const before = row.memory ?? [];

@@ -59,7 +59,7 @@ export type OptionValues<S extends OptionSpecs> = {
 /** A finite number of at least zero. */
 export const nonNegative = (value?: number) =>
   ({ kind: "number", ...(value === undefined ? {} : { default: value }), min: 0, max: Infinity }) as const;
-/** A finite number above zero. */
+/** A finite number above zero, where f32 holds it. */
 export const positive = (value: number) =>
   ({ kind: "number", default: value, min: 0, exclusiveMin: true, max: Infinity }) as const;
 /** A decay rate in [0, 1). */
@@ -210,8 +210,11 @@ export function checkScheduledOption({ name: rule, options }: RuleRow, name: str
   });
 }
 
+/** The least that f32 holds without loss; the GPU may take less for zero. */
+const LEAST = 2 ** -126;
+
 /** What the spec expects, where the value is something else. */
-function mismatch(spec: OptionSpecs[string], value: unknown): string | undefined {
+export function mismatch(spec: OptionSpecs[string], value: unknown): string | undefined {
   if (spec.kind === "flag") return typeof value === "boolean" ? undefined : "true or false";
   if (spec.kind === "choice")
     return spec.values.includes(value as string) ? undefined : `one of ${spec.values.join(", ")}`;
@@ -221,7 +224,9 @@ function mismatch(spec: OptionSpecs[string], value: unknown): string | undefined
     Number.isFinite(value) &&
     (exclusiveMin ? value > min : value >= min) &&
     (exclusiveMax ? value < max : value <= max);
-  if (inside) return undefined;
+  const vanishes = inside && exclusiveMin && min === 0 && value < LEAST;
+  if (inside && !vanishes) return undefined;
   const right = max === Infinity ? "∞)" : `${max}${exclusiveMax ? ")" : "]"}`;
-  return `a finite number in ${exclusiveMin ? "(" : "["}${min}, ${right}`;
+  const range = `a finite number in ${exclusiveMin ? "(" : "["}${min}, ${right}`;
+  return vanishes ? `${range} that f32 holds, at least ${LEAST.toPrecision(2)}` : range;
 }

@@ -135,7 +135,10 @@ export function judgeSteps(
     const gradient = Float64Array.from(gradients[index]!);
     const given = handIn(rule, estimates, index, state);
     const one = referenceStep(row, rule.options, { t, lr: rates[index]! }, parameters, gradient, given.state);
-    const within = (i: number) => kinds.every((kind) => !(Math.abs(one.state[kind]![i] ?? 0) > LARGEST));
+    // An infinite state is no bound, but a wrong reference.
+    const isBounded = (value: number) =>
+      Math.abs(value) > LARGEST && value !== Infinity && value !== -Infinity;
+    const within = (i: number) => !kinds.some((kind) => isBounded(one.state[kind]![i] ?? 0));
     compare("θ", t, parameters, values!, one.parameters, one.largest.parameters, within);
     kinds.forEach((kind, k) => {
       const summands = one.largest.state[kind]!;

@@ -2,7 +2,7 @@ import type { RuleFactory } from "../index.js";
 import { describeOptions, type Job } from "./job.js";
 import { judgeRuns, noOutcome } from "./outcome.js";
 import { runBeyond, runRule } from "./run-rule.js";
-import { type Options, variantsOf } from "./variants.js";
+import { neededBy, type Options, variantsOf } from "./variants.js";
 
 /** Options that the stages around a rule carry out and not its own kernel. */
 const STAGES = ["weightDecay", "decay", "maximize"];
@@ -31,7 +31,9 @@ export function ruleJobs(factory: RuleFactory): Job[] {
     ),
     {
       cases: [head("finite")],
-      run: async ({ device }) => [{ ...noOutcome, errors: await runBeyond(device, factory()) }],
+      run: async ({ device }) => [
+        { ...noOutcome, errors: await runBeyond(device, factory(neededBy(factory))) },
+      ],
     },
   ];
 }

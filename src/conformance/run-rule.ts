@@ -47,7 +47,7 @@ const change: Schedule = (step) => (step < RATE_CHANGE - 1 ? 1 : 0.25);
  * keeps few digits; a centered variance over few gradients that are alike is what rounding leaves of it. Each step by
  * itself is judged all the same.
  */
-const runsFree = ({ row: { name }, options: { alpha } }: Rule): boolean =>
+export const runsFree = ({ row: { name }, options: { alpha } }: Rule): boolean =>
   name !== "prodigy" && !(name.startsWith("rmsprop-centered") && Number(alpha) < 0.5);
 
 /** Rules that tiny gradients are another thing to in f32, with the reason. */

@@ -57,12 +57,19 @@ const QUOTED = 3;
 /**
  * Holds rules, dialects, schedules and recorded runs against the float64 reference on a device. A failed case is part of
  * the report; nothing of it is thrown.
- * @throws OptimError `device-lost` when the device is, or the reason of `signal`
+ * @throws OptimError `invalid-argument` for what is no rule, `device-lost` when the device is, or the reason of `signal`
  */
 export async function runConformance(
   device: GPUDevice,
   { rules = allRules, vectors = [], schedules: own, onProgress, signal }: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
+  for (const rule of rules as readonly unknown[])
+    if (typeof rule !== "function" || typeof (rule as Partial<JudgedRule>).row?.name !== "string")
+      throw new OptimError("invalid-argument", "A rule to judge is none", {
+        expected: "factories, such as adam",
+        got: typeof rule === "function" ? "another function" : String(JSON.stringify(rule)).slice(0, 80),
+        fix: "pass adam itself, not adam() or its name",
+      });
   const begin = performance.now();
   const adapterInfo = await describeAdapter(device);
   const names = new Set(rules.map(({ row }) => row.name));

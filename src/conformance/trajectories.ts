@@ -43,7 +43,9 @@ const refuse = (place: string, what: string, expected: string, got: string): nev
 /** A short text for what stands in the place of something else. */
 const describe = (value: unknown): string =>
   Array.isArray(value)
-    ? `a list of ${value.length}`
+    ? isNumbers(value)
+      ? `a list of ${value.length}`
+      : `a list with ${JSON.stringify(value.find((item) => !Number.isFinite(item)))?.slice(0, 40)}`
     : isObject(value)
       ? "an object"
       : value === undefined
@@ -104,7 +106,8 @@ function readTrajectory(framework: string, record: unknown, place: string): Traj
         : refuse(place, `tensor '${name}' has no shape`, "a list of extents", describe(shape)),
     ),
   );
-  if (Object.keys(shapes).length === 0) refuse(place, "no tensors", "at least one", "none");
+  if (Object.values(shapes).every((shape) => shape.includes(0)))
+    refuse(place, "no tensors", "at least one with elements", Object.keys(shapes).join(", ") || "none");
   /** One value of each tensor, of its length. */
   const values = (what: string, given: unknown): Tensors => {
     const lists = object(what, given);
@@ -149,7 +152,7 @@ function readTrajectory(framework: string, record: unknown, place: string): Traj
   const expected = new Map(
     Object.entries(object("expected", record.expected)).map(([step, parameters]) => {
       const t = Number(step);
-      if (!(Number.isSafeInteger(t) && t >= 1 && t <= steps))
+      if (!(Number.isSafeInteger(t) && t >= 1 && t <= steps && String(t) === step))
         refuse(place, "an expected step is none of the run", `a step from 1 to ${steps}`, `'${step}'`);
       return [t, values(`expected after step ${step}`, parameters)] as const;
     }),

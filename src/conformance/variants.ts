@@ -1,10 +1,20 @@
-import type { RuleFactory } from "../index.js";
+import { type RuleFactory, rules } from "../index.js";
+import { mismatch } from "../rule.js";
 import { tenfold } from "./numbers.js";
 
 /** Option values that a rule is tried at. */
 export type Options = Readonly<Record<string, number | boolean | string>>;
 
 type Spec = RuleFactory["row"]["options"][string];
+
+/** A number that a spec takes and that is not its default; undefined where there is none. */
+function otherNumber(spec: Spec & { readonly kind: "number" }): number | undefined {
+  const { default: given, min, max } = spec;
+  const usual =
+    max === Infinity ? (given === 0 ? 0.05 : tenfold(given ?? 1)) : min === -Infinity ? -0.2 : 0.6;
+  const candidates = [usual, 2 * (given ?? 1), (given ?? 1) / 2, min + 1, max - 1, (min + max) / 2, min, max];
+  return candidates.find((value) => value !== given && mismatch(spec, value) === undefined);
+}
 
 /**
  * Non-default values that an option is tried at, by its spec: every flag, every choice, and one other number. The rarer
@@ -19,23 +29,12 @@ function alternatives(rule: string, name: string, spec: Spec): Options[] {
           .map((value) => ({ decay: value, weightDecay: 0.1 }))
       : spec.values.filter((value) => value !== spec.default).map((value) => ({ [name]: value }));
   if (name === "weightDecay" || name === "lr") return [];
-  if (name in instead) return [{ [name]: instead[name]! }];
-  const inside =
-    spec.max === Number.POSITIVE_INFINITY
-      ? spec.default === 0
-        ? 0.05
-        : tenfold(spec.default ?? 1)
-      : spec.min === Number.NEGATIVE_INFINITY
-        ? -0.2
-        : 0.6;
-  return [{ [name]: inside }];
+  const other = otherNumber(spec);
+  return other === undefined ? [] : [{ [name]: other }];
 }
 
-/** Numbers to be tried where ten times the default is no run to judge. */
-const instead: Readonly<Record<string, number>> = {
-  // Prodigy's distance would run away.
-  dCoef: 0.5,
-};
+/** Whether a rule is held to the library's reference, and not to one of its own under the same name. */
+const isOwn = ({ row }: RuleFactory) => !row.reference && rules.some((rule) => rule.row.name === row.name);
 
 /** Options that act together only, or within a few steps only at values of their own. */
 const together: Readonly<Record<string, readonly Options[]>> = {
@@ -62,9 +61,22 @@ const together: Readonly<Record<string, readonly Options[]>> = {
   ],
 };
 
+/** What options without a default are given. */
+export const neededBy = ({ row }: RuleFactory): Options =>
+  Object.fromEntries(
+    Object.entries(row.options).flatMap(([name, spec]) =>
+      spec.default === undefined && spec.kind === "number" ? [[name, otherNumber(spec) ?? spec.min]] : [],
+    ),
+  );
+
 /** A rule at its defaults, at each option's alternatives, one option at a time, and at some options together. */
-export const variantsOf = ({ row }: RuleFactory): Options[] => [
-  {},
-  ...Object.entries(row.options).flatMap(([name, spec]) => alternatives(row.name, name, spec)),
-  ...(together[row.name] ?? []),
-];
+export function variantsOf(factory: RuleFactory): Options[] {
+  const { name, options } = factory.row;
+  const needed = neededBy(factory);
+  const alone = Object.entries(options).flatMap(([option, spec]) =>
+    // Ten times the estimate, and Prodigy's distance would run away.
+    option === "dCoef" && isOwn(factory) ? [{ dCoef: 0.5 }] : alternatives(name, option, spec),
+  );
+  const more = isOwn(factory) ? (together[name] ?? []) : [];
+  return [{}, ...alone, ...more].map((variant) => ({ ...needed, ...variant }));
+}

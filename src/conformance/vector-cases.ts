@@ -3,7 +3,8 @@ import type { CaseHead, Job, Place } from "./job.js";
 import { finite, keptBy, type Run, trajectoryBound } from "./judge.js";
 import { judgeRuns, noOutcome, type Outcome, worse } from "./outcome.js";
 import { record } from "./record.js";
-import { joined, type RegimeRun, storage } from "./run-rule.js";
+import { referenceRun } from "./reference-run.js";
+import { joined, type RegimeRun, runsFree, storage } from "./run-rule.js";
 import { checkScheduleCase, readScheduleVectors } from "./schedule-vectors.js";
 import { readTrajectoryEntries, type Trajectory } from "./trajectories.js";
 
@@ -113,15 +114,26 @@ const scheduleJobs = (content: unknown, file: string): Job[] =>
 async function judgeVector(place: Place, rule: Rule, trajectory: Trajectory): Promise<Outcome> {
   const runs = await runTrajectory(place.device, rule, trajectory);
   const judged = rule.row.scope === "all" ? [joined("all tensors", false, runs)] : runs;
-  // Each step by itself against the reference, and the whole run against the file.
-  return runs.reduce(
-    (outcome, part) => worse(outcome, compare(part, trajectory)),
-    judgeRuns(judged, place.software),
-  );
+  // Each step by itself against the reference, and the whole run against the file; where rounding alone decides about a
+  // whole run, that of the reference.
+  const whole = runsFree(rule)
+    ? runs.map(({ name, run }) =>
+        compare(
+          name,
+          run.after.map(([values]) => values!),
+          trajectory,
+        ),
+      )
+    : Object.entries(referenceRun(trajectory, rule)).map(([name, after]) => compare(name, after, trajectory));
+  return whole.reduce(worse, judgeRuns(judged, place.software));
 }
 
 /** Where a free run is off by more than the bound times 1 + the largest |θ| of the element along the run. */
-function compare({ name, run }: RegimeRun, { initial, expected }: Trajectory): Outcome {
+function compare(
+  name: string,
+  after: readonly ArrayLike<number>[],
+  { initial, expected }: Trajectory,
+): Outcome {
   const along = [initial[name]!, ...[...expected.values()].map((values) => values[name]!)];
   const largest = along[0]!.map((_, i) => Math.max(...along.map((values) => Math.abs(values[i]!))));
   const errors: string[] = [];
@@ -129,7 +141,7 @@ function compare({ name, run }: RegimeRun, { initial, expected }: Trajectory): O
   let at = "";
   for (const [t, values] of expected)
     values[name]!.forEach((value, i) => {
-      const got = run.after[t - 1]![0]![i]!;
+      const got = after[t - 1]![i]!;
       const error = finite(Math.abs(got - value) / (1 + largest[i]!));
       const where = () => `${name}: θ[${i}] after step ${t}: ${got}, expected ${value}`;
       if (error > worstError) {

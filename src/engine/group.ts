@@ -115,8 +115,8 @@ export class ParameterGroup {
     for (const fixed of [row.constants, row.initial])
       if (fixed && JSON.stringify(fixed(next)) !== JSON.stringify(fixed(this.#options)))
         throw new OptimError("invalid-option", `${row.name} cannot change this option after creation`, {
-          expected: `another of ${Object.keys(row.options).join(", ")}`,
-          got: JSON.stringify(options),
+          expected: `what the kernel was compiled with and the state began with: ${JSON.stringify(fixed(this.#options))}`,
+          got: `${JSON.stringify(options)}, which needs ${JSON.stringify(fixed(next))}`,
           fix: "create a new optimizer",
         });
     return next;
@@ -209,7 +209,7 @@ export class ParameterGroup {
     const memory = row.advance ? row.advance(options, t, rate, before) : before;
     const scalars = row.scalars(options, t, rate, memory);
     for (const [name, offset] of Object.entries(row.shader.scalars))
-      staged[offset / 4] = this.#finite(name, scalars[name], t);
+      staged[offset / 4] = this.#finite(name, scalars?.[name], t);
     const stage = {
       gradient_scale: gradientScale,
       ...decayStage(options, rate, row.ownDecay),

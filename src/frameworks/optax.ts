@@ -318,7 +318,10 @@ export const optax: Framework = /* @__PURE__ */ framework(
         gamma: 0.01,
         clip_threshold: 1,
         // The caller's part: what is handed to curvature(), and when.
-        update_interval: { neutral: "a number", holds: (value: unknown) => typeof value === "number" },
+        update_interval: {
+          neutral: "a whole number of steps",
+          holds: (value: unknown) => Number.isSafeInteger(value) && Number(value) > 0,
+        },
         hessian_diagonal_fn: /* @__PURE__ */ only(null),
         mu_dtype: float32,
         verbose: never,

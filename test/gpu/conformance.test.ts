@@ -2,10 +2,11 @@
 import { describe, expect, test } from "vitest";
 import { type ConformanceProgress, runConformance, summarize } from "../../src/conformance/index.js";
 import { histogramBounds } from "../../src/conformance/judge.js";
-import { defineRule, fraction, type ReferenceRule } from "../../src/define-rule.js";
+import { defineRule, fraction, nonNegative, type ReferenceRule } from "../../src/define-rule.js";
 import { adam, rmsprop, rules, sgd } from "../../src/index.js";
 import { type RuleFactory, ruleFactory } from "../../src/rule.js";
 import { useDevice } from "../support/device.js";
+import { expectError } from "../support/errors.js";
 import { vectorFiles } from "../vectors/trajectories.js";
 
 const watched = useDevice();
@@ -112,7 +113,7 @@ describe("a run over some rules", () => {
 
 describe("a rule of the caller's", () => {
   /** Signum, whose reference takes another function for the sign. */
-  const signum = (sign?: (value: number) => number) =>
+  const signum = (sign?: (value: number) => number, kept?: number) =>
     defineRule({
       name: "my-signum",
       wgsl: `
@@ -130,7 +131,10 @@ describe("a rule of the caller's", () => {
           initial: () => ({ exp_avg: 0 }),
           step({ options: { beta }, lr, gradient, state }) {
             const exp_avg = [beta * state.exp_avg!, ...gradient.map((summand) => (1 - beta) * summand)];
-            return { update: [lr * sign(exp_avg.reduce((sum, value) => sum + value))], state: { exp_avg } };
+            return {
+              update: [lr * sign(exp_avg.reduce((sum, value) => sum + value))],
+              state: { exp_avg: kept === undefined ? exp_avg : [kept] },
+            };
           },
         } satisfies ReferenceRule<{ beta: number }>,
       }),
@@ -148,6 +152,54 @@ describe("a rule of the caller's", () => {
   test("without a reference fails and says so", async () => {
     const { cases } = await runConformance(watched().device, { rules: [signum()] });
     expect(cases[0]!.error).toMatch(/no reference of a rule called 'my-signum'/);
+  });
+
+  test("is tried at values that its options take", async () => {
+    const rule = defineRule({
+      // Of the library's Yogi, other options are tried together.
+      name: "yogi",
+      wgsl: `
+        struct Scalars { rate: f32 }
+        @group(0) @binding(0) var<uniform> scalars: Scalars;
+        fn update(parameter: vec4f, gradient: vec4f) -> vec4f { return scalars.rate * gradient; }`,
+      defaults: {
+        look: { kind: "number", default: 3, min: 2, max: 5 },
+        dCoef: { kind: "number", default: 4, min: 2, max: 8 },
+        needed: nonNegative(),
+      },
+      scalars: ({ look, dCoef, needed }, _t, lr) => ({ rate: (lr * look * dCoef) / (1 + needed) }),
+      reference: {
+        initial: () => ({}),
+        step: ({ options: { look, dCoef, needed }, lr, gradient }) => ({
+          update: gradient.map((summand) => ((lr * look * dCoef) / (1 + needed)) * summand),
+          state: {},
+        }),
+      } satisfies ReferenceRule<{ look: number; dCoef: number; needed: number }>,
+    });
+    const { cases } = await runConformance(watched().device, { rules: [rule] });
+    const own = cases.filter(({ kind }) => kind === "rule");
+    expect(own.length).toBeGreaterThan(8);
+    expect(own.filter(({ passed }) => !passed)).toEqual([]);
+  });
+
+  test("with a reference whose state is infinite fails", async () => {
+    const { cases } = await runConformance(watched().device, {
+      rules: [signum(Math.sign, Number.POSITIVE_INFINITY)],
+    });
+    expect(cases.find(({ id }) => id === "rule/my-signum/defaults/bare")!.passed).toBe(false);
+  });
+
+  test.each([
+    ["a rule and not its factory", adam()],
+    ["a name", "adam"],
+    ["nothing", undefined],
+    ["another function", () => adam()],
+  ])("is none: %s", async (_, rule) => {
+    await expectError(
+      () => runConformance(watched().device, { rules: [rule as never] }),
+      "invalid-argument",
+      "A rule to judge is none",
+    );
   });
 });
 

@@ -104,11 +104,16 @@ describe("bad input", () => {
     ["no folder", ["--vectors", "/nowhere/at/all"], "/nowhere/at/all is no folder"],
     ["an empty folder", ["--vectors", "EMPTY"], "no *.json"],
     ["an empty name of a file", ["--json", ""], "'--json' is empty"],
+    ["a folder for a file", ["--json", "EMPTY"], "cannot be written: EISDIR"],
+    ["a file for a folder", ["--junit", "FILE/report.xml"], "cannot be written: "],
+    ["one file for both", ["--json", "FILE", "--junit", "FILE"], "name the same file"],
     ["vectors for another library", ["--library", "tfjs", "--rule", "adam"], "'--library'"],
   ])("%s: usage, exit 2", async (_, parameters, message) => {
     const empty = join(scratch, "empty");
     mkdirSync(empty, { recursive: true });
-    const given = parameters.map((one) => (one === "EMPTY" ? empty : one));
+    const file = join(scratch, "file");
+    writeFileSync(file, "");
+    const given = parameters.map((one) => one.replace(/^EMPTY/, empty).replace(/^FILE/, file));
     const { code, output } = await runJob("conformance", ...given);
     expect(code, output).toBe(2);
     expect(output).toContain(message);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { readTrajectories, type Trajectory } from "../../src/conformance/index.js";
+import { referenceRun } from "../../src/conformance/reference-run.js";
 import { fromFramework } from "../../src/frameworks/index.js";
-import { referenceLookahead, referenceState, referenceStep } from "../../src/reference/step.js";
 import { largest } from "../../src/reference/summands.js";
 import { checkOptions, type Rule } from "../../src/rule.js";
 import { trajectories } from "../vectors/trajectories.js";
@@ -9,33 +9,20 @@ import { trajectories } from "../vectors/trajectories.js";
 /** Runs a trajectory from its start, by itself, and gives the worst error over 1 + max|θ|. */
 function worstError(
   run: Trajectory,
-  { row, options }: Rule = fromFramework(run.framework, run.optimizer, run.config),
+  rule: Rule = fromFramework(run.framework, run.optimizer, run.config),
 ): number {
   let worst = 0;
   let compared = 0;
-  const names = Object.keys(run.initial);
-  // Tensors that share their sums are one to the reference.
-  for (const tensors of row.scope === "all" ? [names] : names.map((name) => [name])) {
-    const joined = (of: (tensor: string) => Float64Array) =>
-      Float64Array.from(tensors.flatMap((tensor) => [...of(tensor)]));
-    let parameters: Float64Array = joined((tensor) => run.initial[tensor]!);
-    let state = referenceState(row.name, options, parameters);
-    for (let t = 1; t <= run.steps; t++) {
-      const point = referenceLookahead(row.name, options, parameters, state);
-      const at = { t, lr: run.rate(t) ?? options.lr };
-      const gradient = joined((tensor) => run.gradient(t, tensor, point));
-      ({ parameters, state } = referenceStep(row.name, options, at, parameters, gradient, state));
-      const values = run.expected.get(t);
-      if (!values) continue;
-      const expected = joined((tensor) => values[tensor]!);
+  for (const [tensor, after] of Object.entries(referenceRun(run, rule)))
+    for (const [t, values] of run.expected) {
+      const expected = values[tensor]!;
       const scale = 1 + largest([...expected]);
       for (const [i, value] of expected.entries()) {
-        const error = Math.abs(parameters[i]! - value) / scale;
+        const error = Math.abs(after[t - 1]![i]! - value) / scale;
         worst = Number.isNaN(error) ? Infinity : Math.max(worst, error);
         compared++;
       }
     }
-  }
   if (compared === 0) throw new Error(`${run.id} compares nothing`);
   return worst;
 }

@@ -43,6 +43,7 @@ describe("checkOptions", () => {
     [{ needed: 1, rate: "1" }, "rate", "got 1"],
     [{ needed: 1, rate: undefined }, "rate", "got nothing"],
     [{ needed: 1, eps: 0 }, "eps", "(0, ∞), got 0"],
+    [{ needed: 1, eps: 1e-40 }, "eps", "that f32 holds, at least 1.2e-38, got 1e-40"],
     [{ needed: 1, beta: 1 }, "beta", "[0, 1), got 1"],
     [{ needed: 1, half: 1.0000001 }, "half", "[0, 1], got 1.0000001"],
     [{ needed: 1, flag: 1 }, "flag", "true or false, got 1"],
@@ -64,7 +65,7 @@ describe("checkOptions", () => {
   });
 
   test("takes the bounds that belong to the range", () => {
-    const bounds = { needed: 0, rate: 0, eps: Number.MIN_VALUE, beta: 0, half: 1 };
+    const bounds = { needed: 0, rate: 0, eps: 2 ** -126, beta: 0, half: 1 };
     expect(checkOptions(row, bounds)).toEqual({ ...defaults, ...bounds });
     expect(checkOptions(row, { needed: Number.MAX_VALUE }).needed).toBe(Number.MAX_VALUE);
   });

@@ -173,7 +173,7 @@ OPTAX = {
     "prodigy": ("prodigy", {}, 1.0),
     "prodigy_distance": (
         "prodigy",
-        {"betas": [0.8, 0.95], "beta3": 0.9, "eps": 0.1, "estim_lr0": 1e-3, "estim_lr_coef": 12.0, "weight_decay": 0.1},
+        {"betas": [0.8, 0.95], "beta3": 0.9, "eps": 0.1, "estim_lr0": 1e-2, "estim_lr_coef": 30.0, "weight_decay": 0.1},
         0.5,
     ),
     "prodigy_safeguard": ("prodigy", {"estim_lr0": 1e-3, "estim_lr_coef": 12.0, "safeguard_warmup": True}, 0.5),

@@ -1,5 +1,5 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
 import type { ConformanceRequest } from "../../demo/conformance/events.ts";
 import { figure, seconds } from "../../demo/conformance/figures.ts";
 import { libraries } from "../../demo/conformance/libraries/index.ts";
@@ -23,8 +23,7 @@ import { UsageError } from "../usage-error.ts";
  */
 export async function conformanceJob(parameters: string[]): Promise<void> {
   const { request, json, junit } = readCommandLine(parameters);
-  // Whether they can be written is found out now, not after the run.
-  for (const file of [json, junit]) if (file) mkdirSync(dirname(file), { recursive: true });
+  for (const [name, file] of Object.entries({ json, junit })) if (file) requireWritable(name, file);
   const server = await serve({ configFile: join(root, "demo/vite.config.ts") });
   const gpu = await launchBrowser();
   console.log(`WebGPU adapter: ${gpu.adapter}`);
@@ -95,6 +94,8 @@ function readCommandLine(parameters: string[]): {
     if (value === "") throw new UsageError(`Option '--${name}' is empty.`);
   requireNames("rule", rule ?? [], Object.keys(reference));
   requireNames("library", library === undefined ? [] : [library], Object.keys(libraries));
+  if (json && junit && resolve(json) === resolve(junit))
+    throw new UsageError("Options '--json' and '--junit' name the same file.");
   if (library !== undefined && (vectors || rule || junit))
     throw new UsageError("Option '--library' goes with '--json' only.");
   return {
@@ -108,6 +109,19 @@ function readCommandLine(parameters: string[]): {
   };
 }
 
+/**
+ * Makes the folder and the file, so that what cannot be written is found out now and not after the run.
+ * @throws UsageError
+ */
+function requireWritable(option: string, file: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    closeSync(openSync(file, "a"));
+  } catch (error) {
+    throw new UsageError(`Option '--${option}': ${file} cannot be written: ${(error as Error).message}.`);
+  }
+}
+
 /** @throws UsageError for a name that is not known */
 function requireNames(option: string, names: readonly string[], known: readonly string[]): void {
   const other = names.find((name) => !known.includes(name));
@@ -115,18 +129,26 @@ function requireNames(option: string, names: readonly string[], known: readonly 
     throw new UsageError(`Option '--${option}': there is no '${other}'. Known: ${known.join(", ")}.`);
 }
 
+/** Whether a path leads to a folder; a link that leads nowhere does not. */
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Every JSON file under a folder, in the order of their names.
  * @throws UsageError where there is none
  */
 function readFolder(folder: string): VectorFile[] {
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-    throw new UsageError(`Option '--vectors': ${folder} is no folder.`);
+  if (!isFolder(folder)) throw new UsageError(`Option '--vectors': ${folder} is no folder.`);
   const files = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter(({ name }) => name.endsWith(".json"))
     .map((entry) => join(entry.parentPath, entry.name))
     // Links to files count, too.
-    .filter((path) => !statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    .filter((path) => !isFolder(path))
     .sort();
   if (files.length === 0) throw new UsageError(`Option '--vectors': no *.json lies under ${folder}.`);
   return files.map((file) => {
