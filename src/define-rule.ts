@@ -42,24 +42,6 @@ export interface RuleDefinition<D>
   readonly source?: string;
 }
 
-const NAMES: readonly string[] = [
-  "name",
-  "wgsl",
-  "defaults",
-  "formula",
-  "source",
-  "constants",
-  "initial",
-  "startsAtParameter",
-  "evaluate",
-  "ownDecay",
-  "scope",
-  "memory",
-  "advance",
-  "reference",
-  "scalars",
-] satisfies (keyof RuleDefinition<unknown>)[];
-
 /**
  * Makes a rule from WGSL at run time. Groups, guards, telemetry, averages and checkpoints go with it as with any other.
  * @throws OptimError `invalid-shader` for WGSL that breaks the rule contract, `invalid-option` for a row that does not
@@ -82,15 +64,13 @@ export function defineRule<const D extends Readonly<Record<string, Default>> = R
       got: `name ${String(name)}, wgsl of type ${typeof wgsl}`,
       fix: "pass both as text",
     });
-  const unknown = Object.keys(row).find((key) => !NAMES.includes(key));
+  const parts: Readonly<Record<string, unknown>> = row;
+  const unknown = Object.keys(parts).find((part) => !Object.hasOwn(PARTS, part));
   if (unknown !== undefined)
-    throw wrong(name, "has a part that no rule has", NAMES.join(", "), `'${unknown}'`);
-  if (typeof row.scalars !== "function")
-    throw wrong(name, "has no scalars", "a function (options, t, lr, memory) => ({ … })", row.scalars);
-  for (const [part, { expected, holds }] of Object.entries(PARTS)) {
-    const value = (row as Readonly<Record<string, unknown>>)[part];
-    if (value !== undefined && !holds(value)) throw wrong(name, `has a wrong '${part}'`, expected, value);
-  }
+    throw wrong(name, "has a part that no rule has", Object.keys(PARTS).join(", "), `'${unknown}'`);
+  for (const [part, { expected, holds }] of Object.entries(PARTS))
+    if ((parts[part] !== undefined || part === "scalars") && !holds(parts[part]))
+      throw wrong(name, `has no right '${part}'`, expected, parts[part]);
   if (!isObject(defaults)) throw wrong(name, "has wrong defaults", "an object", defaults);
   const options = Object.fromEntries(
     Object.entries(defaults).map(([option, value]) => [option, specOf(name, option, value)]),
@@ -113,14 +93,22 @@ const listOf = (kind: string) => (value: unknown) =>
   Array.isArray(value) && value.every((item) => typeof item === kind);
 const aFunction = { expected: "a function", holds: isFunction };
 
-/** What the optional parts of a rule are. */
-const PARTS: Readonly<Record<string, { expected: string; holds: (value: unknown) => boolean }>> = {
+/** What the parts of a rule are beside its name, text and options. Only the scalars must be there. */
+const PARTS: Readonly<
+  Record<
+    Exclude<keyof RuleDefinition<unknown>, "name" | "wgsl" | "defaults" | "formula" | "source">,
+    { expected: string; holds: (value: unknown) => boolean }
+  >
+> = {
+  scalars: { expected: "a function (options, t, lr, memory) => ({ … })", holds: isFunction },
   constants: aFunction,
   initial: aFunction,
-  advance: aFunction,
   startsAtParameter: { expected: "a list of states", holds: listOf("string") },
-  memory: { expected: "a list of numbers", holds: listOf("number") },
+  evaluate: { expected: "the name of a state", holds: (value) => typeof value === "string" },
+  ownDecay: { expected: "true, or nothing", holds: (value) => value === true },
   scope: { expected: "tensor or all", holds: (value) => value === "tensor" || value === "all" },
+  memory: { expected: "a list of numbers", holds: listOf("number") },
+  advance: aFunction,
   reference: {
     expected: "functions initial and step",
     holds: (value) =>
@@ -135,12 +123,18 @@ const wrong = (rule: string, what: string, expected: string, got: unknown) =>
     fix: "make the row fit the WGSL",
   });
 
+/** Kinds of spec that a default by itself stands for. */
+const BARE_KINDS: Readonly<Record<string, string>> = { number: "number", boolean: "flag" };
+
 /** The spec of an option. One that every rule has takes another default or fewer choices, and stays what it is. */
 function specOf(rule: string, name: string, value: Default): OptionSpecs[string] {
   const common = Object.hasOwn(commonOptions, name) ? (commonOptions as OptionSpecs)[name] : undefined;
-  const spec = (
-    isObject(value) ? value : { ...plain(value), ...common, default: value }
-  ) as OptionSpecs[string];
+  // A default by itself is of any size, or in the range of the engine's option.
+  const bare = {
+    ...(common ?? { kind: BARE_KINDS[typeof value], min: -Infinity, max: Infinity }),
+    default: value,
+  };
+  const spec = (isObject(value) ? value : bare) as OptionSpecs[string];
   const fits =
     common === undefined ||
     (spec.kind === common.kind &&
@@ -169,12 +163,6 @@ function specOf(rule: string, name: string, value: Default): OptionSpecs[string]
     throw wrong(rule, `has a default '${name}' out of its own range`, expected, spec.default);
   return spec;
 }
-
-/** The spec of a default by itself. */
-const plain = (value: unknown) =>
-  typeof value === "number"
-    ? { kind: "number", min: -Infinity, max: Infinity }
-    : { kind: typeof value === "boolean" ? "flag" : "none" };
 
 /** Tries the row at its defaults: every name that it gives must be one that the WGSL has, and every scalar must be given. */
 function checkRow(row: RuleRow): void {

@@ -387,13 +387,7 @@ const radamOptions = {
   epsHat: flag(true),
 } as const;
 const radamScalars = (
-  {
-    beta1,
-    beta2,
-    eps,
-    threshold,
-    epsHat,
-  }: { beta1: number; beta2: number; eps: number; threshold: number; epsHat: boolean },
+  { beta1, beta2, eps, threshold, epsHat }: OptionValues<typeof radamOptions>,
   t: number,
   lr: number,
 ) => {
@@ -553,13 +547,7 @@ const adabeliefOptions = {
   decay: decoupledFirst,
 } as const;
 const adabeliefScalars = (
-  {
-    beta1,
-    beta2,
-    eps,
-    epsRoot,
-    rectify,
-  }: { beta1: number; beta2: number; eps: number; epsRoot: number; rectify: boolean },
+  { beta1, beta2, eps, epsRoot, rectify }: OptionValues<typeof adabeliefOptions>,
   t: number,
   lr: number,
 ) => ({

@@ -135,10 +135,9 @@ export function judgeSteps(
     const gradient = Float64Array.from(gradients[index]!);
     const given = handIn(rule, estimates, index, state);
     const one = referenceStep(row, rule.options, { t, lr: rates[index]! }, parameters, gradient, given.state);
-    // An infinite state is no bound, but a wrong reference.
-    const isBounded = (value: number) =>
-      Math.abs(value) > LARGEST && value !== Infinity && value !== -Infinity;
-    const within = (i: number) => !kinds.some((kind) => isBounded(one.state[kind]![i] ?? 0));
+    // A state that is not finite at all is judged: it is a wrong reference.
+    const beyond = (value: number) => Number.isFinite(value) && Math.abs(value) > LARGEST;
+    const within = (i: number) => !kinds.some((kind) => beyond(one.state[kind]![i] ?? 0));
     compare("θ", t, parameters, values!, one.parameters, one.largest.parameters, within);
     kinds.forEach((kind, k) => {
       const summands = one.largest.state[kind]!;

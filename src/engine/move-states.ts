@@ -1,11 +1,4 @@
-import type { Tensor } from "./parameters.js";
-import type { GroupPasses } from "./passes.js";
-
-/** Every tensor by its name, with its group's passes. */
-export const byName = (
-  passes: readonly GroupPasses[],
-): ReadonlyMap<string, { readonly tensor: Tensor; readonly passes: GroupPasses }> =>
-  new Map(passes.flatMap((group) => group.tensors.map((tensor) => [tensor.name, { tensor, passes: group }])));
+import { byName, type GroupPasses, type GroupTensor } from "./passes.js";
 
 /** Encodes copies of all that is kept of each tensor from one machine's memory to another's. */
 export function moveStates(
@@ -44,12 +37,7 @@ function shareSettled(
   });
 }
 
-interface Place {
-  readonly passes: GroupPasses;
-  readonly tensor: Tensor;
-}
-
-function copy(encoder: GPUCommandEncoder, state: string, source: Place, target: Place): void {
+function copy(encoder: GPUCommandEncoder, state: string, source: GroupTensor, target: GroupTensor): void {
   const from = source.passes.state(source.tensor, state);
   const to = target.passes.state(target.tensor, state);
   encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, to.size);

@@ -10,7 +10,7 @@ import { type BlendWeights, ParameterGroup, type PendingStep } from "./group.js"
 import { checkGuards, type GuardOptions } from "./guards.js";
 import { buildMachine, type Machine } from "./machine.js";
 import type { Monitor } from "./monitor.js";
-import { byName, moveStates } from "./move-states.js";
+import { moveStates } from "./move-states.js";
 import {
   type CheckedGroup,
   type CheckedOptions,
@@ -19,7 +19,7 @@ import {
   refuseLookahead,
 } from "./options.js";
 import { type BufferRange, checkGradient, type Parameter, refuseOverlap, type Tensor } from "./parameters.js";
-import type { GroupPasses } from "./passes.js";
+import { byName, type GroupPasses, type GroupTensor } from "./passes.js";
 import { Reports, type StepReport } from "./reports.js";
 import { BLOCK, type Slots } from "./slots.js";
 
@@ -44,7 +44,7 @@ export class Optimizer {
   readonly groups: readonly ParameterGroup[];
   #checked: CheckedOptions;
   #passes: readonly GroupPasses[];
-  #tensors: ReadonlyMap<string, { tensor: Tensor; passes: GroupPasses }>;
+  #tensors: ReadonlyMap<string, GroupTensor>;
   #slots: Slots;
   #made: { destroy(): void }[];
   readonly #blends: BlendWeights;

@@ -12,6 +12,16 @@ const ACCUMULATOR = "gradient_accumulator";
 const SLOW = "slow_weights";
 const AVERAGE = "average";
 
+/** A tensor and the passes of its group. */
+export interface GroupTensor {
+  readonly tensor: Tensor;
+  readonly passes: GroupPasses;
+}
+
+/** Every tensor by its name. */
+export const byName = (groups: readonly GroupPasses[]): ReadonlyMap<string, GroupTensor> =>
+  new Map(groups.flatMap((passes) => passes.tensors.map((tensor) => [tensor.name, { tensor, passes }])));
+
 /** Where the caller's gradient is. */
 const gradientOf = (tensor: Tensor): Range => tensor.gradient;
 

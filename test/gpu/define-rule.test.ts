@@ -1,12 +1,13 @@
 // Rules made at run time, and through them what the engine does for rules that need more than one pass.
 import { describe, expect, test } from "vitest";
-import { choice, defineRule, fraction } from "../../src/define-rule.js";
-import { createArena, createOptimizer, type OptimErrorCode, sgd, sophia } from "../../src/index.js";
+import { defineRule, fraction } from "../../src/define-rule.js";
+import { createArena, createOptimizer, sgd, sophia } from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
 import { bits } from "../support/judge.js";
 import { normals } from "../support/numbers.js";
+import { plainRule } from "../support/plain-rule.js";
 
 const watched = useDevice();
 const UNIFORM = "@group(0) @binding(0) var<uniform> scalars: Scalars;";
@@ -63,7 +64,7 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   scalars: (_options, _t, lr) => ({ rate: lr }),
 });
 
-/** Gradient descent from θ₀ that keeps the mean of θ₀ and where it has come. */
+/** Gradient plainRule from θ₀ that keeps the mean of θ₀ and where it has come. */
 const halfway = defineRule({
   name: "halfway",
   wgsl: `struct Scalars { rate: f32 }
@@ -598,111 +599,29 @@ fn update(parameter: vec4f, gradient: vec4f) -> vec4f { return scalars.rate * gr
   free([tensor]);
 });
 
-describe("bad definitions", () => {
-  const good = {
-    name: "good",
-    wgsl: `struct Scalars { rate: f32 }
-${UNIFORM}
-fn update(parameter: vec4f, gradient: vec4f) -> vec4f { return scalars.rate * gradient; }`,
-    scalars: (_: unknown, _t: number, lr: number) => ({ rate: lr }),
-  };
-  const withState = `${good.wgsl.replace("gradient: vec4f)", "gradient: vec4f, state: ptr<function, State>)")}
-struct State { m: vec4f }`;
-  test.each([
-    ["nothing", undefined, "invalid-option"],
-    ["a part that no rule has", { ...good, startAtParameter: ["m"] }, "invalid-option"],
-    ["an empty name", { ...good, name: "" }, "invalid-option"],
-    ["no WGSL", { ...good, wgsl: undefined }, "invalid-option"],
-    ["no scalars", { ...good, scalars: undefined }, "invalid-option"],
-    ["a scalar that the WGSL has not", { ...good, scalars: () => ({ rate: 1, other: 1 }) }, "invalid-option"],
-    ["a scalar too few", { ...good, scalars: () => ({}) }, "invalid-option"],
-    ["a scalar that is NaN", { ...good, scalars: () => ({ rate: Number.NaN }) }, "invalid-option"],
-    ["a state that is not there", { ...good, startsAtParameter: ["m"] }, "invalid-option"],
-    ["an initial value of no state", { ...good, initial: () => ({ m: 1 }) }, "invalid-option"],
-    ["a constant that is not there", { ...good, constants: () => ({ m: 1 }) }, "invalid-option"],
-    ["a default of another kind", { ...good, defaults: { beta: "0.9" } }, "invalid-option"],
-    ["no defaults", { ...good, defaults: null }, "invalid-option"],
-    ["a list of defaults", { ...good, defaults: [1, 2] }, "invalid-option"],
-    ["a spec of no kind", { ...good, defaults: { beta: { kind: "foo", default: 1 } } }, "invalid-option"],
-    ["a choice of nothing", { ...good, defaults: { beta: { kind: "choice" } } }, "invalid-option"],
-    ["a default out of its range", { ...good, defaults: { beta: fraction(1) } }, "invalid-option"],
-    ["a default that is NaN", { ...good, defaults: { beta: Number.NaN } }, "invalid-option"],
-    ["the engine's decay for a rate", { ...good, defaults: { decay: 0.9 } }, "invalid-option"],
-    ["the engine's decay for a fraction", { ...good, defaults: { decay: fraction(0.9) } }, "invalid-option"],
-    [
-      "the engine's decay in another style",
-      { ...good, defaults: { decay: choice("late") } },
-      "invalid-option",
-    ],
-    ["the engine's direction for a number", { ...good, defaults: { maximize: 1 } }, "invalid-option"],
-    ["a negative rate", { ...good, defaults: { lr: -1 } }, "invalid-option"],
-    ["states that are no list", { ...good, startsAtParameter: "m" }, "invalid-option"],
-    ["constants that are no function", { ...good, constants: {} }, "invalid-option"],
-    ["advance that is no function", { ...good, advance: 3 }, "invalid-option"],
-    ["memory that is no list", { ...good, memory: 3 }, "invalid-option"],
-    ["another scope", { ...good, scope: "al" }, "invalid-option"],
-    ["a reference without a step", { ...good, reference: { initial: () => ({}) } }, "invalid-option"],
-    [
-      "a state that begins at NaN",
-      { ...good, wgsl: withState, initial: () => ({ m: Number.NaN }) },
-      "invalid-option",
-    ],
-    [
-      "a state that begins beyond f32",
-      { ...good, wgsl: withState, initial: () => ({ m: 1e39 }) },
-      "invalid-option",
-    ],
-    ["WGSL that is none", { ...good, wgsl: "struct Scalars {" }, "invalid-shader"],
-    [
-      "another signature",
-      { ...good, wgsl: good.wgsl.replace("gradient: vec4f", "gradient: f32") },
-      "invalid-shader",
-    ],
-    [
-      "a state of the engine's name",
-      { ...good, wgsl: `${good.wgsl}\nstruct State { average: vec4f }` },
-      "invalid-shader",
-    ],
-    ["sums without settle", { ...good, wgsl: `${good.wgsl}\nstruct Sums { a: f32 }` }, "invalid-shader"],
-  ])("%s", async (_, definition, code) => {
-    await expectError(() => defineRule(definition as never), code as OptimErrorCode);
+test("scalars that fail in mid-run are named", async () => {
+  const { device } = watched();
+  const tensor = tensorOf("x", [1]);
+  const rule = defineRule({
+    ...plainRule,
+    scalars: (_: unknown, t: number, lr: number) => (t === 1 ? { rate: lr } : (undefined as never)),
   });
+  const optimizer = await createOptimizer(device, { rule: rule(), parameters: [tensor] });
+  optimizer.step();
+  await expectError(() => optimizer.step(), "invalid-option", "'rate'");
+  optimizer.destroy();
+  free([tensor]);
+});
 
-  test("a rule may have a rate and a style of decay of its own", () => {
-    const { row } = defineRule({ ...good, defaults: { lr: 0.5, decay: choice("decoupled", "coupled") } });
-    expect(row.options.lr).toEqual({ kind: "number", default: 0.5, min: 0, max: Infinity });
-    expect(defineRule({ ...good, wgsl: withState, initial: () => ({ m: 1 }) }).row.name).toBe("good");
+test("what only the compiler finds comes with line and column", async () => {
+  const { device } = watched();
+  const tensor = tensorOf("x", [1]);
+  const rule = defineRule({
+    ...plainRule,
+    wgsl: plainRule.wgsl.replace("scalars.rate *", "scalars.rate * missing *"),
   });
-
-  test("scalars that fail in mid-run are named", async () => {
-    const { device } = watched();
-    const tensor = tensorOf("x", [1]);
-    const rule = defineRule({
-      ...good,
-      scalars: (_: unknown, t: number, lr: number) => (t === 1 ? { rate: lr } : (undefined as never)),
-    });
-    const optimizer = await createOptimizer(device, { rule: rule(), parameters: [tensor] });
-    optimizer.step();
-    await expectError(() => optimizer.step(), "invalid-option", "'rate'");
-    optimizer.destroy();
-    free([tensor]);
-  });
-
-  test("without a name it is custom", () => {
-    const { name: _, ...nameless } = good;
-    expect(defineRule(nameless).row.name).toBe("custom");
-  });
-
-  test("what only the compiler finds comes with line and column", async () => {
-    const { device } = watched();
-    const tensor = tensorOf("x", [1]);
-    const rule = defineRule({
-      ...good,
-      wgsl: good.wgsl.replace("scalars.rate *", "scalars.rate * missing *"),
-    });
-    await expect(createOptimizer(device, { rule: rule(), parameters: [tensor] })).rejects.toThrow(
-      /good\.wgsl:3:\d+: error: unresolved value 'missing'/,
-    );
-    free([tensor]);
-  });
+  await expect(createOptimizer(device, { rule: rule(), parameters: [tensor] })).rejects.toThrow(
+    /plain\.wgsl:3:\d+: error: unresolved value 'missing'/,
+  );
+  free([tensor]);
 });
