@@ -11,7 +11,7 @@ import {
   ruleFactory,
 } from "./rule.js";
 
-export type { ElementInput, ElementOutput, ReferenceRule } from "./reference/rule.js";
+export type { ElementInput, ElementOutput, ReferenceRule } from "./reference/reference-rule.js";
 export { choice, flag, fraction, nonNegative, positive } from "./rule.js";
 
 /** A default by itself, for a number of any size or a flag; or a spec such as `fraction(0.9)`, which says the range too. */

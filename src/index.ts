@@ -1,23 +1,23 @@
+export type { CheckpointFormat } from "./checkpoint/contents.js";
 export type { SaveOptions } from "./checkpoint/describe.js";
-export type { CheckpointFormat } from "./checkpoint/group.js";
 export type { CheckpointSource, LoadOptions } from "./checkpoint/load.js";
+export { createOptimizer } from "./engine/create.js";
+export { type RequestDeviceOptions, requestDevice } from "./engine/device.js";
+export type { OptionSchedules, ParameterGroup } from "./engine/group.js";
+export type { StepReport, TelemetryOptions, TensorReport } from "./engine/guards/reports.js";
 export {
   type Arena,
   type ArenaGroup,
   type ArenaOptions,
   type ArenaParameter,
   createArena,
-} from "./engine/arena.js";
-export type { AverageOptions, SlowWeightsOptions } from "./engine/blends.js";
-export { createOptimizer } from "./engine/create.js";
-export { type RequestDeviceOptions, requestDevice } from "./engine/device.js";
-export type { OptionSchedules, ParameterGroup } from "./engine/group.js";
-export type { GuardOptions, LossScaleOptions } from "./engine/guards.js";
+} from "./engine/memory/arena.js";
+export type { BufferRange, Parameter } from "./engine/memory/parameters.js";
 export type { Optimizer } from "./engine/optimizer.js";
-export type { GroupOptions, OptimizerOptions, SamOptions } from "./engine/options.js";
-export type { BufferRange, Parameter } from "./engine/parameters.js";
-export { type GroupPattern, partition } from "./engine/partition.js";
-export type { StepReport, TelemetryOptions, TensorReport } from "./engine/reports.js";
+export type { AverageOptions, SlowWeightsOptions } from "./engine/options/average-options.js";
+export type { GuardOptions, LossScaleOptions } from "./engine/options/guard-options.js";
+export type { GroupOptions, OptimizerOptions, SamOptions } from "./engine/options/optimizer-options.js";
+export { type GroupPattern, partition } from "./engine/options/partition.js";
 export { OptimError, type OptimErrorCode, type OptimErrorDetails } from "./errors.js";
 export * from "./frameworks/index.js";
 export * from "./frameworks/schedules/index.js";

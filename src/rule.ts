@@ -1,5 +1,5 @@
 import { OptimError } from "./errors.js";
-import type { ReferenceRule } from "./reference/rule.js";
+import type { ReferenceRule } from "./reference/reference-rule.js";
 
 /** What the build reads from a rule's WGSL file. Nobody writes an offset or a binding number by hand. */
 export interface RuleShader {

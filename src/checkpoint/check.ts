@@ -2,8 +2,6 @@ import { OptimError, type OptimErrorDetails } from "../errors.js";
 import { fromPyTorchGroup, memoryFromPyTorch } from "../frameworks/pytorch-state.js";
 import { checkOptions, checkScheduledOption, type RuleMemory, type RuleOptions } from "../rule.js";
 import type { BuiltinSchedule, Schedule } from "../schedules/schedule.js";
-import { describeTensors } from "./describe.js";
-import { quoted } from "./format.js";
 import {
   type CheckpointGroup,
   FORMAT_NAMES,
@@ -11,7 +9,9 @@ import {
   type GroupProgress,
   type GuardProgress,
   OWN_KEYS,
-} from "./group.js";
+} from "./contents.js";
+import { describeTensors } from "./describe.js";
+import { quoted } from "./format.js";
 import type { SafetensorsHeader, TensorRange } from "./read.js";
 import { chooseSchedule, readSchedules } from "./schedules.js";
 

@@ -10,7 +10,7 @@ import {
   type GuardProgress,
   OWN_KEYS,
   stateName,
-} from "./group.js";
+} from "./contents.js";
 import type { SavedSchedules } from "./schedules.js";
 import type { TensorDescription } from "./write.js";
 

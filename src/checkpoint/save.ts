@@ -1,7 +1,7 @@
-import type { BufferRange } from "../engine/parameters.js";
+import type { BufferRange } from "../engine/memory/parameters.js";
 import type { RuleMemory } from "../rule.js";
+import type { CheckpointGroup, GroupProgress, GuardProgress } from "./contents.js";
 import { checkSaveOptions, describeGroups, describeTensors, type SaveOptions } from "./describe.js";
-import type { CheckpointGroup, GroupProgress, GuardProgress } from "./group.js";
 import { saveSchedules } from "./schedules.js";
 import { ReadBack } from "./staging.js";
 import { writeSafetensorsHeader } from "./write.js";

@@ -1,5 +1,5 @@
 import { lossError, popScopes } from "../engine/device.js";
-import type { BufferRange } from "../engine/parameters.js";
+import type { BufferRange } from "../engine/memory/parameters.js";
 import { OptimError } from "../errors.js";
 import { packChunks } from "./chunks.js";
 

@@ -1,6 +1,6 @@
 import { OptimError } from "../errors.js";
 import { scheduleFromFramework } from "../frameworks/schedules/index.js";
-import { describe } from "../schedules/options.js";
+import { describe } from "../schedules/arguments.js";
 import { isPlateauSchedule } from "../schedules/plateau.js";
 
 /** A schedule in a framework's own terms and the rates it gave there. */

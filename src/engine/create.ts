@@ -2,7 +2,7 @@ import { OptimError } from "../errors.js";
 import { requireDevice, watchDevice } from "./device.js";
 import { buildMachine } from "./machine.js";
 import { Optimizer } from "./optimizer.js";
-import { checkOptimizerOptions, type OptimizerOptions } from "./options.js";
+import { checkOptimizerOptions, type OptimizerOptions } from "./options/optimizer-options.js";
 
 /**
  * Makes an optimizer over the caller's buffers: checks everything, allocates the state, compiles the kernels.

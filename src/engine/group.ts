@@ -8,9 +8,9 @@ import {
   type RuleRow,
 } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
-import type { AverageWeight, BlendWeight } from "./blends.js";
-import { STAGE } from "./compose.js";
-import { BLOCK } from "./slots.js";
+import { STAGE } from "./kernels/compose.js";
+import { BLOCK } from "./memory/slots.js";
+import type { AverageWeight, BlendWeight } from "./options/average-options.js";
 
 /** What a group's next step will be, worked out before anything changes. */
 export interface PendingStep {

@@ -1,15 +1,15 @@
 import { OptimError } from "../errors.js";
 import { isLost, popScopes, requireDevice } from "./device.js";
-import { GpuClock } from "./gpu-clock.js";
-import { compileKernels } from "./kernels.js";
-import { Monitor } from "./monitor.js";
-import { compileMonitor } from "./monitor-kernels.js";
-import type { CheckedOptions } from "./options.js";
-import type { Tensor } from "./parameters.js";
-import { GroupPasses } from "./passes.js";
-import { ChunkUniforms } from "./plan.js";
-import { createStages } from "./reports.js";
-import { Slots } from "./slots.js";
+import { GpuClock } from "./guards/gpu-clock.js";
+import { Monitor } from "./guards/monitor.js";
+import { compileMonitor } from "./guards/monitor-kernels.js";
+import { createStages } from "./guards/reports.js";
+import { compileKernels } from "./kernels/compile.js";
+import { GroupPasses } from "./kernels/passes.js";
+import { ChunkUniforms } from "./kernels/plan.js";
+import type { Tensor } from "./memory/parameters.js";
+import { Slots } from "./memory/slots.js";
+import type { CheckedOptions } from "./options/optimizer-options.js";
 
 /** All that the engine makes for a set of groups. */
 export interface Machine {

@@ -3,25 +3,31 @@ import { type CheckpointSource, checkLoadOptions, type LoadOptions, readSource }
 import { collectFile, type SavedFile, streamFile } from "../checkpoint/save.js";
 import { upload } from "../checkpoint/staging.js";
 import { OptimError } from "../errors.js";
-import { prepareLoad, saveOptimizer } from "./checkpoint.js";
 import { requireDevice } from "./device.js";
-import type { GpuClock } from "./gpu-clock.js";
 import { type BlendWeights, ParameterGroup, type PendingStep } from "./group.js";
-import { checkGuards, type GuardOptions } from "./guards.js";
+import type { GpuClock } from "./guards/gpu-clock.js";
+import type { Monitor } from "./guards/monitor.js";
+import { Reports, type StepReport } from "./guards/reports.js";
+import { byName, type GroupPasses, type GroupTensor } from "./kernels/passes.js";
 import { buildMachine, type Machine } from "./machine.js";
-import type { Monitor } from "./monitor.js";
-import { moveStates } from "./move-states.js";
+import { moveStates } from "./memory/move-states.js";
+import {
+  type BufferRange,
+  checkGradient,
+  type Parameter,
+  refuseOverlap,
+  type Tensor,
+} from "./memory/parameters.js";
+import { BLOCK, type Slots } from "./memory/slots.js";
+import { checkGuards, type GuardOptions } from "./options/guard-options.js";
 import {
   type CheckedGroup,
   type CheckedOptions,
   checkGroup,
   type GroupOptions,
   refuseLookahead,
-} from "./options.js";
-import { type BufferRange, checkGradient, type Parameter, refuseOverlap, type Tensor } from "./parameters.js";
-import { byName, type GroupPasses, type GroupTensor } from "./passes.js";
-import { Reports, type StepReport } from "./reports.js";
-import { BLOCK, type Slots } from "./slots.js";
+} from "./options/optimizer-options.js";
+import { prepareLoad, saveOptimizer } from "./saving.js";
 
 const makeGroup = (
   { label, blends }: CheckedOptions,

@@ -1,6 +1,6 @@
 // The serialized form of Keras: an optimizer with all that stands around its rule.
-import type { AverageOptions } from "../engine/blends.js";
-import type { GuardOptions } from "../engine/guards.js";
+import type { AverageOptions } from "../engine/options/average-options.js";
+import type { GuardOptions } from "../engine/options/guard-options.js";
 import { OptimError } from "../errors.js";
 import type { Rule } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";

@@ -1,5 +1,5 @@
 import { rectification } from "./radam.js";
-import type { ElementInput, ReferenceRule } from "./rule.js";
+import type { ElementInput, ReferenceRule } from "./reference-rule.js";
 import { averaged, bounded, largest, over, type Summands, square, sum, times } from "./summands.js";
 
 type AdabeliefOptions = { beta1: number; beta2: number; eps: number; epsRoot: number; rectify: boolean };

@@ -1,4 +1,4 @@
-import type { ReferenceRule } from "./rule.js";
+import type { ReferenceRule } from "./reference-rule.js";
 import { square, sum, times } from "./summands.js";
 
 /** Adadelta: the ratio of the root mean squares of past updates and gradients is the rate (Zeiler 2012, algorithm 1). */

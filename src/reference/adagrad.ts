@@ -1,4 +1,4 @@
-import type { ReferenceRule } from "./rule.js";
+import type { ReferenceRule } from "./reference-rule.js";
 import { square, sum, times } from "./summands.js";
 
 type AdagradOptions = { lrDecay: number; initialAccumulatorValue: number; eps: number; epsInside: boolean };

@@ -1,4 +1,4 @@
-import type { ElementInput, ReferenceRule } from "./rule.js";
+import type { ElementInput, ReferenceRule } from "./reference-rule.js";
 import { bounded, largest, square, sum, times } from "./summands.js";
 
 type AdamOptions = { beta1: number; beta2: number; eps: number; epsRoot: number; epsHat: boolean };

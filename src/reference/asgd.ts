@@ -1,4 +1,4 @@
-import type { ReferenceRule } from "./rule.js";
+import type { ReferenceRule } from "./reference-rule.js";
 import { times } from "./summands.js";
 
 type AsgdOptions = { lambd: number; alpha: number; t0: number };

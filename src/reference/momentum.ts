@@ -1,4 +1,4 @@
-import type { ReferenceRule } from "./rule.js";
+import type { ReferenceRule } from "./reference-rule.js";
 import { times } from "./summands.js";
 
 // The momentum buffer is the velocity of the literature with its sign turned: it is subtracted.

@@ -1,4 +1,4 @@
-import type { ReferenceRule } from "./rule.js";
+import type { ReferenceRule } from "./reference-rule.js";
 import { averaged, square, times } from "./summands.js";
 
 type NovogradOptions = {

@@ -1,4 +1,4 @@
-import type { ReferenceRule } from "./rule.js";
+import type { ReferenceRule } from "./reference-rule.js";
 import { averaged, bounded, largest, type Summands, square, sum, times } from "./summands.js";
 
 type RadamOptions = { beta1: number; beta2: number; eps: number; threshold: number; epsHat: boolean };

@@ -11,6 +11,7 @@ import { momentum, nesterov, nesterovLookahead, sgd } from "./momentum.js";
 import { novograd } from "./novograd.js";
 import { prodigy } from "./prodigy.js";
 import { radam, radamAmsgrad } from "./radam.js";
+import type { ReferenceRule } from "./reference-rule.js";
 import {
   rmsprop,
   rmspropCentered,
@@ -19,7 +20,6 @@ import {
   rmspropNesterov,
 } from "./rmsprop.js";
 import { rprop } from "./rprop.js";
-import type { ReferenceRule } from "./rule.js";
 import { scheduleFreeAdamw, scheduleFreeSgd } from "./schedule-free.js";
 import { lion, signSgd, signum } from "./sign.js";
 import { sophia } from "./sophia.js";

@@ -1,4 +1,4 @@
-import type { ReferenceRule } from "./rule.js";
+import type { ReferenceRule } from "./reference-rule.js";
 import { averaged, sign, times } from "./summands.js";
 
 /** Lion: θ ← θ − η·sign(β1m + (1−β1)g), then m ← β2m + (1−β2)g (Chen et al. 2023, algorithm 2). */

@@ -1,4 +1,4 @@
-import type { ReferenceRule } from "./rule.js";
+import type { ReferenceRule } from "./reference-rule.js";
 import { averaged, largest, rounding, type Summands, sum, times } from "./summands.js";
 
 type SophiaOptions = {

@@ -1,5 +1,5 @@
 import { OptimError } from "../errors.js";
-import type { ElementInput, ReferenceOptions, ReferenceRule } from "./rule.js";
+import type { ElementInput, ReferenceOptions, ReferenceRule } from "./reference-rule.js";
 import { nameOf, type Referenced, referenceRule } from "./rules.js";
 import { bounded, largest, type Summands, sign, sum, times } from "./summands.js";
 

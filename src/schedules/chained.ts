@@ -1,5 +1,5 @@
 import { OptimError } from "../errors.js";
-import { checkOptions, schedules as scheduleList } from "./options.js";
+import { checkOptions, schedules as scheduleList } from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
 /**

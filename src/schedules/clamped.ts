@@ -1,5 +1,5 @@
 import { OptimError } from "../errors.js";
-import { checkOptions, optionalFinite, schedule as scheduleRequirement } from "./options.js";
+import { checkOptions, optionalFinite, schedule as scheduleRequirement } from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link clamped}; at least one of the two. */

@@ -1,4 +1,4 @@
-import { checkOptions, nonNegative, optionalWhole } from "./options.js";
+import { checkOptions, nonNegative, optionalWhole } from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule } from "./schedule.js";
 
 /** Options of {@link constant}. */

@@ -1,4 +1,4 @@
-import { atLeastOne, checkOptions, count, finite, nonNegative } from "./options.js";
+import { atLeastOne, checkOptions, count, finite, nonNegative } from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule } from "./schedule.js";
 
 /** Options of {@link cosineRestarts}. */

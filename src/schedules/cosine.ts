@@ -1,4 +1,4 @@
-import { checkOptions, count, finite, flag, nonNegative, positive, whole } from "./options.js";
+import { checkOptions, count, finite, flag, nonNegative, positive, whole } from "./arguments.js";
 import { normal } from "./random-numbers.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 

@@ -6,7 +6,7 @@ import {
   nonNegative,
   optionalSchedule,
   optionalWhole,
-} from "./options.js";
+} from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link cyclicMomentum}, and of {@link cyclic} but for its bounds. */

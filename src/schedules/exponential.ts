@@ -1,4 +1,4 @@
-import { checkOptions, count, flag, nonNegative } from "./options.js";
+import { checkOptions, count, flag, nonNegative } from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule } from "./schedule.js";
 
 /** Options of {@link exponential}, {@link naturalExponential} and {@link inverseTime}. */

@@ -1,4 +1,5 @@
 import { OptimError } from "../errors.js";
+import { describe } from "./arguments.js";
 import { chained } from "./chained.js";
 import { type ClampedOptions, clamped } from "./clamped.js";
 import { constant } from "./constant.js";
@@ -9,7 +10,6 @@ import { exponential, inverseTime, naturalExponential } from "./exponential.js";
 import { inverseSquareRoot, noam } from "./inverse-square-root.js";
 import { multiplicative } from "./multiplicative.js";
 import { oneCycle } from "./one-cycle.js";
-import { describe } from "./options.js";
 import { multistep, piecewiseConstant, step } from "./piecewise.js";
 import { piecewiseInterpolated } from "./piecewise-interpolated.js";
 import { onPlateau, type PlateauState } from "./plateau.js";

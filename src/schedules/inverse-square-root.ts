@@ -1,4 +1,4 @@
-import { checkOptions, count } from "./options.js";
+import { checkOptions, count } from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule } from "./schedule.js";
 
 /** Options of {@link inverseSquareRoot}. */

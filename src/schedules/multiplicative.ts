@@ -1,4 +1,4 @@
-import { checkOptions, schedule as scheduleRequirement } from "./options.js";
+import { checkOptions, schedule as scheduleRequirement } from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
 /**

@@ -1,5 +1,5 @@
+import { checkOptions, choice, count, finite, flag, fraction, optionalFinite } from "./arguments.js";
 import { type Interpolation, interpolate } from "./interpolation.js";
-import { checkOptions, choice, count, finite, flag, fraction, optionalFinite } from "./options.js";
 import { type BuiltinSchedule, builtinSchedule } from "./schedule.js";
 
 /** Options of {@link oneCycleMomentum}, and of {@link oneCycle} but for its values. */

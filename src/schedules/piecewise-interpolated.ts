@@ -1,6 +1,6 @@
 import { OptimError } from "../errors.js";
+import { ascendingSteps, checkOptions, choice, finites } from "./arguments.js";
 import { type Interpolation, interpolate } from "./interpolation.js";
-import { ascendingSteps, checkOptions, choice, finites } from "./options.js";
 import { type BuiltinSchedule, builtinSchedule } from "./schedule.js";
 
 /** Options of {@link piecewiseInterpolated}. */

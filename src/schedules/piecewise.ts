@@ -1,5 +1,5 @@
 import { OptimError } from "../errors.js";
-import { ascendingSteps, checkOptions, choice, count, factors, nonNegative } from "./options.js";
+import { ascendingSteps, checkOptions, choice, count, factors, nonNegative } from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link piecewiseConstant}. */

@@ -1,5 +1,13 @@
 import { OptimError } from "../errors.js";
-import { belowOne, checkOptions, choice, describe, nonNegative, type Requirement, whole } from "./options.js";
+import {
+  belowOne,
+  checkOptions,
+  choice,
+  describe,
+  nonNegative,
+  type Requirement,
+  whole,
+} from "./arguments.js";
 import {
   type BuiltinSchedule,
   builtinSchedule,

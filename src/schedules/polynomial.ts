@@ -1,4 +1,4 @@
-import { checkOptions, count, finite, flag, positive } from "./options.js";
+import { checkOptions, count, finite, flag, positive } from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link linear}. */

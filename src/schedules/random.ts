@@ -1,5 +1,5 @@
 import { OptimError } from "../errors.js";
-import { checkOptions, count, nonNegative, whole } from "./options.js";
+import { checkOptions, count, nonNegative, whole } from "./arguments.js";
 import { uniform } from "./random-numbers.js";
 import { type BuiltinSchedule, builtinSchedule } from "./schedule.js";
 

@@ -1,6 +1,6 @@
 import { OptimError } from "../errors.js";
+import { checkOptions, choice, describe, positive, type Requirement } from "./arguments.js";
 import { exponential } from "./exponential.js";
-import { checkOptions, choice, describe, positive, type Requirement } from "./options.js";
 import { linear } from "./polynomial.js";
 import { rangeTestSVG } from "./range-test-svg.js";
 import { scaled } from "./scaled.js";

@@ -1,4 +1,4 @@
-import { checkOptions, choice, finite, schedule as scheduleRequirement, whole } from "./options.js";
+import { checkOptions, choice, finite, schedule as scheduleRequirement, whole } from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link warmup}. */

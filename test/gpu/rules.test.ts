@@ -1,13 +1,13 @@
 // The shared tests of every rule, driven by the table.
 import { describe, expect, test } from "vitest";
+import { composeMonitoredStep } from "../../src/engine/guards/compose-monitored.js";
+import { composeRuleMeasure } from "../../src/engine/guards/compose-sums.js";
 import {
   composeAccumulate,
   composeCurvature,
   composeLookahead,
   composeStep,
-} from "../../src/engine/compose.js";
-import { composeMonitoredStep } from "../../src/engine/compose-monitored.js";
-import { composeRuleMeasure } from "../../src/engine/compose-sums.js";
+} from "../../src/engine/kernels/compose.js";
 import { createArena, createOptimizer, rules } from "../../src/index.js";
 import { referenceCurvature, referenceStep } from "../../src/reference/step.js";
 import accumulate from "../../src/shaders/engine/accumulate.wgsl?raw";

@@ -1,7 +1,7 @@
 // Checkpoints as files, without a GPU: what an optimizer would have written.
 import { checkCheckpoint } from "../../src/checkpoint/check.js";
+import type { CheckpointFormat, CheckpointGroup } from "../../src/checkpoint/contents.js";
 import { describeGroups, describeTensors } from "../../src/checkpoint/describe.js";
-import type { CheckpointFormat, CheckpointGroup } from "../../src/checkpoint/group.js";
 import { readSafetensorsHeader } from "../../src/checkpoint/read.js";
 import { saveSchedules } from "../../src/checkpoint/schedules.js";
 import { type TensorData, writeSafetensors } from "../../src/checkpoint/write.js";

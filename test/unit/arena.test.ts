@@ -1,8 +1,8 @@
 // The layout of an arena, on a device that only notes what it is asked for.
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { checkParameters } from "../../src/engine/parameters.js";
-import { joinSpans, sortTensors } from "../../src/engine/spans.js";
+import { checkParameters } from "../../src/engine/memory/parameters.js";
+import { joinSpans, sortTensors } from "../../src/engine/memory/spans.js";
 import { createArena } from "../../src/index.js";
 
 // Absent in Node; the values are WebGPU's.

@@ -1,10 +1,21 @@
 // Items as pure arithmetic: what holds for any tensors, offsets and limits.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ITEM_WORDS, itemTable, type Walk, walkChunks, walkSpans } from "../../src/engine/item-table.js";
-import { ITEM_THREADS } from "../../src/engine/items.js";
-import { checkParameters, type Parameter, type Range, type Tensor } from "../../src/engine/parameters.js";
-import { type PlanLimits, sortTensors } from "../../src/engine/spans.js";
+import {
+  ITEM_WORDS,
+  itemTable,
+  type Walk,
+  walkChunks,
+  walkSpans,
+} from "../../src/engine/guards/item-table.js";
+import { ITEM_THREADS } from "../../src/engine/guards/items.js";
+import {
+  checkParameters,
+  type Parameter,
+  type Range,
+  type Tensor,
+} from "../../src/engine/memory/parameters.js";
+import { type PlanLimits, sortTensors } from "../../src/engine/memory/spans.js";
 
 /** A GPUBuffer as the checks see it. */
 const buffer = () => ({ size: 2 ** 26, usage: 0x80 | 0x8 }) as GPUBuffer;

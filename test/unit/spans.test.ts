@@ -1,9 +1,15 @@
 // The plan of a dispatch as pure arithmetic: what holds for any sizes, offsets and limits.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { checkParameters, type Parameter, type Tensor } from "../../src/engine/parameters.js";
-import { cutChunks, joinSpans, type PlanLimits, sortTensors, WORKGROUP } from "../../src/engine/spans.js";
-import { placeState } from "../../src/engine/state.js";
+import { checkParameters, type Parameter, type Tensor } from "../../src/engine/memory/parameters.js";
+import {
+  cutChunks,
+  joinSpans,
+  type PlanLimits,
+  sortTensors,
+  WORKGROUP,
+} from "../../src/engine/memory/spans.js";
+import { placeState } from "../../src/engine/memory/state.js";
 
 const ALIGNMENTS = [32, 64, 128, 256];
 

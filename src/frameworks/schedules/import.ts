@@ -1,5 +1,5 @@
 import { OptimError } from "../../errors.js";
-import { checkOptions, describe, type Requirement } from "../../schedules/options.js";
+import { checkOptions, describe, type Requirement } from "../../schedules/arguments.js";
 import type { BuiltinSchedule } from "../../schedules/schedule.js";
 
 /** What a framework's schedule is here: its rate at step s is `lr · schedule(s)`. */

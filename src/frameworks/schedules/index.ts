@@ -1,5 +1,5 @@
 import { OptimError } from "../../errors.js";
-import { describe } from "../../schedules/options.js";
+import { describe } from "../../schedules/arguments.js";
 import type { ImportedSchedule } from "./import.js";
 import { scheduleFromKeras } from "./keras.js";
 import { scheduleFromOptax } from "./optax.js";

@@ -1,7 +1,4 @@
 import { OptimError } from "../../errors.js";
-import { cosine } from "../../schedules/cosine.js";
-import { cosineRestarts } from "../../schedules/cosine-restarts.js";
-import { exponential, inverseTime } from "../../schedules/exponential.js";
 import {
   ascendingSteps,
   atLeastOne,
@@ -13,7 +10,10 @@ import {
   nonNegative,
   positive,
   whole,
-} from "../../schedules/options.js";
+} from "../../schedules/arguments.js";
+import { cosine } from "../../schedules/cosine.js";
+import { cosineRestarts } from "../../schedules/cosine-restarts.js";
+import { exponential, inverseTime } from "../../schedules/exponential.js";
 import { piecewiseRates, polynomialBetween, warmedUp } from "./absolute.js";
 import { type ImportedSchedule, importSchedule, type ScheduleFramework } from "./import.js";
 import { label, nullable } from "./requirements.js";

@@ -1,8 +1,3 @@
-import { clamped } from "../../schedules/clamped.js";
-import { constant } from "../../schedules/constant.js";
-import { cosine } from "../../schedules/cosine.js";
-import { exponential } from "../../schedules/exponential.js";
-import type { Interpolation } from "../../schedules/interpolation.js";
 import {
   ascendingSteps,
   choice,
@@ -14,7 +9,12 @@ import {
   positive,
   type Requirement,
   whole,
-} from "../../schedules/options.js";
+} from "../../schedules/arguments.js";
+import { clamped } from "../../schedules/clamped.js";
+import { constant } from "../../schedules/constant.js";
+import { cosine } from "../../schedules/cosine.js";
+import { exponential } from "../../schedules/exponential.js";
+import type { Interpolation } from "../../schedules/interpolation.js";
 import { piecewiseConstant } from "../../schedules/piecewise.js";
 import { piecewiseInterpolated } from "../../schedules/piecewise-interpolated.js";
 import { scaled } from "../../schedules/scaled.js";

@@ -1,12 +1,4 @@
 import { OptimError } from "../../errors.js";
-import { chained } from "../../schedules/chained.js";
-import { constant } from "../../schedules/constant.js";
-import { cosine } from "../../schedules/cosine.js";
-import { cosineRestarts } from "../../schedules/cosine-restarts.js";
-import { cyclic, cyclicMomentum } from "../../schedules/cyclic.js";
-import { exponential } from "../../schedules/exponential.js";
-import { multiplicative } from "../../schedules/multiplicative.js";
-import { oneCycle, oneCycleMomentum } from "../../schedules/one-cycle.js";
 import {
   ascendingSteps,
   belowOne,
@@ -20,7 +12,15 @@ import {
   positive,
   schedule,
   whole,
-} from "../../schedules/options.js";
+} from "../../schedules/arguments.js";
+import { chained } from "../../schedules/chained.js";
+import { constant } from "../../schedules/constant.js";
+import { cosine } from "../../schedules/cosine.js";
+import { cosineRestarts } from "../../schedules/cosine-restarts.js";
+import { cyclic, cyclicMomentum } from "../../schedules/cyclic.js";
+import { exponential } from "../../schedules/exponential.js";
+import { multiplicative } from "../../schedules/multiplicative.js";
+import { oneCycle, oneCycleMomentum } from "../../schedules/one-cycle.js";
 import { multistep, step } from "../../schedules/piecewise.js";
 import { onPlateau } from "../../schedules/plateau.js";
 import { linear, polynomial } from "../../schedules/polynomial.js";

@@ -1,4 +1,4 @@
-import type { Requirement } from "../../schedules/options.js";
+import type { Requirement } from "../../schedules/arguments.js";
 
 /** What may also be null, which is the default. */
 export const nullable = <T>({ expected, holds }: Requirement<T>): Requirement<T | null> => ({

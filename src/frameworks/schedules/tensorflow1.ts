@@ -1,6 +1,3 @@
-import { cosine, linearCosine, noisyLinearCosine } from "../../schedules/cosine.js";
-import { cosineRestarts } from "../../schedules/cosine-restarts.js";
-import { exponential, inverseTime, naturalExponential } from "../../schedules/exponential.js";
 import {
   ascendingSteps,
   atLeastOne,
@@ -11,7 +8,10 @@ import {
   nonNegative,
   positive,
   whole,
-} from "../../schedules/options.js";
+} from "../../schedules/arguments.js";
+import { cosine, linearCosine, noisyLinearCosine } from "../../schedules/cosine.js";
+import { cosineRestarts } from "../../schedules/cosine-restarts.js";
+import { exponential, inverseTime, naturalExponential } from "../../schedules/exponential.js";
 import { piecewiseRates, polynomialBetween } from "./absolute.js";
 import {
   type ImportedSchedule,

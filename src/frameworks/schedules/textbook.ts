@@ -1,7 +1,3 @@
-import { clamped } from "../../schedules/clamped.js";
-import { cosine, linearCosine } from "../../schedules/cosine.js";
-import { exponential, inverseTime, naturalExponential } from "../../schedules/exponential.js";
-import { noam } from "../../schedules/inverse-square-root.js";
 import {
   ascendingSteps,
   count,
@@ -10,7 +6,11 @@ import {
   fraction,
   nonNegative,
   positive,
-} from "../../schedules/options.js";
+} from "../../schedules/arguments.js";
+import { clamped } from "../../schedules/clamped.js";
+import { cosine, linearCosine } from "../../schedules/cosine.js";
+import { exponential, inverseTime, naturalExponential } from "../../schedules/exponential.js";
+import { noam } from "../../schedules/inverse-square-root.js";
 import { linear } from "../../schedules/polynomial.js";
 import { piecewiseRates, polynomialBetween } from "./absolute.js";
 import {

@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { OptimError } from "../../errors.js";
 import type { BufferRange, Range, Tensor } from "./parameters.js";
 import { joinSpans, type PlanLimits } from "./spans.js";
 

@@ -1,4 +1,4 @@
-import { byName, type GroupPasses, type GroupTensor } from "./passes.js";
+import { byName, type GroupPasses, type GroupTensor } from "../kernels/passes.js";
 
 /** Encodes copies of all that is kept of each tensor from one machine's memory to another's. */
 export function moveStates(

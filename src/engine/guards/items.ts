@@ -1,6 +1,6 @@
 // Cuts chunks into items, so that sums can be kept by tensor.
-import type { Tensor } from "./parameters.js";
-import type { Chunk, Span } from "./spans.js";
+import type { Tensor } from "../memory/parameters.js";
+import type { Chunk, Span } from "../memory/spans.js";
 
 /** Invocations that share an item. */
 export const ITEM_THREADS = 64;

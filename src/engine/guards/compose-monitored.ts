@@ -1,9 +1,9 @@
 // Writes the kernels of monitored steps, which work item by item and keep sums for each: the measure of the gradients,
 // and the step with guards.
-import type { RuleShader } from "../rule.js";
-import { bindings, callUpdate, ENTRY, HEADER, lanes, loadStates } from "./compose.js";
+import type { RuleShader } from "../../rule.js";
+import { bindings, callUpdate, ENTRY, HEADER, lanes, loadStates } from "../kernels/compose.js";
+import type { Width } from "../memory/spans.js";
 import { ITEM_THREADS } from "./items.js";
-import type { Width } from "./spans.js";
 
 /** Place of the ascent's factor among the words of the control block. */
 const ASCENT_WORD = 6;

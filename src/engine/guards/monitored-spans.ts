@@ -1,11 +1,11 @@
-import { OptimError } from "../errors.js";
+import { OptimError } from "../../errors.js";
+import type { Kernel } from "../kernels/compile.js";
+import { chunkLayout } from "../kernels/pipelines.js";
+import { bindChunk, type ChunkUniforms } from "../kernels/plan.js";
+import type { Range, Tensor } from "../memory/parameters.js";
+import { type PlanLimits, type Span, type Width, WORKGROUP } from "../memory/spans.js";
 import { type ItemTable, walkChunks } from "./item-table.js";
-import type { Kernel } from "./kernels.js";
 import { ASCEND, MEASURE, stepStorages } from "./monitor-kernels.js";
-import type { Range, Tensor } from "./parameters.js";
-import { chunkLayout } from "./pipelines.js";
-import { bindChunk, type ChunkUniforms } from "./plan.js";
-import { type PlanLimits, type Span, type Width, WORKGROUP } from "./spans.js";
 
 /** The measure and the step of one chunk. */
 export interface MonitoredDispatch {

@@ -1,14 +1,14 @@
 import { type CheckedCheckpoint, checkCheckpoint } from "../checkpoint/check.js";
+import { stateName } from "../checkpoint/contents.js";
 import type { SaveOptions } from "../checkpoint/describe.js";
-import { stateName } from "../checkpoint/group.js";
 import { readSafetensorsHeader } from "../checkpoint/read.js";
 import { type SavedFile, saveFile } from "../checkpoint/save.js";
 import type { Upload } from "../checkpoint/staging.js";
 import { OptimError } from "../errors.js";
 import type { ParameterGroup } from "./group.js";
-import type { Monitor } from "./monitor.js";
-import type { BufferRange, Tensor } from "./parameters.js";
-import type { GroupPasses } from "./passes.js";
+import type { Monitor } from "./guards/monitor.js";
+import type { GroupPasses } from "./kernels/passes.js";
+import type { BufferRange, Tensor } from "./memory/parameters.js";
 
 const COPY_SRC = 0x4; // GPUBufferUsage, absent outside browsers
 const COPY_DST = 0x8;

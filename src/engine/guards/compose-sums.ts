@@ -1,9 +1,9 @@
 // Writes the kernels of rules that add something up over a tensor before the update: `measure` and `settle`.
-import type { Rule, RuleShader } from "../rule.js";
-import { HEADER, lanes } from "./compose.js";
+import type { Rule, RuleShader } from "../../rule.js";
+import { HEADER, lanes } from "../kernels/compose.js";
+import type { Width } from "../memory/spans.js";
 import { COMPONENTS, loadSettled, monitoredGradient, stepBindings } from "./compose-monitored.js";
 import { ITEM_THREADS } from "./items.js";
-import type { Width } from "./spans.js";
 
 /** Fields of `Sums` or `Settled` as one vec4f. */
 const packed = (fields: readonly string[], value: string) =>

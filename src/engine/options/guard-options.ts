@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { OptimError } from "../../errors.js";
 
 /** Dynamic loss scale, as mixed-precision training needs it (Micikevicius et al. 2018, sec. 3.2; PyTorch GradScaler). */
 export interface LossScaleOptions {

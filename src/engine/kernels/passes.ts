@@ -1,10 +1,10 @@
-import type { Rule } from "../rule.js";
-import { type Extras, type Kernel, type Kernels, stepsFromOrigin } from "./kernels.js";
-import type { MonitoredGroup } from "./monitor.js";
-import type { BufferRange, Range, Tensor } from "./parameters.js";
+import type { Rule } from "../../rule.js";
+import type { MonitoredGroup } from "../guards/monitor.js";
+import type { BufferRange, Range, Tensor } from "../memory/parameters.js";
+import { type PlanLimits, sortTensors } from "../memory/spans.js";
+import { StateMemory } from "../memory/state.js";
+import { type Extras, type Kernel, type Kernels, stepsFromOrigin } from "./compile.js";
 import { bindSpan, type ChunkUniforms, type Dispatch, Planner } from "./plan.js";
-import { type PlanLimits, sortTensors } from "./spans.js";
-import { StateMemory } from "./state.js";
 
 /** Engine memory beside the states of the rule. */
 const ORIGIN = "lookahead_origin";

@@ -1,6 +1,6 @@
-import { OptimError } from "../errors.js";
-import type { GroupOptions } from "./options.js";
-import type { Parameter } from "./parameters.js";
+import { OptimError } from "../../errors.js";
+import type { Parameter } from "../memory/parameters.js";
+import type { GroupOptions } from "./optimizer-options.js";
 
 /** Which parameters a group takes, and its options: all but `parameters` of {@link GroupOptions}. */
 export interface GroupPattern {

@@ -1,12 +1,17 @@
-import { OptimError } from "../errors.js";
-import { checkOptions, type Rule } from "../rule.js";
-import type { Schedule } from "../schedules/schedule.js";
-import { type AverageOptions, averageWeight, type SlowWeightsOptions, slowWeight } from "./blends.js";
-import { type BlendWeights, checkOptionSchedules, checkSchedule, type OptionSchedules } from "./group.js";
-import { checkGuards, checkNames, type GuardOptions, type Guards } from "./guards.js";
-import { checkParameters, type Parameter, type Tensor } from "./parameters.js";
-import type { TelemetryOptions } from "./reports.js";
-import { BLOCK } from "./slots.js";
+import { OptimError } from "../../errors.js";
+import { checkOptions, type Rule } from "../../rule.js";
+import type { Schedule } from "../../schedules/schedule.js";
+import { type BlendWeights, checkOptionSchedules, checkSchedule, type OptionSchedules } from "../group.js";
+import type { TelemetryOptions } from "../guards/reports.js";
+import { checkParameters, type Parameter, type Tensor } from "../memory/parameters.js";
+import { BLOCK } from "../memory/slots.js";
+import {
+  type AverageOptions,
+  averageWeight,
+  type SlowWeightsOptions,
+  slowWeight,
+} from "./average-options.js";
+import { checkGuards, checkNames, type GuardOptions, type Guards } from "./guard-options.js";
 
 /** Parameters with their own rule, schedule or hyperparameters: any option of the rule may stand here. */
 export interface GroupOptions {

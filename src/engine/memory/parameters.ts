@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { OptimError } from "../../errors.js";
 
 /** A part of a buffer, in bytes. */
 export interface BufferRange {

@@ -1,11 +1,11 @@
-import type { Rule } from "../rule.js";
-import control from "../shaders/engine/control.wgsl?raw";
-import settle from "../shaders/engine/settle.wgsl?raw";
+import type { Rule } from "../../rule.js";
+import control from "../../shaders/engine/control.wgsl?raw";
+import settle from "../../shaders/engine/settle.wgsl?raw";
+import { type Extras, type Kernel, stepsFromOrigin } from "../kernels/compile.js";
+import { pipelineOf } from "../kernels/pipelines.js";
+import type { Width } from "../memory/spans.js";
 import { composeAscent, composeMeasure, composeMonitoredStep, TELEMETRY } from "./compose-monitored.js";
 import { composeRuleMeasure, composeRuleSettle } from "./compose-sums.js";
-import { type Extras, type Kernel, stepsFromOrigin } from "./kernels.js";
-import { pipelineOf } from "./pipelines.js";
-import type { Width } from "./spans.js";
 
 /** What a rule with sums runs before its step. */
 export interface SumKernels {

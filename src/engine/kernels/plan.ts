@@ -1,7 +1,5 @@
-import { CHUNK_SIZE } from "./compose.js";
-import type { Range, Tensor } from "./parameters.js";
-import { chunkLayout } from "./pipelines.js";
-import { BLOCK } from "./slots.js";
+import type { Range, Tensor } from "../memory/parameters.js";
+import { BLOCK } from "../memory/slots.js";
 import {
   type Chunk,
   cutChunks,
@@ -10,7 +8,9 @@ import {
   type Span,
   type Width,
   WORKGROUP,
-} from "./spans.js";
+} from "../memory/spans.js";
+import { CHUNK_SIZE } from "./compose.js";
+import { chunkLayout } from "./pipelines.js";
 
 /** One dispatch, ready to encode. */
 export interface Dispatch {

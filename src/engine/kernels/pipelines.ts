@@ -1,5 +1,5 @@
-import { OptimError } from "../errors.js";
-import { lossSettles, requireDevice } from "./device.js";
+import { OptimError } from "../../errors.js";
+import { lossSettles, requireDevice } from "../device.js";
 
 /** What a pipeline is made of; also its key in the cache. */
 export interface PipelineSource {

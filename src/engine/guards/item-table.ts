@@ -1,6 +1,6 @@
+import type { Range, Tensor } from "../memory/parameters.js";
+import { type Chunk, cutChunks, joinSpans, type PlanLimits, type Span } from "../memory/spans.js";
 import { cutItems, endsWholeLanes, ITEM_THREADS } from "./items.js";
-import type { Range, Tensor } from "./parameters.js";
-import { type Chunk, cutChunks, joinSpans, type PlanLimits, type Span } from "./spans.js";
 
 /** u32 words of `engine_Item`. */
 export const ITEM_WORDS = 4;

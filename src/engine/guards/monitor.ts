@@ -1,7 +1,12 @@
-import type { Rule } from "../rule.js";
-import { STAGE } from "./compose.js";
-import type { ParameterGroup, PendingStep } from "./group.js";
-import { type Guards, UNLIMITED } from "./guards.js";
+import type { Rule } from "../../rule.js";
+import type { ParameterGroup, PendingStep } from "../group.js";
+import { STAGE } from "../kernels/compose.js";
+import { chunkLayout, stepLayout } from "../kernels/pipelines.js";
+import { type ChunkUniforms, Planner } from "../kernels/plan.js";
+import type { BufferRange, Range, Tensor } from "../memory/parameters.js";
+import { BLOCK } from "../memory/slots.js";
+import type { PlanLimits } from "../memory/spans.js";
+import { type Guards, UNLIMITED } from "../options/guard-options.js";
 import { type ItemTable, itemTable, type Walk } from "./item-table.js";
 import { endsWholeLanes } from "./items.js";
 import { DECIDE, type MonitorKernels, SETTLE } from "./monitor-kernels.js";
@@ -12,12 +17,7 @@ import {
   encodeAll,
   type MonitoredDispatch,
 } from "./monitored-spans.js";
-import type { BufferRange, Range, Tensor } from "./parameters.js";
-import { chunkLayout, stepLayout } from "./pipelines.js";
-import { type ChunkUniforms, Planner } from "./plan.js";
 import { placeRuleSums, RuleSums } from "./rule-sums.js";
-import { BLOCK } from "./slots.js";
-import type { PlanLimits } from "./spans.js";
 
 /** Bytes of a group in a row of scalars: a block of the rule's, a block of the engine's. */
 const GROUP_BYTES = 2 * BLOCK;

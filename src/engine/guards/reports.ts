@@ -1,8 +1,8 @@
-import { OptimError } from "../errors.js";
-import { lossError, onLoss } from "./device.js";
+import { OptimError } from "../../errors.js";
+import { lossError, onLoss } from "../device.js";
+import type { Slots } from "../memory/slots.js";
 import { elapsed, type GpuClock } from "./gpu-clock.js";
 import { CONTROL_BYTES, HISTORY, type Monitor, RECORD_WORDS } from "./monitor.js";
-import type { Slots } from "./slots.js";
 
 /** Telemetry options. */
 export interface TelemetryOptions {

@@ -1,5 +1,5 @@
-import { OptimError } from "../errors.js";
-import { stepLayout } from "./pipelines.js";
+import { OptimError } from "../../errors.js";
+import { stepLayout } from "../kernels/pipelines.js";
 
 /** Bytes of one uniform block: the coarsest alignment of dynamic offsets. */
 export const BLOCK = 256;

@@ -1,7 +1,7 @@
 // Writes the kernel around a rule: bindings, bounds, loads, the stages before and after the rule, stores.
-import type { RuleShader } from "../rule.js";
-import accumulate from "../shaders/engine/accumulate.wgsl?raw";
-import { type Width, WORKGROUP } from "./spans.js";
+import type { RuleShader } from "../../rule.js";
+import accumulate from "../../shaders/engine/accumulate.wgsl?raw";
+import { type Width, WORKGROUP } from "../memory/spans.js";
 
 /** Byte offsets of the f32 fields of `engine_Stage`. */
 export const STAGE = {

@@ -1,8 +1,8 @@
+import { chunkLayout } from "../kernels/pipelines.js";
+import type { BufferRange, Tensor } from "../memory/parameters.js";
 import type { MonitoredGroup } from "./monitor.js";
 import { SETTLE, type SumKernels } from "./monitor-kernels.js";
 import { encodeAll, type MonitoredDispatch } from "./monitored-spans.js";
-import type { BufferRange, Tensor } from "./parameters.js";
-import { chunkLayout } from "./pipelines.js";
 
 type Create = (name: string, size: number, usage?: number) => GPUBuffer;
 type Bind = (

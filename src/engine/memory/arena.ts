@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { OptimError } from "../../errors.js";
 import type { BufferRange, Parameter } from "./parameters.js";
 
 /** Bytes: the coarsest offset at which WebGPU lets a caller bind a range. */

@@ -1,4 +1,5 @@
-import type { Rule } from "../rule.js";
+import type { Rule } from "../../rule.js";
+import type { Width } from "../memory/spans.js";
 import {
   BARE,
   type BlendKind,
@@ -10,7 +11,6 @@ import {
 } from "./compose.js";
 import { pipelineOf } from "./pipelines.js";
 import { storageTypes } from "./plan.js";
-import type { Width } from "./spans.js";
 
 /** A kernel in both widths. */
 export type Kernel = Readonly<Record<Width, GPUComputePipeline>>;
