@@ -13,3 +13,9 @@ declare module "*.wgsl?raw" {
   const code: string;
   export default code;
 }
+
+/** A shader of the engine's: its text and the layouts of its structs. */
+declare module "*.wgsl?engine" {
+  const shader: import("./engine/memory/struct.js").EngineShader;
+  export default shader;
+}

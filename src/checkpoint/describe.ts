@@ -11,7 +11,8 @@ import {
   OWN_KEYS,
   stateName,
 } from "./contents.js";
-import type { SavedSchedules } from "./schedules.js";
+import type { SavedSchedules } from "./saved-schedules.js";
+import { valueOf } from "./schedules.js";
 import type { TensorDescription } from "./write.js";
 
 /** Options of `save` and `saveStream`. */
@@ -100,8 +101,8 @@ export function describeGroups(
       }),
     };
     if (format === "webgpu-optim") return { rule: row.name, options, names, steps, memory, ...scheduled };
-    const now = Object.fromEntries(others.map(([name, other]) => [name, schedules.value(other, steps)]));
-    const rate = options.lr * schedules.value(group.schedule, steps);
+    const now = Object.fromEntries(others.map(([name, other]) => [name, valueOf(schedules, other, steps)]));
+    const rate = options.lr * valueOf(schedules, group.schedule, steps);
     return {
       ...toPyTorch(row.name, { ...options, ...now }, rate),
       names,

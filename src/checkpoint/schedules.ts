@@ -1,39 +1,12 @@
 import { scheduleFromJSON } from "../schedules/from-json.js";
 import { isPlateauSchedule } from "../schedules/plateau.js";
 import { type BuiltinSchedule, isBuiltinSchedule, type Schedule } from "../schedules/schedule.js";
+import { type SavedSchedules, scheduleToJSON, USER_SCHEDULE } from "./saved-schedules.js";
 
-/** Stands in a file for a schedule with a function of the caller's in it, which no file can hold. */
-const USER_SCHEDULE = "user";
-
-/** Schedules as JSON, each once. */
-export interface SavedSchedules {
-  readonly list: readonly unknown[];
-  /** The place of a schedule in the list. */
-  readonly indexOf: (schedule: Schedule) => number;
-  /** The value of a schedule as it was taken down; of one of the caller's, as it is now. */
-  readonly value: (schedule: Schedule, step: number) => number;
-}
-
-/** Takes down schedules as they are now. Groups that share a schedule share it in the file as well. */
-export function saveSchedules(schedules: readonly Schedule[]): SavedSchedules {
-  const distinct = [...new Set(schedules)];
-  const list = distinct.map((schedule) => toJSON(schedule) ?? USER_SCHEDULE);
-  const indexOf = (schedule: Schedule) => distinct.indexOf(schedule);
-  const value = (schedule: Schedule, step: number) => {
-    const json = list[indexOf(schedule)];
-    return (json === USER_SCHEDULE ? schedule : scheduleFromJSON(json))(step);
-  };
-  return { list, indexOf, value };
-}
-
-function toJSON(schedule: Schedule): unknown {
-  if (!isBuiltinSchedule(schedule)) return undefined;
-  try {
-    return JSON.parse(JSON.stringify(schedule));
-  } catch {
-    // A function of the caller's is part of it.
-    return undefined;
-  }
+/** The value of a schedule as it was taken down; of one of the caller's, as it is now. */
+export function valueOf({ list, indexOf }: SavedSchedules, schedule: Schedule, step: number): number {
+  const json = list[indexOf(schedule)];
+  return (json === USER_SCHEDULE ? schedule : scheduleFromJSON(json))(step);
 }
 
 /**
@@ -46,7 +19,7 @@ export function chooseSchedule(
 ): { readonly schedule: Schedule; readonly restore: () => void } {
   const keep = { schedule: own, restore: () => {} };
   if (!saved) return keep;
-  if (!isBuiltinSchedule(own) || withoutState(toJSON(own)) !== withoutState(toJSON(saved)))
+  if (!isBuiltinSchedule(own) || withoutState(scheduleToJSON(own)) !== withoutState(scheduleToJSON(saved)))
     return { ...keep, schedule: saved };
   return { schedule: own, restore: () => copyState(saved, own) };
 }

@@ -78,9 +78,9 @@ export async function record(
       const estimate = estimates?.(t);
       if (estimate) {
         copyRow(estimate);
-        optimizer.encodeCurvature(encoder);
+        optimizer.curvature(encoder);
       }
-      optimizer.encodeLookahead(encoder);
+      optimizer.lookahead(encoder);
       copyRow(gradients(t));
       optimizer.encode(encoder);
       rates.push(optimizer.groups[0]!.rate);

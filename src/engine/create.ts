@@ -1,5 +1,7 @@
 import { OptimError } from "../errors.js";
 import { requireDevice, watchDevice } from "./device.js";
+import { Engine } from "./engine.js";
+import { makeGroup } from "./group.js";
 import { buildMachine } from "./machine.js";
 import { Optimizer } from "./optimizer.js";
 import { checkOptimizerOptions, type OptimizerOptions } from "./options/optimizer-options.js";
@@ -19,5 +21,14 @@ export async function createOptimizer(device: GPUDevice, options: OptimizerOptio
   const checked = checkOptimizerOptions(device, options);
   await watchDevice(device);
   requireDevice(device, checked.label);
-  return new Optimizer(device, checked, await buildMachine(device, checked));
+  const groups = checked.groups.map((group) => makeGroup(checked, group));
+  const machine = await buildMachine(device, checked, groups);
+  const { guarding, slots } = machine;
+  const parts = guarding && (await import("./guards/index.js"));
+  const makeReports =
+    guarding &&
+    parts &&
+    ((learn: (skipped: number) => void) =>
+      new parts.Reports(device, checked.label, guarding, slots, checked.telemetry, learn));
+  return new Optimizer(new Engine(device, checked, groups, machine, makeReports));
 }

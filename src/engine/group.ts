@@ -8,9 +8,10 @@ import {
   type RuleRow,
 } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
-import { STAGE } from "./kernels/compose.js";
+import { STAGE, type Stages } from "./kernels/compose.js";
 import { BLOCK } from "./memory/slots.js";
 import type { AverageWeight, BlendWeight } from "./options/average-options.js";
+import type { CheckedGroup, CheckedOptions } from "./options/optimizer-options.js";
 
 /** What a group's next step will be, worked out before anything changes. */
 export interface PendingStep {
@@ -19,8 +20,18 @@ export interface PendingStep {
   /** Whether slow weights and average move after this step. */
   readonly slow: boolean;
   readonly average: boolean;
-  /** Whether the stages around the rule do nothing: gradients as they are, no decay. */
-  readonly bare: boolean;
+  /** What of the stages around the rule it needs. */
+  readonly stages: Stages;
+}
+
+/** A prepared step, kept in case that it is still to be taken after others that were skipped. */
+interface PreparedRow {
+  readonly options: RuleOptions;
+  /** Of options with schedules of their own. */
+  readonly scheduled: readonly number[];
+  readonly scale: number;
+  readonly pending: PendingStep;
+  readonly words: Float32Array;
 }
 
 /** Weights of what is kept beside the parameters, where it is. */
@@ -44,6 +55,9 @@ export interface ResumedGroup {
   readonly memory: RuleMemory;
 }
 
+/** As many as guards may let be skipped in flight, and the next. */
+const KEPT_ROWS = 65;
+
 /** More than steps can be in flight and skipped before the host knows. */
 const KEPT_MEMORIES = 4096;
 
@@ -59,6 +73,7 @@ export class ParameterGroup {
   #steps = 0;
   /** The rule's memory after so many steps. The GPU may have skipped some that the host does not know of yet. */
   readonly #memories = new Map<number, RuleMemory>();
+  readonly #rows = new Map<number, PreparedRow>();
   #rate: number | undefined;
 
   /** @internal */
@@ -166,12 +181,17 @@ export class ParameterGroup {
     return this.#rate ?? this.#rateAt(this.#steps);
   }
 
+  /** Values at a step of options that have schedules of their own. */
+  #scheduledAt(steps: number): readonly number[] {
+    return Object.values(this.#optionSchedules).map((schedule) => schedule(steps));
+  }
+
   /** Options of the step after `steps`. */
-  #optionsAt(steps: number): RuleOptions {
-    const schedules = Object.entries(this.#optionSchedules);
-    if (schedules.length === 0) return this.#options;
+  #optionsAt(steps: number, scheduled: readonly number[]): RuleOptions {
+    if (scheduled.length === 0) return this.#options;
+    const names = Object.keys(this.#optionSchedules);
     try {
-      return this.#changed(Object.fromEntries(schedules.map(([name, schedule]) => [name, schedule(steps)])));
+      return this.#changed(Object.fromEntries(names.map((name, index) => [name, scheduled[index]!])));
     } catch (cause) {
       if (!(cause instanceof OptimError)) throw cause;
       const { expected = "a value in range", got = "another" } = cause.details;
@@ -197,35 +217,79 @@ export class ParameterGroup {
 
   /**
    * Writes the uniforms of the next step into `staged` and gives what {@link commit} needs.
-   * @param steps taken before it, where that is not what the host counted
    * @internal
    */
-  prepare(staged: Float32Array, gradientScale: number, steps = this.#steps): PendingStep {
-    const { row } = this.#rule;
-    const options = this.#optionsAt(steps);
-    const t = steps + 1;
+  prepare(staged: Float32Array, gradientScale: number): PendingStep {
+    const steps = this.#steps;
+    return this.#write(staged, gradientScale, steps, this.#rateAt(steps), this.#scheduledAt(steps));
+  }
+
+  /**
+   * As {@link prepare}, of the step after so many, which may be fewer than the host counts: what was worked out for it
+   * before serves again, unless options, schedules or the scale say otherwise now.
+   * @internal
+   */
+  prepareRow(staged: Float32Array, scale: number, steps: number): PendingStep {
     const rate = this.#rateAt(steps);
+    const scheduled = this.#scheduledAt(steps);
+    const row = this.#rows.get(steps);
+    const same =
+      row?.options === this.#options &&
+      row.scale === scale &&
+      row.pending.rate === rate &&
+      row.scheduled.every((value, index) => value === scheduled[index]) &&
+      row.scheduled.length === scheduled.length;
+    if (same) {
+      staged.set(row.words);
+      return row.pending;
+    }
+    const pending = this.#write(staged, scale, steps, rate, scheduled);
+    this.#rows.set(steps, { options: this.#options, scheduled, scale, pending, words: staged.slice() });
+    this.#rows.delete(steps - KEPT_ROWS);
+    return pending;
+  }
+
+  #write(
+    staged: Float32Array,
+    gradientScale: number,
+    steps: number,
+    rate: number,
+    scheduled: readonly number[],
+  ): PendingStep {
+    const { row } = this.#rule;
+    const options = this.#optionsAt(steps, scheduled);
+    const t = steps + 1;
     const before = this.#memories.get(steps) ?? row.memory ?? [];
     const memory = row.advance ? row.advance(options, t, rate, before) : before;
     const scalars = row.scalars(options, t, rate, memory);
     for (const [name, offset] of Object.entries(row.shader.scalars))
       staged[offset / 4] = this.#finite(name, scalars?.[name], t);
+    const { style, amount } = decayOf(options, rate, row.ownDecay);
     const stage = {
-      gradient_scale: gradientScale,
-      ...decayStage(options, rate, row.ownDecay),
-      sign: options.maximize ? -1 : 1,
+      gradient_scale: options.maximize ? -gradientScale : gradientScale,
+      coupled_decay: style === "coupled" ? amount : 0,
+      decay: style === "coupled" ? 0 : amount,
       slow_weight: this.#blends.slow?.(t) ?? 0,
       average_weight: this.#blends.average?.weight(t) ?? 0,
     };
     for (const [name, value] of Object.entries(stage))
-      staged[(BLOCK + STAGE[name as keyof typeof stage]) / 4] = this.#finite(name, value, t);
+      staged[(BLOCK + STAGE[name]!) / 4] = this.#finite(name, value, t);
     return {
       rate,
       memory,
       slow: stage.slow_weight > 0,
       average: stage.average_weight > 0,
-      bare: gradientScale === 1 && !options.maximize && stage.coupled_decay === 0 && stage.decay === 0,
+      stages: { decay: options.weightDecay === 0 ? "none" : style, scaled: stage.gradient_scale !== 1 },
     };
+  }
+
+  /** The stages that steps may need with the options in force, or with a schedule's. @internal */
+  foresee(accumulation: boolean): readonly Stages[] {
+    const { maximize } = this.#options;
+    const { style } = decayOf({ ...this.#options, weightDecay: 1 }, 1, this.#rule.row.ownDecay);
+    const decays = this.#options.weightDecay > 0 || Object.hasOwn(this.#optionSchedules, "weightDecay");
+    const decay = decays ? style : "none";
+    return [{ decay, scaled: maximize }, ...(accumulation && !maximize ? [{ decay, scaled: true }] : [])];
   }
 
   /** @internal */
@@ -272,6 +336,7 @@ export class ParameterGroup {
     this.#optionSchedules = optionSchedules;
     this.#steps = steps;
     this.#rate = undefined;
+    this.#rows.clear();
     this.#memories.clear();
     this.#memories.set(steps, memory);
   }
@@ -290,15 +355,32 @@ export class ParameterGroup {
   }
 }
 
+/** The group of checked options. */
+export const makeGroup = (
+  { label, blends }: Pick<CheckedOptions, "label" | "blends">,
+  { rule, schedule, optionSchedules, tensors }: CheckedGroup,
+): ParameterGroup =>
+  new ParameterGroup(
+    label,
+    rule,
+    schedule,
+    optionSchedules,
+    tensors.map(({ name }) => name),
+    blends,
+  );
+
 /** Weight decay as the kernels carry it out. */
-function decayStage({ decay, weightDecay }: RuleOptions, rate: number, ownDecay?: true) {
-  const off = { coupled_decay: 0, decay: 0, proximal: 0, cautious: 0 };
-  if (decay === "coupled") return { ...off, coupled_decay: weightDecay };
-  if (ownDecay && decay === "decoupled") return off;
+function decayOf(
+  { decay, weightDecay }: RuleOptions,
+  rate: number,
+  ownDecay?: true,
+): { readonly style: Stages["decay"]; readonly amount: number } {
   const scaled = rate * weightDecay;
-  if (decay === "independent") return { ...off, decay: weightDecay };
-  if (decay === "proximal") return { ...off, decay: scaled / (1 + scaled), proximal: 1 };
-  return { ...off, decay: scaled, cautious: decay === "cautious" ? 1 : 0 };
+  if (decay === "coupled") return { style: "coupled", amount: weightDecay };
+  if (ownDecay && decay === "decoupled") return { style: "none", amount: 0 };
+  if (decay === "independent") return { style: "subtracted", amount: weightDecay };
+  if (decay === "proximal") return { style: "proximal", amount: scaled / (1 + scaled) };
+  return { style: decay === "cautious" ? "cautious" : "subtracted", amount: scaled };
 }
 
 /** @throws OptimError `invalid-schedule` for what is no function. */

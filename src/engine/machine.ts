@@ -1,120 +1,217 @@
 import { OptimError } from "../errors.js";
 import { isLost, popScopes, requireDevice } from "./device.js";
-import { GpuClock } from "./guards/gpu-clock.js";
-import { Monitor } from "./guards/monitor.js";
-import { compileMonitor } from "./guards/monitor-kernels.js";
-import { createStages } from "./guards/reports.js";
-import { compileKernels } from "./kernels/compile.js";
-import { GroupPasses } from "./kernels/passes.js";
+import type { Engine } from "./engine.js";
+import type { ParameterGroup } from "./group.js";
+import type { Guard } from "./guards/guard.js";
+import type { Guarding } from "./guards/reports.js";
 import { ChunkUniforms } from "./kernels/plan.js";
-import type { Tensor } from "./memory/parameters.js";
+import { Step } from "./kernels/step.js";
+import type { TensorPass } from "./kernels/tensor-pass.js";
+import { type Extras, GroupMemory } from "./memory/group-memory.js";
+import { type BufferRange, checkGradient, refuseOverlap, type Tensor } from "./memory/parameters.js";
 import { Slots } from "./memory/slots.js";
 import type { CheckedOptions } from "./options/optimizer-options.js";
+import type { Copies } from "./passes/copies.js";
 
 /** All that the engine makes for a set of groups. */
 export interface Machine {
-  readonly passes: readonly GroupPasses[];
+  readonly memories: readonly GroupMemory[];
   readonly slots: Slots;
-  readonly monitor: Monitor | undefined;
-  /** With telemetry, where the device can tell time. */
-  readonly clock: GpuClock | undefined;
-  /** Of the monitor's reports. */
-  readonly stages: readonly GPUBuffer[];
+  /** The update of each group, where no guard decides about it. */
+  readonly steps: readonly Step[] | undefined;
+  readonly guarding:
+    | (Guarding & { readonly timestampWrites: GPUComputePassTimestampWrites | undefined })
+    | undefined;
+  /** Of each group, what it does beside its step. */
+  readonly lookaheads: readonly (TensorPass | undefined)[];
+  readonly accumulations: readonly TensorPass[];
+  readonly curvatures: readonly (TensorPass | undefined)[];
+  readonly copies: readonly Copies[];
   /** What `destroy()` frees. */
   readonly made: { destroy(): void }[];
 }
 
+/** The parts of the engine that not every run needs, where this one does. */
+async function loadParts({ groups, accumulation, guards, blends }: CheckedOptions) {
+  const rows = groups.map(({ rule }) => rule.row);
+  const copies = blends.slow || blends.average || rows.some((row) => row.startsAtParameter ?? row.evaluate);
+  const [guard, copying, accumulating, lookahead, curvature] = await Promise.all([
+    guards ? import("./guards/index.js") : undefined,
+    copies ? import("./passes/copies.js") : undefined,
+    accumulation ? import("./passes/accumulation.js") : undefined,
+    rows.some(({ shader }) => shader.lookahead) ? import("./passes/lookahead.js") : undefined,
+    rows.some(({ shader }) => shader.curvature) ? import("./passes/curvature.js") : undefined,
+  ]);
+  return { guard, copying, accumulating, lookahead, curvature };
+}
+
 /**
- * Compiles the kernels and allocates the memory.
+ * Allocates the memory and compiles the kernels.
+ * @param parameterGroups whose options are those in force
  * @param frozen tensors that have state and are not stepped
- * @param before whose counts and loss scale the monitor goes on from
+ * @param before whose counts and loss scale guards go on from
  * @throws OptimError `out-of-memory`, `invalid-shader`, `gpu-error` or `device-lost`, with all that was made destroyed
  */
 export async function buildMachine(
   device: GPUDevice,
-  { label, groups, accumulation, stepsInFlight, guards, telemetry, blends, sam }: CheckedOptions,
+  checked: CheckedOptions,
+  parameterGroups: readonly ParameterGroup[],
   frozen: ReadonlySet<Tensor> = new Set(),
-  before?: Monitor,
+  before?: Guard,
 ): Promise<Machine> {
-  const extras = {
-    accumulation,
-    slow: blends.slow !== undefined,
-    average: blends.average !== undefined,
-    sam: sam !== undefined,
-    monitored: guards !== undefined,
-  };
-  const rules = groups.map(({ rule }) => rule);
-  const [monitorKernels, ...kernels] = await Promise.all([
-    guards ? compileMonitor(device, label, rules, extras, telemetry !== undefined) : undefined,
-    ...rules.map((rule) => compileKernels(device, label, rule, extras)),
-  ]);
+  const { label } = checked;
+  const parts = await loadParts(checked);
   requireDevice(device, label);
-
-  // Everything below is made in one synchronous run, inside error scopes of this run only.
+  // Everything is made in one synchronous run, inside error scopes of this run only.
   device.pushErrorScope("out-of-memory");
   device.pushErrorScope("validation");
   const made: { destroy(): void }[] = [];
+  let machine: Machine | undefined;
+  let thrown: unknown;
+  try {
+    machine = allocate(device, checked, parts, frozen, before, made);
+    probe(device, label, machine);
+  } catch (error) {
+    thrown = error;
+  }
+  try {
+    const [invalid, exhausted] = await popScopes(device, label);
+    if (exhausted ?? invalid ?? thrown) throw creationError(label, { exhausted, invalid, thrown });
+    requireDevice(device, label);
+    await compile(machine!, parameterGroups, checked.accumulation);
+    if (isLost(device)) requireDevice(device, label);
+    return machine!;
+  } catch (error) {
+    for (const resource of made) resource.destroy();
+    requireDevice(device, label);
+    throw error;
+  }
+}
+
+function allocate(
+  device: GPUDevice,
+  { label, groups, accumulation, stepsInFlight, guards, telemetry, blends, sam }: CheckedOptions,
+  { guard, copying, accumulating, lookahead, curvature }: Awaited<ReturnType<typeof loadParts>>,
+  frozen: ReadonlySet<Tensor>,
+  before: Guard | undefined,
+  made: { destroy(): void }[],
+): Machine {
   const own = <T extends { destroy(): void }>(resource: T): T => {
     made.push(resource);
     return resource;
   };
-  let machine: Machine | undefined;
-  let thrown: unknown;
-  try {
-    const uniforms = own(new ChunkUniforms(device, label));
-    const slots = own(new Slots(device, label, groups.length, stepsInFlight));
-    const passes = groups.map(
-      ({ rule, tensors }, index) =>
-        new GroupPasses(
-          device,
-          groups.length > 1 ? `${label} ${index}` : label,
-          device.limits,
-          uniforms,
-          rule,
-          kernels[index]!,
-          extras,
-          tensors,
-          frozen,
-          own,
-        ),
-    );
-    const monitor =
-      guards && monitorKernels
-        ? new Monitor(
-            device,
-            label,
-            device.limits,
-            uniforms,
-            passes.map(({ monitored }) => monitored),
-            monitorKernels,
-            before?.guards ?? guards,
-            stepsInFlight,
-            own,
-            before,
-          )
-        : undefined;
-    if (monitor)
-      for (const group of passes) group.settleIn((tensor, index) => monitor.settled(tensor, index));
-    probe(device, label, passes, monitor, slots.bindGroup);
-    const stages = monitor ? createStages(device, label, monitor, telemetry, own) : [];
-    const clock = telemetry && GpuClock.of(device, label, own);
-    machine = { passes, slots, monitor, clock, stages, made };
-  } catch (error) {
-    thrown = error;
+  const { limits } = device;
+  const uniforms = own(new ChunkUniforms(device, label));
+  const slots = own(new Slots(device, label, groups.length, stepsInFlight));
+  const context = { device, label, limits, uniforms, own };
+  const contextOf = (index: number) =>
+    groups.length > 1 ? { ...context, label: `${label} ${index}` } : context;
+  const extras: Extras = {
+    accumulation,
+    slow: blends.slow !== undefined,
+    average: blends.average !== undefined,
+    sam: sam !== undefined,
+  };
+  const memories = groups.map(
+    ({ rule, tensors }, index) => new GroupMemory(contextOf(index), rule, extras, tensors, frozen),
+  );
+  const each = <T>(make: (context: ReturnType<typeof contextOf>, memory: GroupMemory) => T) =>
+    memories.map((memory, index) => make(contextOf(index), memory));
+  const machine: Machine = {
+    memories,
+    slots,
+    steps: guards ? undefined : each((context, memory) => new Step(context, memory, accumulation)),
+    guarding:
+      guards &&
+      guard?.guard(
+        context,
+        memories,
+        { guards, telemetry, accumulation, stepsInFlight, sam: extras.sam },
+        before,
+      ),
+    lookaheads: each((context, memory) =>
+      memory.rule.row.shader.lookahead ? lookahead?.lookaheadPass(context, memory) : undefined,
+    ),
+    accumulations: accumulating ? each(accumulating.accumulationPass) : [],
+    curvatures: each((context, memory) =>
+      memory.rule.row.shader.curvature ? curvature?.curvaturePass(context, memory) : undefined,
+    ),
+    copies: copying ? each((context, memory) => new copying.Copies(context, memory)) : [],
+    made,
+  };
+  planGradients(machine);
+  return machine;
+}
+
+/** Looks up the plans over gradients, where they are now. */
+export function planGradients({ memories, steps, guarding, accumulations, curvatures }: Machine): void {
+  for (const step of steps ?? []) step.gradientsMoved();
+  guarding?.guard.gradientsMoved();
+  memories.forEach(({ active }, index) => {
+    for (const pass of [accumulations[index], curvatures[index]])
+      pass?.plan(active, ({ gradient }) => gradient);
+  });
+}
+
+/**
+ * Reads gradients from other buffers.
+ * @throws OptimError `unknown-name`, `invalid-buffer` or `aliased-buffers`; then nothing has changed
+ */
+export function moveGradients(
+  engine: Pick<Engine, "find" | "tensors" | "machine">,
+  gradients: Readonly<Record<string, GPUBuffer | BufferRange>>,
+): void {
+  const moved = new Map<Tensor, Tensor["gradient"]>();
+  for (const [name, grad] of Object.entries(gradients)) {
+    const { tensor } = engine.find(name);
+    const { gradient } = tensor;
+    const next = checkGradient(tensor, grad);
+    const same =
+      next.buffer === gradient.buffer && next.offset === gradient.offset && next.padding === gradient.padding;
+    if (!same) moved.set(tensor, next);
   }
-  let [invalid, exhausted]: readonly (GPUError | null)[] = [];
-  try {
-    [invalid, exhausted] = await popScopes(device, label);
-  } catch (error) {
-    thrown = error;
-  }
+  if (moved.size === 0) return;
+  const tensors = [...engine.tensors.values()].map(({ tensor }) => tensor);
+  refuseOverlap(tensors, "gradient", (tensor) => moved.get(tensor) ?? tensor.gradient);
+  for (const [tensor, gradient] of moved) tensor.gradient = gradient;
+  planGradients(engine.machine);
+}
+
+/** Compiles what steps will need, so that nothing compiles later unless options change. */
+async function compile(
+  { steps, guarding, lookaheads, accumulations, curvatures, copies }: Machine,
+  groups: readonly ParameterGroup[],
+  accumulation: boolean,
+): Promise<void> {
+  await Promise.all([
+    ...(steps ?? []).map((step, index) => step.compile(groups[index]!.foresee(accumulation))),
+    guarding?.guard.compile(groups),
+    ...[...lookaheads, ...accumulations, ...curvatures, ...copies].map((pass) => pass?.compile()),
+  ]);
+}
+
+/** Submits a pass that only binds: it shows whether the buffers of the bind groups are alive. */
+function probe(device: GPUDevice, label: string, { steps, guarding }: Machine): void {
+  const encoder = device.createCommandEncoder({ label: `${label} probe` });
+  const pass = encoder.beginComputePass({ label: `${label} probe` });
+  for (const step of steps ?? guarding?.guard.steps ?? [])
+    for (const { bindGroup } of step.dispatches(false)) pass.setBindGroup(1, bindGroup);
+  pass.end();
+  device.queue.submit([encoder.finish()]);
+}
+
+function creationError(
+  label: string,
+  {
+    exhausted,
+    invalid,
+    thrown,
+  }: { exhausted?: GPUError | null | undefined; invalid?: GPUError | null | undefined; thrown: unknown },
+): unknown {
+  if (!exhausted && !invalid && thrown instanceof OptimError) return thrown;
   const failure = exhausted ?? invalid ?? thrown;
-  if (!failure && machine && !isLost(device)) return machine;
-  for (const resource of made) resource.destroy();
-  requireDevice(device, label);
-  if (thrown instanceof OptimError) throw thrown;
   const memory = exhausted || thrown instanceof RangeError;
-  throw new OptimError(
+  return new OptimError(
     memory ? "out-of-memory" : "gpu-error",
     memory ? `There is no GPU memory for the state of '${label}'` : `'${label}' cannot be created`,
     {
@@ -125,20 +222,4 @@ export async function buildMachine(
     },
     { cause: failure },
   );
-}
-
-/** Submits a step of no workgroups: only a submit shows whether the buffers of a bind group are alive. */
-function probe(
-  device: GPUDevice,
-  label: string,
-  passes: readonly GroupPasses[],
-  monitor: Monitor | undefined,
-  uniforms: GPUBindGroup,
-): void {
-  const encoder = device.createCommandEncoder({ label: `${label} probe` });
-  const pass = encoder.beginComputePass({ label: `${label} probe` });
-  for (const group of passes) group.probe(pass, uniforms);
-  monitor?.probe(pass);
-  pass.end();
-  device.queue.submit([encoder.finish()]);
 }

@@ -162,13 +162,13 @@ describe.each([
         );
         const encoder = device.createCommandEncoder();
         for (let step = 0; step < STEPS; step += 1) {
-          optimizer.encodeLookahead(encoder);
+          optimizer.lookahead(encoder);
           sizes.forEach((samples, batch) => {
             tensors.forEach(({ grad }, index) => {
               const { buffer, size } = rows[index]![step]![batch]!;
               encoder.copyBufferToBuffer(buffer, 0, grad.buffer, grad.offset, size);
             });
-            optimizer.encodeAccumulate(encoder, { samples });
+            optimizer.accumulate({ samples }, encoder);
           });
           optimizer.encode(encoder);
         }

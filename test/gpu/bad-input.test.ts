@@ -537,7 +537,7 @@ describe("what fails at a step changes nothing", () => {
 
   test("accumulation that was not asked for", async () => {
     await harmless({ rule: adam() }, (optimizer, encoder) =>
-      refused(() => optimizer.encodeAccumulate(encoder), "invalid-argument", "accumulation: true"),
+      refused(() => optimizer.accumulate({}, encoder), "invalid-argument", "accumulation: true"),
     );
   });
 
@@ -546,7 +546,7 @@ describe("what fails at a step changes nothing", () => {
     async (samples) => {
       await harmless({ rule: adam(), accumulation: true }, (optimizer, encoder) =>
         refused(
-          () => optimizer.encodeAccumulate(encoder, { samples: samples as number }),
+          () => optimizer.accumulate({ samples: samples as number }, encoder),
           "invalid-argument",
           "size of a micro-batch",
         ),
@@ -558,7 +558,7 @@ describe("what fails at a step changes nothing", () => {
     await harmless({ rule: adam(), accumulation: true, stepsInFlight: 1 }, async (optimizer) => {
       for (const encoder of [undefined, {}] as unknown as GPUCommandEncoder[]) {
         await refused(() => optimizer.encode(encoder), "invalid-argument", "expected a GPUCommandEncoder");
-        await refused(() => optimizer.encodeAccumulate(encoder), "invalid-argument", "GPUCommandEncoder");
+        await refused(() => optimizer.accumulate({}, encoder), "invalid-argument", "GPUCommandEncoder");
       }
     });
   });

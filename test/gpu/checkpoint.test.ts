@@ -353,7 +353,7 @@ describe("what cannot be saved or loaded", () => {
     await refused();
     optimizer.restore();
     const encoder = device.createCommandEncoder();
-    optimizer.encodeLookahead(encoder);
+    optimizer.lookahead(encoder);
     optimizer.encode(encoder);
     await refused();
     device.queue.submit([encoder.finish()]);

@@ -267,11 +267,11 @@ async function accumulateInOne(
   };
   for (const attempt of list) {
     setRates(attempt);
-    optimizer.encodeLookahead(encoder);
+    optimizer.lookahead(encoder);
     give();
-    optimizer.encodeAccumulate(encoder, { samples: 3 });
+    optimizer.accumulate({ samples: 3 }, encoder);
     give();
-    optimizer.encodeAccumulate(encoder, { samples: 1 });
+    optimizer.accumulate({ samples: 1 }, encoder);
     optimizer.encode(encoder);
   }
   device.queue.submit([encoder.finish()]);

@@ -140,7 +140,7 @@ describe("order", () => {
   test("a second look-ahead is refused", async () => {
     await misuse((optimizer) => optimizer.lookahead(), true);
     const { device } = watched();
-    await misuse((optimizer) => optimizer.encodeLookahead(device.createCommandEncoder()), true);
+    await misuse((optimizer) => optimizer.lookahead(device.createCommandEncoder()), true);
   });
 
   test("a step after restore needs a look-ahead again", async () => {
@@ -161,7 +161,7 @@ describe("order", () => {
     const { tensors, optimizer, end } = await begin();
     setGradients(tensors, 3);
     const encoder = device.createCommandEncoder();
-    optimizer.encodeLookahead(encoder);
+    optimizer.lookahead(encoder);
     optimizer.encode(encoder);
     device.queue.submit([encoder.finish()]);
     optimizer.submitted();

@@ -3,7 +3,7 @@ import { checkCheckpoint } from "../../src/checkpoint/check.js";
 import type { CheckpointFormat, CheckpointGroup } from "../../src/checkpoint/contents.js";
 import { describeGroups, describeTensors } from "../../src/checkpoint/describe.js";
 import { readSafetensorsHeader } from "../../src/checkpoint/read.js";
-import { saveSchedules } from "../../src/checkpoint/schedules.js";
+import { saveSchedules } from "../../src/checkpoint/saved-schedules.js";
 import { type TensorData, writeSafetensors } from "../../src/checkpoint/write.js";
 import { adamw, nadam, onPlateau, type Rule, type Schedule, warmup } from "../../src/index.js";
 

@@ -63,7 +63,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     const encoder = device.createCommandEncoder();
     const end = Math.min(t + PER_SUBMIT, steps);
     for (; t < end; t += 1) {
-      optimizer.encodeLookahead(encoder);
+      optimizer.lookahead(encoder);
       const pass = encoder.beginComputePass();
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup, [noise ? t * ROW : 0]);

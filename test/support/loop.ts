@@ -93,7 +93,7 @@ export class Loop {
 
   /** Look-ahead, gradient and step. */
   encode(encoder: GPUCommandEncoder): void {
-    this.optimizer.encodeLookahead(encoder);
+    this.optimizer.lookahead(encoder);
     this.encodeGradient(encoder);
     this.optimizer.encode(encoder);
   }

@@ -1,7 +1,7 @@
 // What a checkpoint must hold to fit an optimizer, without a GPU.
 import { describe, expect, test } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
-import { packChunks } from "../../src/checkpoint/chunks.js";
+import { packChunks } from "../../src/engine/memory/chunks.js";
 import { fromPyTorchGroup, toPyTorch } from "../../src/frameworks/pytorch-state.js";
 import {
   adagrad,

@@ -1,133 +1,186 @@
-import { chunkLayout } from "../kernels/pipelines.js";
-import type { BufferRange, Tensor } from "../memory/parameters.js";
-import type { MonitoredGroup } from "./monitor.js";
-import { SETTLE, type SumKernels } from "./monitor-kernels.js";
-import { encodeAll, type MonitoredDispatch } from "./monitored-spans.js";
+import type { RuleRow, RuleShader } from "../../rule.js";
+import { COMPONENTS, composeMeasure, packed, STAGE_STRUCT } from "../kernels/compose.js";
+import { bindChunk, Kernel, type Variant } from "../kernels/pipelines.js";
+import { accessesOf, type Dispatch, encodeStrips, type Stream, widthsOf } from "../kernels/plan.js";
+import type { GroupMemory } from "../memory/group-memory.js";
+import type { MemoryContext } from "../memory/state.js";
+import { packStruct } from "../memory/struct.js";
+import type { StripTable } from "./strips.js";
+import { type Run, type SumKernel, Sums } from "./sums.js";
 
-type Create = (name: string, size: number, usage?: number) => GPUBuffer;
-type Bind = (
-  name: string,
-  layout: GPUBindGroupLayout,
-  resources: readonly GPUBufferBinding[],
-) => GPUBindGroup;
+const SETTLING = { first: "u32", count: "u32", sum: "u32", apart: "u32" } as const;
+const SETTLE = ["read-only-storage", "storage"] as const;
+const WORKGROUP = 64;
 
-/** Where rules with sums have theirs in the monitor's buffer of vec4f sums, behind its own. */
-export interface RuleSumPlaces {
-  /** Of what is settled for each tensor: those that are stepped in the order of the monitor, then frozen ones. */
-  readonly settled: number;
-  /** Of the partial sums of each item. */
-  readonly partials: number;
-  /** Of the sums of each tensor. */
-  readonly totals: number;
-  /** Behind all of it. */
-  readonly end: number;
+/** Settles the sums of a group's tensors, a tensor an invocation; those that share a sum settle the same. */
+export function composeSettle(shader: RuleShader): string {
+  const sums = shader.sums.map((_, i) => `engine_sum.${COMPONENTS[i]}`).join(", ");
+  const kept = shader.settled.map((_, i) => `engine_kept.${COMPONENTS[i]}`).join(", ");
+  return `${shader.code}
+${STAGE_STRUCT}@group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
+struct engine_Settling {
+${Object.keys(SETTLING)
+  .map((name) => `  ${name}: u32,\n`)
+  .join("")}}
+@group(1) @binding(0) var<uniform> engine_settling: engine_Settling;
+@group(1) @binding(1) var<storage, read> engine_sums: array<vec4f>;
+@group(1) @binding(2) var<storage, read_write> engine_tensors: array<vec4f>;
+
+@compute @workgroup_size(${WORKGROUP})
+fn engine_main(@builtin(global_invocation_id) engine_id: vec3u, @builtin(num_workgroups) engine_groups: vec3u) {
+  // A step that is skipped settles nothing.
+  if (engine_stage.skip != 0u) {
+    return;
+  }
+  for (var engine_i = engine_id.x; engine_i < engine_settling.count; engine_i += engine_groups.x * ${WORKGROUP}u) {
+    let engine_place = 2u * (engine_settling.first + engine_i) + 1u;
+    let engine_sum = engine_sums[engine_settling.sum + engine_settling.apart * engine_i];
+    let engine_kept = engine_tensors[engine_place];
+    let engine_next = settle(Sums(${sums}), Settled(${kept}));
+    engine_tensors[engine_place] = ${packed(shader.settled, "engine_next")};
+  }
+}
+`;
 }
 
-/** @param first place that is free; @param partials how many partial sums there are */
-export function placeRuleSums(
-  groups: readonly MonitoredGroup[],
-  first: number,
-  partials: number,
-): RuleSumPlaces {
-  const count = (tensors: (group: MonitoredGroup) => number) =>
-    groups.reduce((sum, group) => sum + tensors(group), 0);
-  const stepped = count(({ tensors }) => tensors.length);
-  const behind = first + stepped + count(({ frozen }) => frozen.length);
-  const totals = behind + partials;
-  return { settled: first, partials: behind, totals, end: totals + stepped };
+/** A group whose rule has sums. */
+interface SummingGroup {
+  readonly index: number;
+  readonly measure: Kernel;
+  readonly settle: Kernel;
+  readonly settling: GPUBindGroup;
+  readonly workgroups: number;
 }
 
-/** What rules with sums run in a monitor before their update. */
+/** What rules with sums run before their update: sums over strips, over tensors or all of them, and what is settled. */
 export class RuleSums {
-  readonly #kernels: readonly (SumKernels | undefined)[];
-  readonly #sums: GPUBuffer;
-  /** Place of what is settled. */
-  readonly #settled: ReadonlyMap<Tensor, number>;
-  readonly #settlings: readonly GPUBindGroup[];
-  /** The bind group that adds up partial sums by tensor, given the ranges of each tensor's items. */
-  readonly bindTotals: (ranges: GPUBuffer) => GPUBindGroup;
+  readonly #sums: readonly Sums[];
+  readonly #groups: readonly SummingGroup[];
 
-  /** Makes what the passes bind, and writes what is settled before the first step. */
+  /** @param streams what a step of a group binds */
   constructor(
-    device: GPUDevice,
-    places: RuleSumPlaces,
-    groups: readonly MonitoredGroup[],
-    kernels: readonly (SumKernels | undefined)[],
-    sums: GPUBuffer,
-    create: Create,
-    bind: Bind,
+    context: MemoryContext,
+    groups: readonly GroupMemory[],
+    streams: (group: GroupMemory) => readonly Stream[],
+    table: StripTable,
+    sumKernel: SumKernel,
+    partials: GPUBuffer,
+    values: GPUBuffer,
   ) {
-    this.#kernels = kernels;
-    this.#sums = sums;
-    const stepped = groups.flatMap(({ tensors }) => tensors);
-    const order = [...stepped, ...groups.flatMap(({ frozen }) => frozen)];
-    this.#settled = new Map(order.map((tensor, index) => [tensor, places.settled + index]));
-    const uniform = (name: string, words: readonly number[]) => {
-      const buffer = create(name, words.length * 4, GPUBufferUsage.UNIFORM);
-      device.queue.writeBuffer(buffer, 0, new Uint32Array(words));
-      return buffer;
-    };
-    const layout = chunkLayout(device, SETTLE);
-    // In the order of `Settle`.
-    const totals = uniform("rule sums", [stepped.length, places.totals, places.partials]);
-    this.bindTotals = (ranges) =>
-      bind("rule sums", layout, [{ buffer: totals }, { buffer: ranges }, { buffer: sums }]);
-    const rows = [...new Set(groups.map(({ rule }) => rule.row))];
-    const ruleOf = ({ rule }: MonitoredGroup) => rows.indexOf(rule.row);
-    const rules = create("rules", stepped.length * 4);
-    const ruleOfTensor = groups.flatMap((group) => group.tensors.map(() => ruleOf(group)));
-    device.queue.writeBuffer(rules, 0, new Uint32Array(ruleOfTensor));
-    for (const { rule, tensors, frozen } of groups) {
-      const initial = rule.row.initial?.(rule.options) ?? {};
-      rule.row.shader.settled.forEach((name, index) => {
-        for (const tensor of initial[name] ? [...tensors, ...frozen] : [])
-          device.queue.writeBuffer(
-            sums,
-            this.settled(tensor, index).offset,
-            new Float32Array([initial[name]!]),
-          );
-      });
-    }
-    let first = 0;
-    this.#settlings = groups.map((group, index) => {
-      const { length } = group.tensors;
-      // In the order of `engine_Settling`.
-      const words = [first, length, stepped.length, places.totals, places.settled, ruleOf(group)];
-      first += length;
-      const settling = uniform(`settling ${index}`, words);
-      return bind(`settling ${index}`, layout, [{ buffer: settling }, { buffer: rules }, { buffer: sums }]);
+    const { device, label, own } = context;
+    const summing = groups.filter(({ rule, active }) => rule.row.shader.sums.length > 0 && active.length > 0);
+    const { tensors, together, placeOf } = placesOf(summing, table);
+    const byTensor = new Sums(
+      context,
+      sumKernel,
+      "rule",
+      partials,
+      tensors.map((tensor) => table.place(tensor)),
+    );
+    const joined = summing.some(({ rule }) => rule.row.scope === "all");
+    const whole = joined ? new Sums(context, sumKernel, "rule, all", byTensor.buffer, together) : undefined;
+    this.#sums = whole ? [byTensor, whole] : [byTensor];
+    const sums = (whole ?? byTensor).buffer;
+    this.#groups = summing.map((group) => {
+      const { row, options } = group.rule;
+      const source = { label, file: row.shader.file, constants: row.constants?.(options) ?? {} };
+      const uniform = own(
+        device.createBuffer({
+          label: `${label} settling`,
+          size: 16,
+          usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+        }),
+      );
+      const settling = {
+        first: table.tensors.indexOf(group.active[0]!),
+        count: group.active.length,
+        sum: placeOf(group, joined),
+        apart: row.scope === "all" ? 0 : 1,
+      };
+      device.queue.writeBuffer(uniform, 0, packStruct(SETTLING, settling));
+      return {
+        index: groups.indexOf(group),
+        measure: new Kernel(device, {
+          ...source,
+          compose: (width) => composeMeasure(row.shader, width, group.fromOrigin),
+          storages: accessesOf(streams(group)),
+        }),
+        settle: new Kernel(device, { ...source, compose: () => composeSettle(row.shader), storages: SETTLE }),
+        settling: bindChunk(
+          device,
+          `${label} settling`,
+          SETTLE,
+          [uniform, sums, values].map((buffer) => ({ buffer })),
+        ),
+        workgroups: Math.min(
+          Math.ceil(group.active.length / WORKGROUP),
+          context.limits.maxComputeWorkgroupsPerDimension,
+        ),
+      };
     });
   }
 
-  /** Where a value that is settled for a tensor lies: one f32. @param index of the field of `Settled` */
-  settled(tensor: Tensor, index: number): BufferRange {
-    return { buffer: this.#sums, offset: this.#settled.get(tensor)! * 16 + index * 4, size: 4 };
+  /** @param dispatches of each group's step, whose bind groups serve */
+  async compile(
+    dispatches: (group: number) => readonly Dispatch[],
+    variants: (group: number) => readonly Variant[],
+  ) {
+    await Promise.all(
+      this.#groups.flatMap(({ index, measure, settle }) => [
+        measure.compile(widthsOf(dispatches(index)), variants(index)),
+        settle.compile([4]),
+      ]),
+    );
   }
 
   /**
-   * Encodes what rules measure before their update: sums by item, by tensor, and what is settled from them.
-   * @param plans of each group's step, whose bind groups serve
-   * @param addUp encodes the sums by tensor
+   * Encodes what rules measure before their update.
+   * @param dispatches of each group's step, whose bind groups serve
+   * @param variant of each group's step
    * @param setScalars sets bind group 0 to those of a group
    */
   encode(
     pass: GPUComputePassEncoder,
-    plans: readonly (readonly MonitoredDispatch[])[],
-    addUp: () => void,
+    dispatches: (group: number) => readonly Dispatch[],
+    variant: (group: number) => Variant,
     setScalars: (group: number) => void,
   ): void {
-    this.#kernels.forEach((kernels, index) => {
-      if (!kernels) return;
+    for (const { index, measure } of this.#groups) {
       setScalars(index);
-      encodeAll(pass, kernels.measure, plans[index]!, "step");
-    });
-    addUp();
-    this.#kernels.forEach((kernels, index) => {
-      if (!kernels) return;
+      encodeStrips(pass, measure, dispatches(index), variant(index));
+    }
+    for (const sums of this.#sums) sums.encode(pass);
+    for (const { index, settle, settling, workgroups } of this.#groups) {
       setScalars(index);
-      pass.setPipeline(kernels.settle);
-      pass.setBindGroup(1, this.#settlings[index]!);
-      pass.dispatchWorkgroups(1);
-    });
+      pass.setPipeline(settle.pipeline(4));
+      pass.setBindGroup(1, settling);
+      pass.dispatchWorkgroups(workgroups);
+    }
   }
+}
+
+/** Where a group's tensors find their sums among those of all tensors whose rules have sums, and how these come together. */
+function placesOf(groups: readonly GroupMemory[], table: StripTable) {
+  const summing = new Set(groups.flatMap(({ active }) => active));
+  const tensors = table.tensors.filter((tensor) => summing.has(tensor));
+  const index = new Map(tensors.map((tensor, i) => [tensor, i]));
+  // Those of a rule lie side by side.
+  const rows = new Set(groups.map(({ rule }) => rule.row));
+  const together: Run[] = [];
+  const places = new Map<RuleRow, number>();
+  for (const row of rows) {
+    const own = groups.filter(({ rule }) => rule.row === row).flatMap(({ active }) => active);
+    const first = index.get(own[0]!) ?? 0;
+    places.set(row, together.length);
+    if (row.scope === "all") together.push({ first, count: own.length });
+    else together.push(...own.map((_, i) => ({ first: first + i, count: 1 })));
+  }
+  /** The place of a group's first sum, by tensor or, where some rule has one sum for all, of what came together. */
+  const placeOf = ({ rule: { row }, active }: GroupMemory, joined: boolean): number => {
+    const first = index.get(active[0]!)!;
+    if (!joined) return first;
+    const [firstOfRow] = groups.filter(({ rule }) => rule.row === row).flatMap((group) => group.active);
+    return places.get(row)! + (row.scope === "all" ? 0 : first - index.get(firstOfRow!)!);
+  };
+  return { tensors, together, placeOf };
 }

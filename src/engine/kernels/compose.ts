@@ -1,158 +1,212 @@
-// Writes the kernel around a rule: bindings, bounds, loads, the stages before and after the rule, stores.
+// Writes the kernels around a rule: bindings, loads, the stages before and after the rule, stores. The rule's text comes
+// first, so that line numbers are the file's.
 import type { RuleShader } from "../../rule.js";
-import accumulate from "../../shaders/engine/accumulate.wgsl?raw";
+import chunkShader from "../../shaders/engine/chunk.wgsl?engine";
+import oneLane from "../../shaders/engine/lanes-1.wgsl?engine";
+import fourLanes from "../../shaders/engine/lanes-4.wgsl?engine";
+import stageShader from "../../shaders/engine/stage.wgsl?engine";
+import stepShader from "../../shaders/engine/step.wgsl?engine";
 import { type Width, WORKGROUP } from "../memory/spans.js";
+import { offsetsOf } from "../memory/struct.js";
+import type { Variant } from "./pipelines.js";
+import { STRIP_WORKGROUP } from "./plan.js";
 
-/** Byte offsets of the f32 fields of `engine_Stage`. */
-export const STAGE = {
-  gradient_scale: 0,
-  coupled_decay: 4,
-  decay: 8,
-  sign: 12,
-  clip_value: 16,
-  clip_factor: 20,
-  zero_non_finite: 24,
-  skip: 28,
-  slow_weight: 32,
-  average_weight: 36,
-  proximal: 40,
-  cautious: 44,
-} as const;
+/** Byte offsets of the fields of `engine_Stage`. */
+export const STAGE = offsetsOf(stageShader.structs.engine_Stage!);
 
-/** Bytes of `engine_Chunk`, rounded up to what a uniform binding takes. */
-export const CHUNK_SIZE = 32;
+/** The text of `engine_Stage`. */
+export const STAGE_STRUCT = stageShader.code;
 
-/** What every kernel over tensors begins with, after the rule. */
-export const HEADER = `
-struct engine_Stage {
-  gradient_scale: f32, // unscales and averages
-  coupled_decay: f32, // λ
-  decay: f32, // ηλ, λ, or of proximal decay ηλ / (1 + ηλ)
-  sign: f32, // −1 to maximize
-  // Four for monitored steps.
-  clip_value: f32,
-  clip_factor: f32,
-  zero_non_finite: f32, // 1 or 0
-  skip: u32,
-  // How far slow weights and average move towards the parameters after this step.
-  slow_weight: f32,
-  average_weight: f32,
-  proximal: f32, // 1 or 0: the decay is of the parameter after the update
-  cautious: f32, // 1 or 0: no decay where the update grows the parameter
+/** What every kernel over tensors is written with. */
+export const overLanes = (width: Width): string =>
+  `${(width === 4 ? fourLanes : oneLane).code}${stageShader.code}${chunkShader.code}`;
+
+/** How a step is written. */
+export interface StepForm {
+  /** Whether the parameters were moved to take the gradient, and θ is what was kept. */
+  readonly fromOrigin: boolean;
+  /** Whether tensors have values of their own: a clip factor, or what a rule settled. */
+  readonly values: boolean;
+  /** Whether Σθ² and ΣΔ² are kept, or whatever else a strip sums up. */
+  readonly summed: boolean;
 }
-struct engine_Chunk {
-  first: u32,
-  gradient_first: u32,
-  count: u32, // of elements; of items in monitored steps
-  item: u32, // the first, in monitored steps
-  // Of rules with sums: the way in engine_sums from a tensor's clip factor to its settled values, and from an item's
-  // partial sums to the rule's own.
-  settled: u32,
-  measured: u32,
-}
-@group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
-@group(1) @binding(0) var<uniform> engine_chunk: engine_Chunk;
 
-// The change of the parameter: the update and the decay.
-fn engine_decayed(parameter: vec4f, update: vec4f) -> vec4f {
-  let away = ((update < vec4f()) & (parameter > vec4f())) | ((update > vec4f()) & (parameter < vec4f()));
-  let spared = away & vec4<bool>(engine_stage.cautious > 0.0);
-  let base = select(parameter, parameter - update, engine_stage.proximal > 0.0);
-  return update + engine_stage.decay * select(base, vec4f(), spared);
-}
-`;
+/** Styles of decay as the kernels know them. */
+export const DECAY_STYLES = { none: 0, coupled: 1, subtracted: 2, proximal: 3, cautious: 4 } as const;
 
-/** The entry point of kernels with an element, or four, an invocation. */
-export const ENTRY = `
+/** What of the stages around a rule a step needs. */
+export interface Stages {
+  readonly decay: keyof typeof DECAY_STYLES;
+  readonly scaled: boolean;
+  readonly guarded?: boolean;
+  readonly clipped?: boolean;
+  readonly zeroed?: boolean;
+  readonly byTensor?: boolean;
+}
+
+const variants = new Map<string, Variant>();
+
+/** The constants of a step; equal stages give the same object. */
+export function stepVariant({ decay, scaled, guarded, clipped, zeroed, byTensor }: Stages): Variant {
+  const flags = {
+    engine_decay_style: DECAY_STYLES[decay],
+    engine_scaled: Number(scaled),
+    engine_guarded: Number(guarded ?? false),
+    engine_clipped: Number(clipped ?? false),
+    engine_zeroed: Number(zeroed ?? false),
+    engine_by_tensor: Number(byTensor ?? false),
+  };
+  const key = Object.values(flags).join("");
+  const variant = variants.get(key) ?? flags;
+  variants.set(key, variant);
+  return variant;
+}
+
+const storage = (binding: number, access: "read" | "read_write", name: string, type = "engine_Lanes") =>
+  `@group(1) @binding(${binding}) var<storage, ${access}> engine_${name}: array<${type}>;\n`;
+
+/** The bindings of a step. What of them a kernel does not use, it need not name. */
+function stepBindings({ states }: RuleShader, { fromOrigin, values, summed }: StepForm): string {
+  const others = [...states.map((name) => `state_${name}`), ...(fromOrigin ? ["origin"] : [])];
+  const next = 3 + others.length;
+  return `${storage(1, "read_write", "parameters")}${storage(2, "read", "gradients", "engine_Bits")}${others
+    .map((name, index) => storage(3 + index, "read_write", name))
+    .join("")}${values ? storage(next, "read", "tensors", "vec4f") : ""}${
+    summed ? storage(next + Number(values), "read_write", "partials", "vec4f") : ""
+  }`;
+}
+
+const declareState = ({ states }: RuleShader) => (states.length > 0 ? "\n  var engine_state: State;" : "");
+const loadStates = ({ states }: RuleShader) =>
+  states.map((name) => `\n  engine_state.${name} = engine_widen(engine_state_${name}[engine_i]);`).join("");
+const storeStates = ({ states }: RuleShader, value = (name: string) => `engine_state.${name}`) =>
+  states.map((name) => `\n  engine_state_${name}[engine_i] = engine_narrow(${value(name)});`).join("");
+
+/** The body of a kernel with a lane an invocation. */
+const laneEntry = (body: string) => `
 @compute @workgroup_size(${WORKGROUP})
 fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
   if (engine_id.x >= engine_chunk.count) {
     return;
   }
-  let engine_index = engine_chunk.first + engine_id.x;`;
-
-/** Reads and writes of one width, so that a rule always sees four lanes. */
-export const lanes = (width: Width) =>
-  width === 4
-    ? { type: "vec4f", load: (place: string) => place, store: (value: string) => value }
-    : { type: "f32", load: (place: string) => `vec4f(${place})`, store: (value: string) => `(${value}).x` };
-
-/** The storage buffers of bind group 1, after the chunk. */
-export function bindings(
-  width: Width,
-  storages: readonly (readonly [access: "read" | "read_write", name: string])[],
-  places: readonly number[] = storages.map((_, index) => index + 1),
-) {
-  const { type } = lanes(width);
-  return storages
-    .map(
-      ([access, name], index) =>
-        `@group(1) @binding(${places[index]}) var<storage, ${access}> engine_${name}: array<${type}>;\n`,
-    )
-    .join("");
-}
-
-/** Declares the state and loads it. */
-export const loadStates = ({ states }: RuleShader, load: (place: string) => string) =>
-  states.length === 0
-    ? ""
-    : `
-  var engine_state: State;${states.map((name) => `\n  engine_state.${name} = ${load(`engine_state_${name}[engine_index]`)};`).join("")}`;
-
-/** The call of the rule. */
-export const callUpdate = ({ states, sums }: RuleShader) =>
-  `update(${[
-    "engine_parameter",
-    "engine_gradient",
-    ...(states.length > 0 ? ["&engine_state"] : []),
-    ...(sums.length > 0 ? ["engine_settled"] : []),
-  ].join(", ")})`;
-
-/** Constant of a step without the stages around the rule: gradient as it is, no decay. Saves their arithmetic. */
-export const BARE = "engine_bare";
-
-/**
- * The step: θ ← θ − (update + ηλθ). The rule's text comes first, so that line numbers are the file's. Rules with sums are
- * stepped by a monitor instead.
- * @param fromOrigin whether the parameters were moved to take the gradient, and θ is what was kept
- */
-export function composeStep(shader: RuleShader, width: Width, fromOrigin: boolean): string {
-  const { load, store } = lanes(width);
-  const origin = fromOrigin ? "engine_origin" : "engine_parameters";
-  return `${shader.code}${HEADER}override ${BARE}: bool = false;
-${bindings(width, [
-  ["read_write", "parameters"],
-  ["read", "gradients"],
-  ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
-  ...(fromOrigin ? [["read_write", "origin"] as const] : []),
-])}${ENTRY}
-  let engine_point = ${load("engine_parameters[engine_index]")};
-  let engine_parameter = ${load(`${origin}[engine_index]`)};
-  let engine_read = ${load("engine_gradients[engine_chunk.gradient_first + engine_id.x]")};
-  let engine_staged = engine_stage.sign * engine_stage.gradient_scale * engine_read + engine_stage.coupled_decay * engine_point;
-  let engine_gradient = select(engine_staged, engine_read, ${BARE});${loadStates(shader, load)}
-  let engine_update = ${callUpdate(shader)};
-  let engine_change = select(engine_decayed(engine_parameter, engine_update), engine_update, ${BARE});
-  engine_parameters[engine_index] = ${store("engine_parameter - engine_change")};${shader.states
-    .map((name) => `\n  engine_state_${name}[engine_index] = ${store(`engine_state.${name}`)};`)
-    .join("")}
+  let engine_lane = engine_id.x;
+  let engine_i = engine_chunk.first + engine_lane;${body}
 }
 `;
+
+/** The body of a kernel with a strip an invocation, run for each lane, before its sum is written. */
+const stripEntry = (before: string, body: string) => `
+@compute @workgroup_size(${STRIP_WORKGROUP})
+fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
+  let engine_begin = engine_id.x * engine_STRIP;
+  if (engine_begin >= engine_chunk.count) {
+    return;
+  }
+  let engine_end = min(engine_begin + engine_STRIP, engine_chunk.count);${before}
+  var engine_sum = vec4f();
+  for (var engine_lane = engine_begin; engine_lane < engine_end; engine_lane++) {
+    let engine_i = engine_chunk.first + engine_lane;${body}
+  }
+  engine_partials[engine_chunk.strip + engine_id.x] = engine_sum;
+}
+`;
+
+/** Lanes of a vec4f that fields lie in. */
+export const COMPONENTS = ["x", "y", "z", "w"] as const;
+
+/** What the tensor of a strip has: a clip factor, and what a rule with sums settled. */
+const tensorValues = ({ settled }: RuleShader, strip: string) => `
+  let engine_strip = engine_chunk.strip + ${strip};
+  let engine_owner = bitcast<vec4u>(engine_tensors[engine_chunk.owners + engine_strip / 4u])[engine_strip % 4u];
+  let engine_factor = engine_tensors[2u * engine_owner].x;${
+    settled.length === 0
+      ? ""
+      : `
+  let engine_kept = engine_tensors[2u * engine_owner + 1u];
+  let engine_settled = Settled(${settled.map((_, i) => `engine_kept.${COMPONENTS[i]}`).join(", ")});`
+  }`;
+
+const noValues = "\n  let engine_factor = 1.0;";
+
+/** Parameter, gradient with all stages before the rule, and state of a lane. */
+const loadLane = (shader: RuleShader, fromOrigin: boolean) => `
+  let engine_point = engine_widen(engine_parameters[engine_i]);
+  let engine_parameter = ${fromOrigin ? "engine_widen(engine_origin[engine_i])" : "engine_point"};
+  let engine_read = engine_widen_bits(engine_gradients[engine_chunk.gradient_first + engine_lane]);
+  let engine_gradient = engine_prepared(engine_read, engine_point, engine_factor);${declareState(shader)}${loadStates(shader)}`;
+
+const stepLane = (shader: RuleShader, fromOrigin: boolean) => {
+  const given = [
+    "engine_parameter",
+    "engine_gradient",
+    ...(shader.states.length > 0 ? ["&engine_state"] : []),
+    ...(shader.sums.length > 0 ? ["engine_settled"] : []),
+  ];
+  return `${loadLane(shader, fromOrigin)}
+  let engine_change = engine_decayed(engine_parameter, update(${given.join(", ")}));
+  let engine_next = engine_parameter - engine_change;
+  engine_parameters[engine_i] = engine_narrow(engine_next);${storeStates(shader)}`;
+};
+
+/** What a skipped step leaves is what it found; a look-ahead or an ascent is undone. */
+const restoreLane = (fromOrigin: boolean) =>
+  fromOrigin ? "\n  engine_parameters[engine_i] = engine_origin[engine_i];" : "";
+
+/** The step: θ ← θ − (update + decay). */
+export function composeStep(shader: RuleShader, width: Width, form: StepForm): string {
+  const { fromOrigin, values, summed } = form;
+  const head = `${shader.code}\n${overLanes(width)}${stepShader.code}${stepBindings(shader, form)}`;
+  if (!summed)
+    return `${head}${laneEntry(`
+  if (engine_guarded && engine_stage.skip != 0u) {${restoreLane(fromOrigin)}
+    return;
+  }${values ? tensorValues(shader, "engine_lane / engine_STRIP") : noValues}${stepLane(shader, fromOrigin)}`)}`;
+  const origin = fromOrigin ? "engine_origin" : "engine_parameters";
+  return `${head}${stripEntry(
+    values ? tensorValues(shader, "engine_id.x") : noValues,
+    `
+    if (engine_guarded && engine_stage.skip != 0u) {${restoreLane(fromOrigin)}
+      let engine_left = engine_widen(${origin}[engine_i]);
+      engine_sum.x += engine_total(engine_left * engine_left);
+      continue;
+    }${stepLane(shader, fromOrigin)}
+    engine_sum.x += engine_total(engine_next * engine_next);
+    engine_sum.y += engine_total(engine_change * engine_change);`,
+  )}`;
+}
+
+/** Fields of `Sums` or `Settled` as one vec4f. */
+export const packed = (fields: readonly string[], value: string) =>
+  `vec4f(${COMPONENTS.map((_, i) => (fields[i] === undefined ? "0.0" : `${value}.${fields[i]}`)).join(", ")})`;
+
+/** What a rule with sums measures of each strip, after the stages before it. The bindings are those of the step. */
+export function composeMeasure(shader: RuleShader, width: Width, fromOrigin: boolean): string {
+  const given = [
+    "engine_alone(engine_parameter)",
+    "engine_alone(engine_gradient)",
+    ...(shader.states.length > 0 ? ["engine_state"] : []),
+    "engine_settled",
+  ];
+  const alone = shader.states
+    .map((name) => `\n  engine_state.${name} = engine_alone(engine_state.${name});`)
+    .join("");
+  return `${shader.code}
+${overLanes(width)}${stepShader.code}${stepBindings(shader, { fromOrigin, values: true, summed: true })}${stripEntry(
+  tensorValues(shader, "engine_id.x"),
+  `${loadLane(shader, fromOrigin)}${alone}
+    let engine_measured = measure(${given.join(", ")});
+    engine_sum += ${packed(shader.sums, "engine_measured")};`,
+)}`;
 }
 
 /** The look-ahead: keeps θ as the origin and writes the point at which the gradient is to be taken. */
 export function composeLookahead(shader: RuleShader, width: Width): string {
-  const { load, store } = lanes(width);
-  return `${shader.code}${HEADER}${bindings(width, [
-    ["read_write", "parameters"],
-    ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
-    ["read_write", "origin"],
-  ])}${ENTRY}
-  let engine_parameter = ${load("engine_parameters[engine_index]")};${loadStates(shader, load)}
-  engine_origin[engine_index] = ${store("engine_parameter")};
-  engine_parameters[engine_index] = ${store(`lookahead(engine_parameter${shader.states.length > 0 ? ", engine_state" : ""})`)};
-}
-`;
+  const others = [...shader.states.map((name) => `state_${name}`), "origin"];
+  return `${shader.code}
+${overLanes(width)}${storage(1, "read_write", "parameters")}${others.map((name, index) => storage(2 + index, "read_write", name)).join("")}${laneEntry(`
+  let engine_parameter = engine_widen(engine_parameters[engine_i]);${declareState(shader)}${loadStates(shader)}
+  engine_origin[engine_i] = engine_narrow(engine_parameter);
+  engine_parameters[engine_i] = engine_narrow(lookahead(engine_parameter${shader.states.length > 0 ? ", engine_state" : ""}));`)}`;
 }
 
 /**
@@ -160,69 +214,14 @@ export function composeLookahead(shader: RuleShader, width: Width): string {
  * estimate is not finite keeps its state. The bindings are those of the step.
  */
 export function composeCurvature(shader: RuleShader, width: Width, fromOrigin: boolean): string {
-  const { load, store } = lanes(width);
-  const type = width === 4 ? "vec4u" : "u32";
-  return `${shader.code}${HEADER}@group(1) @binding(2) var<storage, read> engine_estimates: array<${type}>;
-${bindings(
-  width,
-  [
-    ["read_write", "parameters"],
-    ...shader.states.map((name) => ["read_write", `state_${name}`] as const),
-    ...(fromOrigin ? [["read_write", "origin"] as const] : []),
-  ],
-  [1, ...shader.states.map((_, index) => index + 3), ...(fromOrigin ? [shader.states.length + 3] : [])],
-)}${ENTRY}
-  let engine_bits = ${width === 4 ? "" : "vec4u"}(engine_estimates[engine_chunk.gradient_first + engine_id.x]);
-  let engine_lost = (engine_bits & vec4u(0x7f800000u)) == vec4u(0x7f800000u);${loadStates(shader, load)}
+  const form = { fromOrigin, values: false, summed: false };
+  return `${shader.code}
+${overLanes(width)}${stepBindings(shader, form)}${laneEntry(`
+  let engine_bits = engine_widen_bits(engine_gradients[engine_chunk.gradient_first + engine_lane]);
+  let engine_lost = (engine_bits & vec4u(0x7f800000u)) == vec4u(0x7f800000u);${declareState(shader)}${loadStates(shader)}
   let engine_before = engine_state;
-  curvature(select(bitcast<vec4f>(engine_bits), vec4f(), engine_lost), &engine_state);${shader.states
-    .map(
-      (name) =>
-        `\n  engine_state_${name}[engine_index] = ${store(`select(engine_state.${name}, engine_before.${name}, engine_lost)`)};`,
-    )
-    .join("")}
-}
-`;
-}
-
-/** What a blend does with the parameters θ and their copy a. */
-export type BlendKind = "slow" | "average" | "keep" | "swap";
-
-/** Blends a copy of the parameters with them: `average` moves the copy, `slow` the parameters too. */
-export function composeBlend(kind: BlendKind, width: Width): string {
-  const { load, store } = lanes(width);
-  const mix = (weight: string) => `
-  if (${weight} == 0.0 || engine_stage.skip != 0u) {
-    return;
-  }
-  let engine_next = select(engine_copy + ${weight} * (engine_parameter - engine_copy), engine_parameter, ${weight} >= 1.0);`;
-  const write = (place: string, value: string) => `\n  engine_${place}[engine_index] = ${store(value)};`;
-  const bodies: Record<BlendKind, string> = {
-    slow: `${mix("engine_stage.slow_weight")}${write("copies", "engine_next")}${write("parameters", "engine_next")}`,
-    average: `${mix("engine_stage.average_weight")}${write("copies", "engine_next")}`,
-    keep: write("copies", "engine_parameter"),
-    swap: `${write("copies", "engine_parameter")}${write("parameters", "engine_copy")}`,
-  };
-  return `${HEADER}${bindings(width, [
-    ["read_write", "parameters"],
-    ["read_write", "copies"],
-  ])}${ENTRY}
-  let engine_parameter = ${load("engine_parameters[engine_index]")};
-  let engine_copy = ${load("engine_copies[engine_index]")};${bodies[kind]}
-}
-`;
-}
-
-/** Adds the gradient to the accumulator. */
-export function composeAccumulate(width: Width): string {
-  const { load, store } = lanes(width);
-  return `${accumulate}${HEADER}${bindings(width, [
-    ["read_write", "accumulator"],
-    ["read", "gradients"],
-  ])}${ENTRY}
-  let engine_sum = ${load("engine_accumulator[engine_index]")};
-  let engine_gradient = ${load("engine_gradients[engine_chunk.gradient_first + engine_id.x]")};
-  engine_accumulator[engine_index] = ${store("accumulate(engine_sum, engine_gradient)")};
-}
-`;
+  curvature(select(bitcast<vec4f>(engine_bits), vec4f(), engine_lost), &engine_state);${storeStates(
+    shader,
+    (name) => `select(engine_state.${name}, engine_before.${name}, engine_lost)`,
+  )}`)}`;
 }

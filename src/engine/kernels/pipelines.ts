@@ -1,20 +1,31 @@
 import { OptimError } from "../../errors.js";
 import { lossSettles, requireDevice } from "../device.js";
+import type { Width } from "../memory/spans.js";
 
-/** What a pipeline is made of; also its key in the cache. */
-export interface PipelineSource {
-  /** Quoted in error messages; not part of the key. */
+/** How a kernel accesses a buffer; `window` is read-only, at a dynamic offset. */
+export type Access = GPUBufferBindingType | "window";
+
+/** What pipelines are made of: a text, in one width or both, and the buffers it binds. */
+export interface KernelSource {
+  /** Quoted in error messages. */
   readonly label: string;
   readonly file: string;
-  readonly code: string;
-  readonly constants: Readonly<Record<string, number>>;
-  /** Access of each storage buffer in bind group 1, after the chunk. */
-  readonly storages: readonly GPUBufferBindingType[];
+  readonly compose: (width: Width) => string;
+  /** Access of each storage buffer in bind group 1, after its uniform. */
+  readonly storages: readonly Access[];
+  /** Values of `override` constants in every variant. */
+  readonly constants?: Readonly<Record<string, number>>;
 }
+
+/** Values of `override` constants by which the pipelines of one kernel differ. Told apart by identity. */
+export type Variant = Readonly<Record<string, number>>;
+
+const ONLY: Variant = {};
 
 interface DeviceCache {
   readonly step: GPUBindGroupLayout;
   readonly chunks: Map<string, GPUBindGroupLayout>;
+  readonly modules: Map<string, GPUShaderModule>;
   readonly pipelines: Map<string, Promise<GPUComputePipeline>>;
 }
 
@@ -36,6 +47,7 @@ function cacheOf(device: GPUDevice): DeviceCache {
         entries: [uniform(0), uniform(1)],
       }),
       chunks: new Map(),
+      modules: new Map(),
       pipelines: new Map(),
     };
     caches.set(device, cache);
@@ -48,11 +60,8 @@ export function stepLayout(device: GPUDevice): GPUBindGroupLayout {
   return cacheOf(device).step;
 }
 
-/** Layout of bind group 1: the chunk, then the storage buffers. One a device and list of accesses. */
-export function chunkLayout(
-  device: GPUDevice,
-  storages: readonly GPUBufferBindingType[],
-): GPUBindGroupLayout {
+/** Layout of bind group 1: a uniform, then the storage buffers. One a device and list of accesses. */
+export function chunkLayout(device: GPUDevice, storages: readonly Access[]): GPUBindGroupLayout {
   const { chunks } = cacheOf(device);
   const key = storages.join();
   let layout = chunks.get(key);
@@ -62,7 +71,7 @@ export function chunkLayout(
       entries: ["uniform" as const, ...storages].map((type, binding) => ({
         binding,
         visibility: COMPUTE,
-        buffer: { type },
+        buffer: type === "window" ? { type: "read-only-storage", hasDynamicOffset: true } : { type },
       })),
     });
     chunks.set(key, layout);
@@ -70,40 +79,113 @@ export function chunkLayout(
   return layout;
 }
 
-/**
- * The compiled kernel, made once a device however many optimizers ask for it at once.
- * @throws OptimError `invalid-shader` with line and column of each message.
- */
-export function pipelineOf(device: GPUDevice, source: PipelineSource): Promise<GPUComputePipeline> {
-  const { pipelines } = cacheOf(device);
-  const key = JSON.stringify([source.code, source.constants, source.storages]);
-  let pipeline = pipelines.get(key);
-  if (!pipeline) {
-    pipeline = compile(device, source);
-    pipelines.set(key, pipeline);
-    // A failure, a lost device say, must not be what the next caller gets.
-    pipeline.catch(() => pipelines.delete(key));
+/** A bind group 1. */
+export const bindChunk = (
+  device: GPUDevice,
+  label: string,
+  storages: readonly Access[],
+  resources: readonly GPUBufferBinding[],
+): GPUBindGroup =>
+  device.createBindGroup({
+    label,
+    layout: chunkLayout(device, storages),
+    entries: resources.map((resource, binding) => ({ binding, resource })),
+  });
+
+/** One text and its pipelines, by width and variant. */
+export class Kernel {
+  readonly #device: GPUDevice;
+  readonly #source: KernelSource;
+  readonly #pipelines = new Map<Variant, { [W in Width]?: GPUComputePipeline }>();
+
+  constructor(device: GPUDevice, source: KernelSource) {
+    this.#device = device;
+    this.#source = source;
   }
-  return pipeline;
+
+  /**
+   * Compiles what will be needed, once a device however many optimizers ask for it at once.
+   * @throws OptimError `invalid-shader` with line and column of each message.
+   */
+  async compile(widths: Iterable<Width>, variants: Iterable<Variant> = [ONLY]): Promise<void> {
+    const { pipelines } = cacheOf(this.#device);
+    await Promise.all(
+      [...widths].flatMap((width) =>
+        [...variants].map(async (variant) => {
+          const { key, descriptor, code } = this.#describe(width, variant);
+          let pipeline = pipelines.get(key);
+          if (!pipeline) {
+            pipeline = compile(this.#device, this.#source, code, descriptor);
+            pipelines.set(key, pipeline);
+            // A failure, a lost device say, must not be what the next caller gets.
+            pipeline.catch(() => pipelines.delete(key));
+          }
+          this.#keep(width, variant, await pipeline);
+        }),
+      ),
+    );
+  }
+
+  /** A pipeline. One that nobody foresaw, after a change of options, is compiled by the driver before its first use. */
+  pipeline(width: Width, variant: Variant = ONLY): GPUComputePipeline {
+    const known = this.#pipelines.get(variant)?.[width];
+    if (known) return known;
+    const pipeline = this.#device.createComputePipeline(this.#describe(width, variant).descriptor());
+    this.#keep(width, variant, pipeline);
+    return pipeline;
+  }
+
+  #keep(width: Width, variant: Variant, pipeline: GPUComputePipeline): void {
+    const kept = this.#pipelines.get(variant) ?? {};
+    kept[width] = pipeline;
+    this.#pipelines.set(variant, kept);
+  }
+
+  #describe(width: Width, variant: Variant) {
+    const { label, file, compose, storages, constants: fixed } = this.#source;
+    const code = compose(width);
+    const constants = { ...fixed, ...variant };
+    const device = this.#device;
+    // Made when asked for: a pipeline that another optimizer has made already needs none of it.
+    const descriptor = (): GPUComputePipelineDescriptor => ({
+      label: `${label} ${file}`,
+      layout: device.createPipelineLayout({
+        label: `${label} ${file}`,
+        bindGroupLayouts: [stepLayout(device), chunkLayout(device, storages)],
+      }),
+      compute: { module: moduleOf(device, `${label} ${file}`, code), entryPoint: "engine_main", constants },
+    });
+    return { key: JSON.stringify([code, constants, storages]), code, descriptor };
+  }
 }
 
-async function compile(device: GPUDevice, source: PipelineSource): Promise<GPUComputePipeline> {
-  const { label, file, code, constants, storages } = source;
+/** Kernels of one text are one module. */
+function moduleOf(device: GPUDevice, label: string, code: string): GPUShaderModule {
+  const { modules } = cacheOf(device);
+  let module = modules.get(code);
+  if (!module) {
+    module = device.createShaderModule({ label, code });
+    modules.set(code, module);
+  }
+  return module;
+}
+
+async function compile(
+  device: GPUDevice,
+  { label, file }: KernelSource,
+  code: string,
+  describe: () => GPUComputePipelineDescriptor,
+): Promise<GPUComputePipeline> {
   device.pushErrorScope("validation");
-  const module = device.createShaderModule({ label: `${label} ${file}`, code });
-  const made = device.createComputePipelineAsync({
-    label: `${label} ${file}`,
-    layout: device.createPipelineLayout({
-      label: `${label} ${file}`,
-      bindGroupLayouts: [stepLayout(device), chunkLayout(device, storages)],
-    }),
-    compute: { module, entryPoint: "engine_main", constants },
-  });
+  const descriptor = describe();
+  const made = device.createComputePipelineAsync(descriptor);
   const scope = device.popErrorScope();
   // Settled together, so that no rejection is left without a handler.
   const [pipeline, error] = await Promise.allSettled([made, scope]);
   if (pipeline.status === "fulfilled" && !(error.status === "fulfilled" && error.value))
     return pipeline.value;
+  const { module } = descriptor.compute;
+  cacheOf(device).modules.delete(code);
   const messages = await module
     .getCompilationInfo()
     .then(({ messages }) => messages.map((m) => `${file}:${m.lineNum}:${m.linePos}: ${m.type}: ${m.message}`))

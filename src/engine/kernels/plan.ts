@@ -1,3 +1,4 @@
+import chunkShader from "../../shaders/engine/chunk.wgsl?engine";
 import type { Range, Tensor } from "../memory/parameters.js";
 import { BLOCK } from "../memory/slots.js";
 import {
@@ -6,18 +7,23 @@ import {
   joinSpans,
   type PlanLimits,
   type Span,
+  STRIP,
   type Width,
   WORKGROUP,
 } from "../memory/spans.js";
-import { CHUNK_SIZE } from "./compose.js";
-import { chunkLayout } from "./pipelines.js";
+import { packStruct, sizeOf } from "../memory/struct.js";
+import { type Access, bindChunk, type Kernel, type Variant } from "./pipelines.js";
 
 /** One dispatch, ready to encode. */
 export interface Dispatch {
   readonly width: Width;
   readonly bindGroup: GPUBindGroup;
-  readonly workgroups: number;
+  readonly lanes: number;
+  /** Place of its first partial sum, where it has one. */
+  readonly strip: number;
 }
+
+const CHUNK = chunkShader.structs.engine_Chunk!;
 
 /** Uniforms of chunks, `engine_Chunk` each; equal ones share a place. */
 export class ChunkUniforms {
@@ -32,30 +38,16 @@ export class ChunkUniforms {
     this.#label = label;
   }
 
-  /**
-   * @param item of monitored steps only
-   * @param sums `settled` and `measured` of `engine_Chunk`, of rules with sums only
-   */
-  binding(
-    first: number,
-    gradientFirst: number,
-    count: number,
-    item = 0,
-    sums: readonly [settled: number, measured: number] = [0, 0],
-  ): GPUBufferBinding {
-    const key = `${first},${gradientFirst},${count},${item},${sums.join()}`;
+  binding(chunk: Readonly<Record<string, number>>): GPUBufferBinding {
+    const key = Object.values(chunk).join();
     let place = this.#places.get(key);
     if (!place) {
       place = { buffer: this.#withRoom(), offset: this.#used };
-      this.#device.queue.writeBuffer(
-        place.buffer,
-        place.offset,
-        new Uint32Array([first, gradientFirst, count, item, ...sums]),
-      );
+      this.#device.queue.writeBuffer(place.buffer, place.offset, packStruct(CHUNK, chunk));
       this.#used += BLOCK;
       this.#places.set(key, place);
     }
-    return { ...place, size: CHUNK_SIZE };
+    return { ...place, size: Math.ceil(sizeOf(CHUNK) / 16) * 16 };
   }
 
   /** The last buffer, or one of twice its size where that is full. */
@@ -77,26 +69,57 @@ export class ChunkUniforms {
   }
 }
 
-/** The storage buffers of one kind of pass over the tensors of a group. */
-export interface Streams {
+/** What plans are made with. */
+export interface PlanContext {
+  readonly device: GPUDevice;
   readonly label: string;
-  /** What the pass writes; its offset decides the index of all but the gradient. */
-  readonly target: (tensor: Tensor) => Range;
-  /** Engine memory, congruent with the target. */
-  readonly others: readonly ((tensor: Tensor) => Range)[];
+  readonly limits: PlanLimits;
+  readonly uniforms: ChunkUniforms;
 }
 
-/** Types of the bindings after the chunk, in order. */
-export function storageTypes(gradient: boolean, others: number): readonly GPUBufferBindingType[] {
-  return [
-    "storage",
-    ...(gradient ? ["read-only-storage" as const] : []),
-    ...Array.from({ length: others }, () => "storage" as const),
-  ];
+/** What a pass binds: a part of a range of each tensor, of its gradient, or a whole buffer. */
+export type Stream =
+  | { readonly access: Access; readonly range: (tensor: Tensor) => Range }
+  | { readonly access: Access; readonly gradient: true }
+  | { readonly access: Access; readonly whole: GPUBuffer };
+
+/** Written, and laid out like the parameters. */
+export const written = (range: (tensor: Tensor) => Range): Stream => ({ access: "storage", range });
+
+/** The gradients. */
+export const GRADIENT: Stream = { access: "read-only-storage", gradient: true };
+
+export const accessesOf = (streams: readonly Stream[]): readonly Access[] =>
+  streams.map(({ access }) => access);
+
+/** Where the partial sums of tensors that follow each other lie. */
+export interface StripPlace {
+  readonly first: number;
+  readonly count: number;
+  /** Whether the first is for a head and the last for a tail. */
+  readonly ends: boolean;
+}
+
+/** Partial sums of a pass. */
+export interface Strips {
+  /** Index of the owners of strips among the values of tensors. */
+  readonly owners: number;
+  readonly place: (span: Span) => StripPlace;
+  /** As for `joinSpans`. */
+  readonly mayGoOn?: (start: number, end: number) => boolean;
+}
+
+/** One kind of pass over the tensors of a group. */
+export interface PassKind {
+  readonly name: string;
+  /** Its offset decides how spans are cut, and the index of all but the gradient. */
+  readonly lead: (tensor: Tensor) => Range;
+  readonly streams: readonly Stream[];
+  readonly strips?: Strips;
 }
 
 /** A chunk's part of a range, from an offset that WebGPU can bind; `first` is the chunk's first lane in it. */
-export function bindChunk(
+function partOf(
   range: Range,
   { width, start, size }: Chunk,
   { minStorageBufferOffsetAlignment }: PlanLimits,
@@ -110,84 +133,131 @@ export function bindChunk(
   return { binding, first: within / (4 * width) };
 }
 
+function firstStrip({ end, start }: Chunk, { first, count, ends }: StripPlace): number {
+  if (end === "head") return first;
+  return end === "tail" ? first + count - 1 : first + Number(ends) + Math.floor(start / STRIP);
+}
+
 /** Dispatches of a pass over a span, one a chunk. */
-export function bindSpan(
-  device: GPUDevice,
-  limits: PlanLimits,
-  uniforms: ChunkUniforms,
-  { label, target, others }: Streams,
+function bindSpan(
+  { device, label, limits, uniforms }: PlanContext,
+  { name, lead, streams, strips }: PassKind,
   span: Span,
   gradient: Range | undefined,
 ): readonly Dispatch[] {
   const [tensor] = span.tensors;
-  const written = target(tensor);
-  const offsets = gradient ? [written.offset, gradient.offset] : [written.offset];
-  const layout = chunkLayout(device, storageTypes(gradient !== undefined, others.length));
-  return cutChunks(span.size, offsets, limits).map((chunk) => {
-    const { binding, first } = bindChunk(written, chunk, limits);
-    const read = gradient && bindChunk(gradient, chunk, limits);
+  const leading = lead(tensor);
+  const offsets = gradient ? [leading.offset, gradient.offset] : [leading.offset];
+  const place = strips?.place(span);
+  const accesses = accessesOf(streams);
+  return cutChunks(span.size, offsets, limits, place?.ends).map((chunk) => {
+    const part = (range: Range) => partOf(range, chunk, limits);
+    const strip = place ? firstStrip(chunk, place) : 0;
     const lanes = chunk.size / (4 * chunk.width);
-    const resources = [
-      uniforms.binding(first, read?.first ?? 0, lanes),
-      binding,
-      ...(read ? [read.binding] : []),
-      ...others.map((range) => bindChunk(range(tensor), chunk, limits).binding),
-    ];
+    const uniform = uniforms.binding({
+      first: part(leading).first,
+      gradient_first: gradient ? part(gradient).first : 0,
+      count: lanes,
+      strip,
+      owners: strips?.owners ?? 0,
+    });
+    const resources = streams.map((stream): GPUBufferBinding => {
+      if ("whole" in stream) return { buffer: stream.whole };
+      return part("gradient" in stream ? gradient! : stream.range(tensor)).binding;
+    });
     return {
       width: chunk.width,
-      workgroups: Math.ceil(lanes / WORKGROUP),
-      bindGroup: device.createBindGroup({
-        label: `${label} ${tensor.name}`,
-        layout,
-        entries: resources.map((resource, index) => ({ binding: index, resource })),
-      }),
+      lanes,
+      strip,
+      bindGroup: bindChunk(device, `${label} ${name} ${tensor.name}`, accesses, [uniform, ...resources]),
     };
   });
 }
 
 /**
- * Turns tensors into what one pass encodes for them. What was bound for a span is kept by the identity of its gradient
- * buffer, weakly: autodiff libraries recycle a handful.
+ * Turns tensors into what one kind of pass encodes for them. What was bound for a span is kept by the identity of its
+ * gradient buffer, weakly: autodiff libraries recycle a handful.
  */
-export class Planner<D> {
-  readonly #target: (tensor: Tensor) => Range;
-  readonly #bind: (span: Span, gradient: Range | undefined) => readonly D[];
-  readonly #mayGoOn: ((end: number) => boolean) | undefined;
-  readonly #known = new WeakMap<GPUBuffer, Map<string, readonly D[]>>();
+export class Planner {
+  readonly #context: PlanContext;
+  readonly #kind: PassKind;
+  readonly #known = new WeakMap<GPUBuffer, Map<string, readonly Dispatch[]>>();
 
-  /** @param mayGoOn as for `joinSpans` */
-  constructor(
-    target: (tensor: Tensor) => Range,
-    bind: (span: Span, gradient: Range | undefined) => readonly D[],
-    mayGoOn?: (end: number) => boolean,
-  ) {
-    this.#target = target;
-    this.#bind = bind;
-    this.#mayGoOn = mayGoOn;
+  constructor(context: PlanContext, kind: PassKind) {
+    this.#context = context;
+    this.#kind = kind;
   }
 
   /** @param tensors sorted */
-  plan(tensors: readonly Tensor[], gradient?: (tensor: Tensor) => Range): readonly D[] {
-    const ranges = (tensor: Tensor) =>
-      gradient ? [this.#target(tensor), gradient(tensor)] : [this.#target(tensor)];
-    return joinSpans(tensors, ranges, this.#mayGoOn).flatMap((span) => {
-      const source = gradient?.(span.tensors[0]);
-      return this.#bound(span, source ?? this.#target(span.tensors[0]), () => this.#bind(span, source));
-    });
+  plan(tensors: readonly Tensor[], gradient?: (tensor: Tensor) => Range): readonly Dispatch[] {
+    const { lead, strips } = this.#kind;
+    const ranges = (tensor: Tensor) => (gradient ? [lead(tensor), gradient(tensor)] : [lead(tensor)]);
+    return joinSpans(tensors, ranges, strips?.mayGoOn).flatMap((span) =>
+      this.#bound(span, gradient?.(span.tensors[0])),
+    );
   }
 
-  #bound({ tensors: [first], size }: Span, range: Range, bind: () => readonly D[]): readonly D[] {
-    let known = this.#known.get(range.buffer);
+  #bound(span: Span, gradient: Range | undefined): readonly Dispatch[] {
+    const [first] = span.tensors;
+    const { buffer, offset } = gradient ?? this.#kind.lead(first);
+    let known = this.#known.get(buffer);
     if (!known) {
       known = new Map();
-      this.#known.set(range.buffer, known);
+      this.#known.set(buffer, known);
     }
-    const key = `${first.name}\n${size}\n${range.offset}`;
+    const key = `${first.name}\n${span.size}\n${offset}`;
     let bound = known.get(key);
     if (!bound) {
-      bound = bind();
+      bound = bindSpan(this.#context, this.#kind, span, gradient);
       known.set(key, bound);
     }
     return bound;
+  }
+}
+
+/** The widths that dispatches have. */
+export const widthsOf = (dispatches: readonly Dispatch[]): ReadonlySet<Width> =>
+  new Set(dispatches.map(({ width }) => width));
+
+/** Encodes a kernel with a lane an invocation. */
+export function encodeLanes(
+  pass: GPUComputePassEncoder,
+  kernel: Kernel,
+  dispatches: readonly Dispatch[],
+  variant?: Variant,
+): void {
+  encodeAll(pass, kernel, dispatches, variant, ({ lanes }) => Math.ceil(lanes / WORKGROUP));
+}
+
+/** Encodes a kernel with a strip an invocation. */
+export function encodeStrips(
+  pass: GPUComputePassEncoder,
+  kernel: Kernel,
+  dispatches: readonly Dispatch[],
+  variant?: Variant,
+): void {
+  encodeAll(pass, kernel, dispatches, variant, ({ lanes, width }) =>
+    Math.ceil((lanes * width * 4) / STRIP / STRIP_WORKGROUP),
+  );
+}
+
+/** Invocations per workgroup of kernels with a strip an invocation. */
+export const STRIP_WORKGROUP = 64;
+
+function encodeAll(
+  pass: GPUComputePassEncoder,
+  kernel: Kernel,
+  dispatches: readonly Dispatch[],
+  variant: Variant | undefined,
+  workgroups: (dispatch: Dispatch) => number,
+): void {
+  let current = 0;
+  for (const dispatch of dispatches) {
+    if (dispatch.width !== current) {
+      pass.setPipeline(kernel.pipeline(dispatch.width, variant));
+      current = dispatch.width;
+    }
+    pass.setBindGroup(1, dispatch.bindGroup);
+    pass.dispatchWorkgroups(workgroups(dispatch));
   }
 }

@@ -27,17 +27,19 @@ export interface Chunk {
   readonly width: Width;
   readonly start: number;
   readonly size: number;
+  /** Whether it is what lies before or behind the aligned part. */
+  readonly end?: "head" | "tail";
 }
 
 /**
  * Joins tensors into spans. Tensors must be sorted as `sortTensors` does.
  * @param rangesOf the ranges of a tensor that must be contiguous: its parameter, and its gradient where it is bound.
- * @param mayGoOn whether another tensor may follow one that ends at this offset of the first range
+ * @param mayGoOn whether another tensor may follow those from one offset of the first range to another
  */
 export function joinSpans(
   tensors: readonly Tensor[],
   rangesOf: (tensor: Tensor) => readonly Range[],
-  mayGoOn: (end: number) => boolean = () => true,
+  mayGoOn: (start: number, end: number) => boolean = () => true,
 ): readonly Span[] {
   const spans: { tensors: [Tensor, ...Tensor[]]; size: number }[] = [];
   for (const tensor of tensors) {
@@ -48,7 +50,7 @@ export function joinSpans(
     const joins =
       span &&
       first &&
-      mayGoOn(first[0]!.offset + span.size) &&
+      mayGoOn(first[0]!.offset, first[0]!.offset + span.size) &&
       first.every(
         (range, index) =>
           range.buffer === ranges[index]?.buffer && range.offset + span.size === ranges[index].offset,
@@ -78,18 +80,30 @@ export function sortTensors(tensors: readonly Tensor[]): readonly Tensor[] {
  * Cuts a span into dispatches: a scalar head up to 16-byte alignment, vec4 chunks up to the binding and grid limits,
  * a scalar tail; scalar throughout where the offsets differ modulo 16.
  * @param offsets byte offsets of the span in each buffer that is bound.
+ * @param ends whether a head or a tail may be by itself; else what has one is scalar throughout
  */
-export function cutChunks(size: number, offsets: readonly number[], limits: PlanLimits): readonly Chunk[] {
+export function cutChunks(
+  size: number,
+  offsets: readonly number[],
+  limits: PlanLimits,
+  ends = true,
+): readonly Chunk[] {
   const [reference = 0] = offsets;
   const congruent = offsets.every((offset) => (offset - reference) % 16 === 0);
-  const head = congruent ? Math.min(size, (16 - (reference % 16)) % 16) : size;
+  const head = Math.min(size, (16 - (reference % 16)) % 16);
   const body = size - head - ((size - head) % 16);
+  if (!congruent || (!ends && body < size)) return cutPart(1, 0, size, offsets, limits);
+  const end = (place: "head" | "tail", start: number, length: number) =>
+    cutPart(1, start, length, offsets, limits).map((chunk) => ({ ...chunk, end: place }));
   return [
-    ...cutPart(1, 0, head, offsets, limits),
+    ...end("head", 0, head),
     ...cutPart(4, head, body, offsets, limits),
-    ...cutPart(1, head + body, size - head - body, offsets, limits),
+    ...end("tail", head + body, size - head - body),
   ];
 }
+
+/** Bytes that a chunk's start is a multiple of, from the first of its width: strips of partial sums are as long. */
+export const STRIP = 256;
 
 /** A chunk ends a whole number of alignments after its start, so that every chunk keeps the congruence of the first. */
 function cutPart(
@@ -104,7 +118,7 @@ function cutPart(
   const slack = Math.max(...offsets.map((offset) => (offset + start) % alignment));
   const binding = limits.maxStorageBufferBindingSize - slack;
   const grid = limits.maxComputeWorkgroupsPerDimension * WORKGROUP * width * 4;
-  const largest = Math.min(binding - (binding % alignment), grid);
+  const largest = Math.min(binding - (binding % Math.max(alignment, STRIP)), grid);
   const chunks: Chunk[] = [];
   for (let at = 0; at < size; at += largest)
     chunks.push({ width, start: start + at, size: Math.min(largest, size - at) });

@@ -32,29 +32,28 @@ export function placeState(
   return { placements, slabs };
 }
 
+/** What memory is made with. */
+export interface MemoryContext {
+  readonly device: GPUDevice;
+  readonly label: string;
+  readonly limits: PlanLimits;
+  /** Called with each resource as soon as it is made, since a later one may fail. */
+  readonly own: <T extends { destroy(): void }>(resource: T) => T;
+}
+
 /** The engine's own memory beside the parameters: states, look-ahead origin, accumulator; one buffer each and slab. */
 export class StateMemory {
   readonly #placements: ReadonlyMap<Tensor, Placement>;
   readonly #buffers: ReadonlyMap<string, readonly GPUBuffer[]>;
 
-  /**
-   * @param initial the value that each kind of state begins with
-   * @param own called with each buffer as soon as it is made, since a later one may fail
-   */
-  constructor(
-    device: GPUDevice,
-    label: string,
-    tensors: readonly Tensor[],
-    initial: ReadonlyMap<string, number>,
-    limits: PlanLimits,
-    own: (buffer: GPUBuffer) => GPUBuffer,
-  ) {
-    const { placements, slabs } = placeState(tensors, limits);
+  /** @param initial the value that each kind of state begins with */
+  constructor(context: MemoryContext, tensors: readonly Tensor[], initial: ReadonlyMap<string, number>) {
+    const { placements, slabs } = placeState(tensors, context.limits);
     this.#placements = placements;
     this.#buffers = new Map(
       [...initial].map(([name, value]) => [
         name,
-        slabs.map((size, slab) => createFilled(device, `${label} ${name} ${slab}`, size, value, own)),
+        slabs.map((size, slab) => createFilled(context, `${name} ${slab}`, size, value)),
       ]),
     );
   }
@@ -80,16 +79,15 @@ export class StateMemory {
 }
 
 function createFilled(
-  device: GPUDevice,
-  label: string,
+  { device, label, own }: MemoryContext,
+  name: string,
   size: number,
   value: number,
-  own: (buffer: GPUBuffer) => GPUBuffer,
 ): GPUBuffer {
   const mappedAtCreation = value !== 0;
   const buffer = own(
     device.createBuffer({
-      label,
+      label: `${label} ${name}`,
       size,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
       mappedAtCreation,

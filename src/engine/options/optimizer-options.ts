@@ -5,13 +5,14 @@ import { type BlendWeights, checkOptionSchedules, checkSchedule, type OptionSche
 import type { TelemetryOptions } from "../guards/reports.js";
 import { checkParameters, type Parameter, type Tensor } from "../memory/parameters.js";
 import { BLOCK } from "../memory/slots.js";
+import { STRIP } from "../memory/spans.js";
 import {
   type AverageOptions,
   averageWeight,
   type SlowWeightsOptions,
   slowWeight,
 } from "./average-options.js";
-import { checkGuards, checkNames, type GuardOptions, type Guards } from "./guard-options.js";
+import { checkGuards, checkNames, type GuardOptions, type Guards, UNLIMITED } from "./guard-options.js";
 
 /** Parameters with their own rule, schedule or hyperparameters: any option of the rule may stand here. */
 export interface GroupOptions {
@@ -137,9 +138,8 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
   const sums = groups.some(({ rule }) => rule.row.shader.sums.length > 0);
   const monitored = options.guards !== undefined || telemetry || options.sam !== undefined || sums;
   const guards = monitored
-    ? checkGuards(options.guards === undefined ? { nonFinite: "keep" } : options.guards)
+    ? checkGuards(options.guards === undefined ? { nonFinite: "keep", skipsInFlight: 1 } : options.guards)
     : undefined;
-  checkLimits(device, label, groups, stepsInFlight, guards, options.sam !== undefined);
   const blends = {
     slow: options.slowWeights === undefined ? undefined : slowWeight(options.slowWeights),
     average: options.average === undefined ? undefined : averageWeight(options.average),
@@ -147,7 +147,7 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
   const sam = options.sam === undefined ? undefined : checkSam(options.sam);
   if (sam !== undefined) refuseLookahead(groups);
   const { rule, schedule, optionSchedules } = options;
-  return {
+  const checked = {
     label,
     rule,
     schedule,
@@ -160,6 +160,8 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
     blends,
     sam,
   };
+  checkLimits(device, checked);
+  return checked;
 }
 
 function checkSam(options: SamOptions): number {
@@ -281,15 +283,12 @@ function requireCopyTarget({ row }: Rule, { name, param }: Tensor): void {
   });
 }
 
-function checkLimits(
+/** @throws OptimError `limit-exceeded` */
+export function checkLimits(
   device: GPUDevice,
-  label: string,
-  groups: readonly CheckedGroup[],
-  slots: number,
-  guards: Guards | undefined,
-  sam: boolean,
+  { label, groups, stepsInFlight, guards, telemetry, sam }: CheckedOptions,
 ): void {
-  const { maxStorageBuffersPerShaderStage, maxBufferSize } = device.limits;
+  const { maxStorageBuffersPerShaderStage, maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   const requireAtMost = (what: string, limit: string, most: number, needed: number, fix: string) => {
     if (needed > most)
       throw new OptimError("limit-exceeded", `'${label}' needs too many ${what}`, {
@@ -299,20 +298,35 @@ function checkLimits(
       });
   };
   for (const { rule } of groups) {
-    const { states, lookahead } = rule.row.shader;
+    const { states, lookahead, sums } = rule.row.shader;
+    const values = sums.length > 0 || (guards && guards.clipNorm < UNLIMITED);
+    const partials = sums.length > 0 || telemetry;
     requireAtMost(
       "storage buffers",
       "maxStorageBuffersPerShaderStage",
       maxStorageBuffersPerShaderStage,
-      2 + states.length + (lookahead || sam ? 1 : 0) + (guards ? 2 : 0),
+      2 + states.length + (lookahead || sam !== undefined ? 1 : 0) + (values ? 1 : 0) + (partials ? 1 : 0),
       "request a larger limit from the adapter",
     );
   }
+  const blocks = stepsInFlight * groups.length * 2 * BLOCK;
+  requireAtMost("uniform bytes", "maxBufferSize", maxBufferSize, blocks, "lower stepsInFlight");
+  if (!guards) return;
+  const rows = blocks * (guards.skipsInFlight + 1);
+  const fix = "lower stepsInFlight or guards.skipsInFlight";
+  requireAtMost("bytes of scalars", "maxBufferSize", maxBufferSize, rows, fix);
+  // Those of a step are bound at once, as are partial sums: 16 bytes for each 256 of a tensor, and for what is not aligned.
+  const bound = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  const limit = bound === maxBufferSize ? "maxBufferSize" : "maxStorageBufferBindingSize";
+  requireAtMost("bytes of scalars", limit, bound, rows / stepsInFlight, fix);
+  const strips = groups
+    .flatMap(({ tensors }) => tensors)
+    .reduce((sum, { size }) => sum + Math.ceil(size / STRIP) + 3, 0);
   requireAtMost(
-    "uniform bytes",
-    "maxBufferSize",
-    maxBufferSize,
-    slots * groups.length * 2 * BLOCK * (guards ? guards.skipsInFlight + 1 : 1),
-    "lower stepsInFlight",
+    "bytes of partial sums",
+    limit,
+    bound,
+    16 * strips,
+    "request a larger limit from the adapter",
   );
 }

@@ -1,0 +1,45 @@
+import { packChunks } from "../engine/memory/chunks.js";
+import type { BufferRange } from "../engine/memory/parameters.js";
+import { stagingFailure } from "../engine/memory/read-back.js";
+import { scoped } from "../engine/memory/scoped.js";
+
+const COPY_SRC = 0x4; // GPUBufferUsage, absent outside browsers
+
+/** Bytes on their way to a range of a GPU buffer; as many as it has. */
+export interface Upload {
+  readonly to: BufferRange;
+  readonly data: Uint8Array;
+}
+
+/**
+ * Writes bytes by copies of one submit, so that all arrive or none.
+ * @throws OptimError `out-of-memory`, `gpu-error` or `device-lost`
+ */
+export async function upload(device: GPUDevice, label: string, uploads: readonly Upload[]): Promise<void> {
+  const staged: GPUBuffer[] = [];
+  await scoped(device, label, staged, stagingFailure(label), () => {
+    const encoder = device.createCommandEncoder({ label: `${label} checkpoint` });
+    const chunks = packChunks(
+      uploads.map(({ to }) => to.size),
+      device.limits.maxBufferSize,
+    );
+    chunks.forEach(({ size, pieces }, index) => {
+      const buffer = device.createBuffer({
+        label: `${label} checkpoint ${index}`,
+        size,
+        usage: COPY_SRC,
+        mappedAtCreation: true,
+      });
+      staged.push(buffer);
+      const mapped = new Uint8Array(buffer.getMappedRange());
+      for (const { item, from, to, size } of pieces) {
+        const { data, to: range } = uploads[item]!;
+        mapped.set(data.subarray(from, from + size), to);
+        encoder.copyBufferToBuffer(buffer, to, range.buffer, range.offset + from, size);
+      }
+      buffer.unmap();
+    });
+    device.queue.submit([encoder.finish()]);
+  });
+  for (const buffer of staged) buffer.destroy();
+}

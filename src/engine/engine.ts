@@ -1,0 +1,219 @@
+import { OptimError } from "../errors.js";
+import { requireDevice } from "./device.js";
+import type { ParameterGroup } from "./group.js";
+import type { Reports } from "./guards/reports.js";
+import type { Machine } from "./machine.js";
+import { byName, type GroupTensor } from "./memory/group-memory.js";
+import type { Tensor } from "./memory/parameters.js";
+import type { CheckedOptions } from "./options/optimizer-options.js";
+
+/** What an optimizer is made of, where it stands within a step, and what may be done there. */
+export class Engine {
+  readonly device: GPUDevice;
+  readonly label: string;
+  readonly groups: ParameterGroup[];
+  readonly reports: Reports | undefined;
+  checked: CheckedOptions;
+  /** Tensors that have state and are not stepped. */
+  frozen: ReadonlySet<Tensor> = new Set();
+  /** Tensors whose slow weights, average and other copies have begun, and whether there may be others. */
+  readonly begun = new WeakSet<Tensor>();
+  mayBeFresh = true;
+  /** Whether the parameters are the average now. */
+  averaged = false;
+  /** Whether the parameters are where the next gradient is taken. */
+  lookedAhead = false;
+  /** Sizes of the micro-batches accumulated since the last step. */
+  samples: { readonly first: number; readonly total: number } | undefined;
+  #machine: Machine;
+  #tensors: ReadonlyMap<string, GroupTensor>;
+  #changing = false;
+  #destroyed = false;
+
+  /** @param makeReports given what to call with the number of steps that the GPU is learnt not to have taken */
+  constructor(
+    device: GPUDevice,
+    checked: CheckedOptions,
+    groups: ParameterGroup[],
+    machine: Machine,
+    makeReports: ((learn: (skipped: number) => void) => Reports) | undefined,
+  ) {
+    this.device = device;
+    this.label = checked.label;
+    this.checked = checked;
+    this.groups = groups;
+    this.#machine = machine;
+    this.#tensors = byName(machine.memories);
+    this.reports = makeReports?.((skipped) => {
+      for (const group of groups) group.takeBack(skipped);
+    });
+  }
+
+  get machine(): Machine {
+    return this.#machine;
+  }
+
+  /** Goes on with a machine whose memory holds what the last one's did. */
+  replaceMachine(machine: Machine): void {
+    for (const resource of this.#machine.made) resource.destroy();
+    this.#machine = machine;
+    this.#tensors = byName(machine.memories);
+    this.mayBeFresh = true;
+  }
+
+  /** Every tensor by its name. */
+  get tensors(): ReadonlyMap<string, GroupTensor> {
+    return this.#tensors;
+  }
+
+  /** @throws OptimError `unknown-name` */
+  find(name: string): GroupTensor {
+    const found = this.#tensors.get(name);
+    if (found) return found;
+    throw new OptimError("unknown-name", `'${this.label}' has no parameter '${name}'`, {
+      expected: `one of ${[...this.#tensors.keys()].slice(0, 20).join(", ")}`,
+      got: `'${name}'`,
+      fix: "correct the name",
+    });
+  }
+
+  get destroyed(): boolean {
+    return this.#destroyed;
+  }
+
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.reports?.end();
+    for (const resource of this.#machine.made) resource.destroy();
+  }
+
+  /** What is said where an option is missing. */
+  without(option: string, what: string, fix: string): OptimError {
+    return new OptimError("invalid-argument", `'${this.label}' ${what}`, {
+      expected: `the option ${option}`,
+      got: "none",
+      fix: `pass ${fix} to createOptimizer`,
+    });
+  }
+
+  /** @throws OptimError `invalid-argument` */
+  requireGuarding(option: "guards" | "telemetry") {
+    const { guarding } = this.#machine;
+    if (guarding && (option === "guards" || this.reports?.delivered)) return guarding;
+    throw this.without(option, `has no ${option}`, option);
+  }
+
+  /** @throws OptimError `lookahead-order` */
+  requireLookahead(): void {
+    const sam = this.checked.sam !== undefined;
+    if (this.lookedAhead || !(sam || this.#machine.lookaheads.some((pass) => pass))) return;
+    throw new OptimError("lookahead-order", `'${this.label}' takes its gradient at another point`, {
+      expected: `${sam ? "ascend()" : "lookahead()"} before the gradient is computed, then the step`,
+      got: "a step without it",
+      fix: sam
+        ? "call ascend() after a first gradient, then compute it again"
+        : "call lookahead() before each gradient",
+    });
+  }
+
+  /** @throws OptimError `averaged` */
+  requireOwnParameters(): void {
+    if (this.averaged)
+      throw new OptimError("averaged", `The parameters of '${this.label}' are their average`, {
+        expected: "swapAverage() again before the next step",
+        got: "a step on the average",
+        fix: "call swapAverage()",
+      });
+  }
+
+  /** @throws OptimError `destroyed`, `busy` or `device-lost` */
+  requireUsable(): void {
+    if (this.#destroyed)
+      throw new OptimError("destroyed", `'${this.label}' was destroyed`, { fix: "create a new optimizer" });
+    if (this.#changing)
+      throw new OptimError("busy", `'${this.label}' is taking up other parameters or a checkpoint`, {
+        expected: "no call before load(), addGroup(), addParameters(), freeze() or thaw() has resolved",
+        got: "a call",
+        fix: "await it",
+      });
+    requireDevice(this.device, this.label);
+  }
+
+  /** @throws OptimError as {@link requireUsable}, and `busy` in the middle of a step */
+  requireIdle(what: string): void {
+    this.requireUsable();
+    this.requireOwnParameters();
+    const { held } = this.#machine.slots;
+    if (held === 0 && !this.lookedAhead && !this.samples) return;
+    throw new OptimError("busy", `${what} comes in the middle of a step of '${this.label}'`, {
+      expected: "nothing encoded and not submitted, no look-ahead and no accumulation under way",
+      got: this.lookedAhead ? "a look-ahead" : this.samples ? "an accumulation" : `${held} encoded`,
+      fix: "call step() first, or submitted() after queue.submit()",
+    });
+  }
+
+  /** Before a slot is taken, since nothing would free it. @throws OptimError as {@link requireUsable} */
+  requireEncoder(encoder: GPUCommandEncoder): void {
+    this.requireUsable();
+    if (typeof encoder?.beginComputePass !== "function")
+      throw new OptimError("invalid-argument", `There is no encoder for '${this.label}' to append to`, {
+        expected: "a GPUCommandEncoder",
+        got: String(encoder),
+        fix: "pass device.createCommandEncoder()",
+      });
+  }
+
+  /** Runs a verb on the caller's encoder, or on one of its own that is submitted. */
+  run(
+    name: string,
+    encoder: GPUCommandEncoder | undefined,
+    encode: (encoder: GPUCommandEncoder) => void,
+  ): void {
+    if (encoder === undefined) return this.submit(name, encode);
+    this.requireEncoder(encoder);
+    encode(encoder);
+  }
+
+  /** Submits work of the optimizer's own. @throws OptimError `busy` */
+  submit(name: string, encode: (encoder: GPUCommandEncoder) => void): void {
+    this.requireUsable();
+    const { slots } = this.#machine;
+    if (slots.held > 0)
+      throw new OptimError("busy", `'${this.label}' has work that is encoded and not submitted`, {
+        expected: "submitted() after queue.submit(), before work of the optimizer's own encoder",
+        got: `${slots.held} encoded`,
+        fix: "submit the encoder and call submitted()",
+      });
+    const encoder = this.device.createCommandEncoder({ label: `${this.label} ${name}` });
+    encode(encoder);
+    this.device.queue.submit([encoder.finish()]);
+    slots.release(slots.held);
+    this.reports?.poll();
+  }
+
+  /** Frees the slots of what is said to be submitted. @throws OptimError `invalid-argument` */
+  submitted(count?: number): void {
+    this.requireUsable();
+    const { slots } = this.#machine;
+    const freed = count ?? slots.held;
+    if (!Number.isSafeInteger(freed) || freed < 0 || freed > slots.held)
+      throw new OptimError("invalid-argument", "More was said to be submitted than was encoded", {
+        expected: `a whole number from 0 to ${slots.held}`,
+        got: String(count),
+        fix: "call submitted() without a count after queue.submit()",
+      });
+    slots.release(freed);
+    this.reports?.poll();
+  }
+
+  /** Lets nobody use the optimizer meanwhile. */
+  async alone<T>(work: () => Promise<T>): Promise<T> {
+    this.#changing = true;
+    try {
+      return await work();
+    } finally {
+      this.#changing = false;
+    }
+  }
+}

@@ -1,0 +1,7 @@
+import controlShader from "../../shaders/engine/control.wgsl?engine";
+
+/** Layouts of what guards hold on the GPU and what is read back. */
+export const CONTROL = controlShader.structs.Control!;
+export const RECORD = controlShader.structs.Record!;
+/** Records that the GPU keeps; older ones are overwritten. */
+export const HISTORY = 64;

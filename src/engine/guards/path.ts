@@ -1,0 +1,253 @@
+import controlShader from "../../shaders/engine/control.wgsl?engine";
+import decideShader from "../../shaders/engine/decide.wgsl?engine";
+import measureShader from "../../shaders/engine/measure.wgsl?engine";
+import recordShader from "../../shaders/engine/record.wgsl?engine";
+import { overLanes, STAGE_STRUCT, type Stages, stepVariant } from "../kernels/compose.js";
+import { type Access, bindChunk, Kernel, type Variant } from "../kernels/pipelines.js";
+import { type Dispatch, GRADIENT, type PlanContext, type Stream, type Strips } from "../kernels/plan.js";
+import { gradientOf, Step, stepStreams } from "../kernels/step.js";
+import { TensorPass } from "../kernels/tensor-pass.js";
+import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
+import type { MemoryContext } from "../memory/state.js";
+import { packStruct } from "../memory/struct.js";
+import { RuleSums } from "./rule-sums.js";
+import type { StripTable } from "./strips.js";
+import { type SumKernel, Sums } from "./sums.js";
+
+/** What all ways through a guarded step share. */
+export interface GuardMemory {
+  readonly table: StripTable;
+  readonly partials: GPUBuffer;
+  /** Of each tensor its clip factor, then what its rule settled: vec4f each; behind them the owners of strips. */
+  readonly values: GPUBuffer;
+  /** Index of these owners, in vec4f. */
+  readonly owners: number;
+  readonly control: GPUBuffer;
+  readonly history: GPUBuffer;
+  /** Of one slot. */
+  readonly rows: GPUBufferBinding;
+  readonly live: GPUBuffer;
+  readonly sumKernel: SumKernel;
+}
+
+/** What a way is for. */
+export interface PathKind {
+  /** Whether sums are kept by tensor. */
+  readonly byTensor: boolean;
+  /** Whether the step reads values by tensor. */
+  readonly values: boolean;
+  readonly accumulation: boolean;
+  readonly ruleSums: boolean;
+  /** Whether Σθ² and ΣΔ² are kept. */
+  readonly telemetry: boolean;
+}
+
+const DECIDE: readonly Access[] = ["storage", "read-only-storage", "window", "storage", "storage", "storage"];
+const RECORD: readonly Access[] = ["read-only-storage", "read-only-storage", "storage"];
+const CLIPPED: Variant = { clipped: 1 };
+const WHOLE: Variant = { clipped: 0 };
+const FACTORS: Variant = { by_tensor: 1 };
+const NO_FACTORS: Variant = { by_tensor: 0 };
+
+/** What an attempt asks of a way. */
+export interface Attempted {
+  readonly accumulated: boolean;
+  readonly clipValue: boolean;
+  readonly clipNorm: boolean;
+}
+
+/** One way through a guarded step: over all tensors together, or by tensor. */
+export class Path {
+  readonly steps: readonly Step[];
+  /** Σg² and the counts of what is not finite: of each tensor, or of those that share strips. */
+  readonly gradientSums: Sums;
+  /** Σθ² and ΣΔ². */
+  readonly changeSums: Sums | undefined;
+  readonly #groups: readonly GroupMemory[];
+  readonly #measures: readonly {
+    readonly direct: TensorPass;
+    readonly accumulated: TensorPass | undefined;
+  }[];
+  readonly #ruleSums: RuleSums | undefined;
+  readonly #decide: Kernel;
+  readonly #decision: GPUBindGroup;
+  readonly #record: Kernel | undefined;
+  readonly #recording: GPUBindGroup | undefined;
+
+  constructor(
+    context: PlanContext & MemoryContext,
+    groups: readonly GroupMemory[],
+    kind: PathKind,
+    memory: GuardMemory,
+  ) {
+    const { device, label, own } = context;
+    const { table, partials, values, control, history, rows, live, sumKernel } = memory;
+    const whole = (access: Access, buffer: GPUBuffer): Stream => ({ access, whole: buffer });
+    const strips: Strips = kind.byTensor ? table.apart(memory.owners) : table.together;
+    const sums = kind.telemetry || kind.ruleSums;
+    const streams = [
+      ...(kind.values ? [whole("read-only-storage", values)] : []),
+      ...(sums ? [whole("storage", partials)] : []),
+    ];
+    const extension = { values: kind.values, streams, strips };
+    this.#groups = groups;
+    // Without sums or values, the step is the plain one.
+    this.steps = groups.map(
+      (group) => new Step(context, group, kind.accumulation, streams.length > 0 ? extension : undefined),
+    );
+    this.#measures = groups.map((group) => {
+      const measure = (gradient: typeof gradientOf) => {
+        const pass = new TensorPass(
+          context,
+          {
+            name: "measure",
+            lead: ({ param }) => param,
+            streams: [GRADIENT, whole("read-only-storage", control), whole("storage", partials)],
+            strips,
+          },
+          "engine/measure.wgsl",
+          (width) => overLanes(width) + controlShader.code + measureShader.code,
+        );
+        pass.plan(group.active, gradient);
+        return pass;
+      };
+      return {
+        direct: measure(gradientOf),
+        accumulated: kind.accumulation ? measure(group.range(ACCUMULATOR)) : undefined,
+      };
+    });
+    const runs = table.runs(!kind.byTensor);
+    this.gradientSums = new Sums(context, sumKernel, "gradient", partials, runs);
+    this.changeSums = kind.telemetry ? new Sums(context, sumKernel, "change", partials, runs) : undefined;
+    this.#ruleSums = kind.ruleSums
+      ? new RuleSums(
+          context,
+          groups,
+          (group) => [...stepStreams(group), ...streams],
+          table,
+          sumKernel,
+          partials,
+          values,
+        )
+      : undefined;
+    const uniform = (name: string, bytes: ArrayBuffer) => {
+      const buffer = own(
+        device.createBuffer({
+          label: `${label} ${name}`,
+          size: 16,
+          usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+        }),
+      );
+      device.queue.writeBuffer(buffer, 0, bytes);
+      return buffer;
+    };
+    const bind = (
+      name: string,
+      accesses: readonly Access[],
+      buffers: readonly (GPUBuffer | GPUBufferBinding)[],
+    ) =>
+      bindChunk(
+        device,
+        `${label} ${name}`,
+        accesses,
+        buffers.map((buffer) => ("buffer" in buffer ? buffer : { buffer })),
+      );
+    const kernel = (name: string, code: string, storages: readonly Access[]) =>
+      new Kernel(device, { label, file: `engine/${name}.wgsl`, compose: () => code, storages });
+    this.#decide = kernel("decide", STAGE_STRUCT + controlShader.code + decideShader.code, DECIDE);
+    const decision = { sums: this.gradientSums.count, groups: groups.length };
+    this.#decision = bind("decide", DECIDE, [
+      uniform("decision", packStruct(decideShader.structs.Decision!, decision)),
+      control,
+      this.gradientSums.buffer,
+      rows,
+      live,
+      history,
+      values,
+    ]);
+    if (!this.changeSums) return;
+    this.#record = kernel("record", controlShader.code + recordShader.code, RECORD);
+    this.#recording = bind("record", RECORD, [
+      uniform("recording", packStruct(recordShader.structs.Recording!, { sums: this.changeSums.count })),
+      control,
+      this.changeSums.buffer,
+      history,
+    ]);
+  }
+
+  /**
+   * @param stages that each group's steps may need
+   * @param summed as for `Step.compile`
+   * @throws OptimError `invalid-shader`
+   */
+  async compile(
+    stages: readonly (readonly Stages[])[],
+    summed: "never" | "always" | "sometimes",
+    { clipValue, clipNorm }: Omit<Attempted, "accumulated">,
+    ascends: boolean,
+  ): Promise<void> {
+    const measures = [clipValue ? CLIPPED : WHOLE, ...(ascends ? [WHOLE] : [])];
+    await Promise.all([
+      ...this.steps.map((step, index) => step.compile(stages[index]!, summed)),
+      ...this.#measures.flatMap((both) =>
+        [both.direct, both.accumulated].map((measure) => measure?.compile(measures)),
+      ),
+      this.#decide.compile([4], [clipNorm ? FACTORS : NO_FACTORS, ...(ascends ? [NO_FACTORS] : [])]),
+      this.#record?.compile([4]),
+      this.#ruleSums?.compile(
+        (index) => this.steps[index]!.dispatches(false),
+        (index) => stages[index]!.map(stepVariant),
+      ),
+    ]);
+  }
+
+  /** Looks plans up again after the gradients of tensors moved. */
+  gradientsMoved(): void {
+    for (const step of this.steps) step.gradientsMoved();
+    this.#measures.forEach(({ direct }, index) => {
+      direct.plan(this.#groups[index]!.active, gradientOf);
+    });
+  }
+
+  /** Of each dispatch over strips, in the order of places: which it writes. */
+  strips(accumulated: boolean): readonly Dispatch[] {
+    return this.#measures.flatMap((both) => (accumulated ? both.accumulated : both.direct)?.dispatches ?? []);
+  }
+
+  /**
+   * Encodes measure and decision; bind group 0 is the attempt's.
+   * @param rows offset of the rows of scalars that the attempt may read
+   */
+  decide(pass: GPUComputePassEncoder, { accumulated, clipValue, clipNorm }: Attempted, rows: number): void {
+    for (const both of this.#measures)
+      (accumulated ? both.accumulated! : both.direct).encodeOver(pass, clipValue ? CLIPPED : WHOLE);
+    this.gradientSums.encode(pass);
+    pass.setPipeline(this.#decide.pipeline(4, clipNorm ? FACTORS : NO_FACTORS));
+    pass.setBindGroup(1, this.#decision, [rows]);
+    pass.dispatchWorkgroups(1);
+  }
+
+  /** Encodes what rules with sums do before the step. */
+  settle(
+    pass: GPUComputePassEncoder,
+    accumulated: boolean,
+    stages: (group: number) => Stages,
+    setScalars: (group: number) => void,
+  ): void {
+    this.#ruleSums?.encode(
+      pass,
+      (index) => this.steps[index]!.dispatches(accumulated),
+      (index) => stepVariant(stages(index)),
+      setScalars,
+    );
+  }
+
+  /** Encodes the sums of a step that is reported. */
+  record(pass: GPUComputePassEncoder): void {
+    if (!this.changeSums || !this.#record) return;
+    this.changeSums.encode(pass);
+    pass.setPipeline(this.#record.pipeline(4));
+    pass.setBindGroup(1, this.#recording!);
+    pass.dispatchWorkgroups(1);
+  }
+}

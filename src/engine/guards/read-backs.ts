@@ -1,0 +1,114 @@
+import type { MemoryContext } from "../memory/state.js";
+import { readStruct, sizeOf } from "../memory/struct.js";
+import { CONTROL, HISTORY, RECORD } from "./control.js";
+import type { GpuClock } from "./gpu-clock.js";
+import { elapsed } from "./gpu-clock.js";
+import type { Guard } from "./guard.js";
+import type { TelemetryOptions, TensorReport } from "./reports.js";
+
+/** Read-backs that may be under way at once, with telemetry. */
+const AT_ONCE = 3;
+/** Places in a read-back: the control block, the clock's timestamps, the records, then sums by tensor. */
+const CLOCK = 64;
+const RECORDS = 256;
+
+/** What was read back, as it lay on the GPU. */
+export interface ReadBackView {
+  readonly control: Readonly<Record<string, number>>;
+  /** The record in the place of an attempt, which may be an older one's. */
+  record(attempt: number): Readonly<Record<string, number>>;
+  /** Milliseconds of the newest step, where there is a clock and it makes sense. */
+  readonly gpuTime: number | undefined;
+  /** Norms by tensor of the newest step that kept sums; none without the option. */
+  tensors(): ReadonlyMap<string, TensorReport> | undefined;
+}
+
+/** The buffers that records are read back through. */
+export class ReadBacks {
+  readonly #device: GPUDevice;
+  readonly #label: string;
+  readonly #free: GPUBuffer[];
+  readonly #count: number;
+  readonly #perTensor: boolean;
+  readonly #clock: GpuClock | undefined;
+
+  constructor(
+    { device, label, own }: MemoryContext,
+    guard: Guard,
+    telemetry: TelemetryOptions | undefined,
+    clock: GpuClock | undefined,
+  ) {
+    this.#device = device;
+    this.#label = label;
+    this.#clock = clock;
+    this.#perTensor = telemetry?.perTensor ?? false;
+    this.#count = telemetry ? AT_ONCE : 1;
+    const sums = this.#perTensor ? 2 * guard.tensors.length * 16 : 0;
+    this.#free = Array.from({ length: this.#count }, (_, i) =>
+      own(
+        device.createBuffer({
+          label: `${label} report ${i}`,
+          size: RECORDS + HISTORY * sizeOf(RECORD) + sums,
+          usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+        }),
+      ),
+    );
+  }
+
+  /** Whether none is under way. */
+  get idle(): boolean {
+    return this.#free.length === this.#count;
+  }
+
+  /** Copies what is there now, if a buffer is free; undefined in the end where that was destroyed meanwhile. */
+  read(guard: Guard): Promise<ReadBackView | undefined> | undefined {
+    const staging = this.#free.pop();
+    if (!staging) return undefined;
+    const encoder = this.#device.createCommandEncoder({ label: `${this.#label} report` });
+    const history = HISTORY * sizeOf(RECORD);
+    encoder.copyBufferToBuffer(guard.control, 0, staging, 0, sizeOf(CONTROL));
+    encoder.copyBufferToBuffer(guard.history, 0, staging, RECORDS, history);
+    const size = guard.tensors.length * 16;
+    if (this.#perTensor && size > 0)
+      [guard.sums.gradients, guard.sums.changes!].forEach((sums, index) => {
+        encoder.copyBufferToBuffer(sums, 0, staging, RECORDS + history + index * size, size);
+      });
+    this.#clock?.copyTo(encoder, staging, CLOCK);
+    this.#device.queue.submit([encoder.finish()]);
+    return staging.mapAsync(GPUMapMode.READ).then(() => {
+      if (staging.mapState !== "mapped") return undefined;
+      const view = new DataView(staging.getMappedRange().slice(0));
+      staging.unmap();
+      this.#free.push(staging);
+      return this.#view(view, guard);
+    });
+  }
+
+  #view(view: DataView, guard: Guard): ReadBackView {
+    return {
+      control: readStruct(view, 0, CONTROL),
+      record: (attempt) => readStruct(view, RECORDS + (attempt % HISTORY) * sizeOf(RECORD), RECORD),
+      gpuTime: this.#clock && elapsed(view, CLOCK),
+      tensors: () => (this.#perTensor ? tensorsOf(view, guard) : undefined),
+    };
+  }
+}
+
+function tensorsOf(view: DataView, { tensors }: Guard): ReadonlyMap<string, TensorReport> {
+  const start = RECORDS + HISTORY * sizeOf(RECORD);
+  return new Map(
+    tensors.map(({ name }, index) => {
+      const at = (half: number, lane: number) =>
+        view.getFloat32(start + (half * tensors.length + index) * 16 + lane * 4, true);
+      return [
+        name,
+        {
+          parameterNorm: Math.sqrt(at(1, 0)),
+          updateNorm: Math.sqrt(at(1, 1)),
+          gradientNorm: Math.sqrt(at(0, 0)),
+          nonFinite: at(0, 1),
+        },
+      ];
+    }),
+  );
+}

@@ -1,0 +1,67 @@
+import { checkCheckpoint } from "../checkpoint/check.js";
+import { type CheckpointSource, checkLoadOptions, type LoadOptions, readSource } from "../checkpoint/load.js";
+import { readSafetensorsHeader } from "../checkpoint/read.js";
+import { type Upload, upload } from "../checkpoint/upload.js";
+import { contentOf, rangesOf, requireUsage } from "./capture.js";
+import { requireDevice } from "./device.js";
+import type { Engine } from "./engine.js";
+import { CONTROL } from "./guards/control.js";
+import { packStruct } from "./memory/struct.js";
+
+const COPY_DST = 0x8; // GPUBufferUsage.COPY_DST, absent outside browsers
+
+/** Bytes of the control block that a loss scale goes on from: the scale and its good steps. */
+const SCALE_BYTES = 8;
+
+/**
+ * Goes on from a checkpoint.
+ * @returns the caller's metadata
+ * @throws OptimError as `Optimizer.load`
+ */
+export async function load(
+  engine: Engine,
+  source: CheckpointSource,
+  options: LoadOptions,
+): Promise<ReadonlyMap<string, string>> {
+  const parameters = checkLoadOptions(options);
+  const bytes = await readSource(source);
+  engine.requireIdle("load()");
+  const { device, label, groups, reports, machine } = engine;
+  const { memories } = machine;
+  const checked = checkCheckpoint(
+    readSafetensorsHeader(bytes, bytes.length),
+    groups.map((group, index) => ({ ...group.snapshot(), ...contentOf(memories[index]!) })),
+    parameters,
+  );
+  if (parameters) requireUsage(memories, "be loaded", COPY_DST, "COPY_DST");
+  const ranges = rangesOf(memories);
+  const uploads: Upload[] = [];
+  for (const [name, { start, end }] of checked.tensors) {
+    const to = ranges.get(name);
+    if (to) uploads.push({ to, data: bytes.subarray(start, end) });
+  }
+  const guard = machine.guarding?.guard;
+  if (guard?.guards.dynamicScale && checked.guards?.dynamic) {
+    const { lossScale, goodSteps } = checked.guards;
+    const control = packStruct(CONTROL, { loss_scale: lossScale, good_steps: goodSteps });
+    uploads.push({
+      to: { buffer: guard.control, offset: 0, size: SCALE_BYTES },
+      data: new Uint8Array(control, 0, SCALE_BYTES),
+    });
+  }
+  return await engine.alone(async () => {
+    await reports?.settle();
+    await upload(device, label, uploads);
+    requireDevice(device, label);
+    checked.groups.forEach((state, index) => {
+      state.restoreSchedule();
+      groups[index]!.resume(state);
+      // A file from before the first step holds copies that have not begun.
+      for (const tensor of memories[index]!.tensors)
+        if (state.steps > 0) engine.begun.add(tensor);
+        else engine.begun.delete(tensor);
+    });
+    engine.mayBeFresh = true;
+    return checked.metadata;
+  });
+}

@@ -1,0 +1,72 @@
+import { lossError } from "../device.js";
+import { packChunks } from "./chunks.js";
+import type { BufferRange } from "./parameters.js";
+import { scoped } from "./scoped.js";
+
+const MAP_READ = 0x1; // GPUBufferUsage, absent outside browsers
+const COPY_DST = 0x8;
+
+/** What is said where a checkpoint cannot be staged. */
+export const stagingFailure = (label: string) => ({
+  memory: `There is no memory to stage a checkpoint of '${label}'`,
+  other: `'${label}' cannot be copied`,
+  fixMemory: "free buffers",
+  fixOther: "check that every buffer is alive and unmapped",
+});
+
+/**
+ * Copies ranges as they are now, by one encoder submitted at once, into buffers that can be mapped. They are read later,
+ * one buffer at a time, and freed as they are read; `release` frees what is left.
+ */
+export class ReadBack {
+  readonly #device: GPUDevice;
+  readonly #label: string;
+  readonly #staged: GPUBuffer[] = [];
+  readonly #copied: Promise<void>;
+
+  /** @param lists each begins a buffer of its own */
+  constructor(device: GPUDevice, label: string, lists: readonly (readonly BufferRange[])[]) {
+    this.#device = device;
+    this.#label = label;
+    this.#copied = scoped(device, label, this.#staged, stagingFailure(label), () => {
+      const encoder = device.createCommandEncoder({ label: `${label} checkpoint` });
+      for (const ranges of lists) {
+        const sizes = ranges.map(({ size }) => size);
+        for (const { size, pieces } of packChunks(sizes, device.limits.maxBufferSize)) {
+          const usage = MAP_READ | COPY_DST;
+          const name = `${label} checkpoint ${this.#staged.length}`;
+          const buffer = device.createBuffer({ label: name, size, usage });
+          this.#staged.push(buffer);
+          for (const { item, from, to, size } of pieces) {
+            const range = ranges[item]!;
+            encoder.copyBufferToBuffer(range.buffer, range.offset + from, buffer, to, size);
+          }
+        }
+      }
+      device.queue.submit([encoder.finish()]);
+    });
+    // Told to whoever reads.
+    this.#copied.catch(() => {});
+  }
+
+  /** The next buffer's bytes; undefined after the last. @throws OptimError as above */
+  async next(): Promise<Uint8Array | undefined> {
+    await this.#copied;
+    const buffer = this.#staged[0];
+    if (!buffer) return undefined;
+    try {
+      await buffer.mapAsync(GPUMapMode.READ);
+    } catch (cause) {
+      this.release();
+      throw lossError(this.#device, this.#label, { cause });
+    }
+    const bytes = new Uint8Array(buffer.getMappedRange().slice(0));
+    this.#staged.shift();
+    buffer.destroy();
+    return bytes;
+  }
+
+  release(): void {
+    for (const buffer of this.#staged.splice(0)) buffer.destroy();
+  }
+}

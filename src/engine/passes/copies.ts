@@ -1,0 +1,78 @@
+import blendShader from "../../shaders/engine/blend.wgsl?engine";
+import type { PendingStep } from "../group.js";
+import { overLanes } from "../kernels/compose.js";
+import { type PlanContext, written } from "../kernels/plan.js";
+import { TensorPass } from "../kernels/tensor-pass.js";
+import { AVERAGE, type GroupMemory, SLOW } from "../memory/group-memory.js";
+import type { Tensor } from "../memory/parameters.js";
+
+/** What a blend does with the parameters and their copy; the kernel's numbers. */
+const KINDS = { keep: 0, slow: 1, average: 2, swap: 3 } as const;
+
+/** Copies of the parameters that a group keeps: slow weights, a running average, states of its rule. */
+export class Copies {
+  readonly #group: GroupMemory;
+  readonly #keep: readonly TensorPass[];
+  readonly #slow: TensorPass | undefined;
+  readonly #average: TensorPass | undefined;
+  readonly #swap: TensorPass | undefined;
+
+  constructor(context: PlanContext, group: GroupMemory) {
+    const { row } = group.rule;
+    this.#group = group;
+    const blend = (kind: keyof typeof KINDS, name: string, tensors: readonly Tensor[]) => {
+      const pass = new TensorPass(
+        context,
+        {
+          name,
+          lead: ({ param }) => param,
+          streams: [written(({ param }) => param), written(group.range(name))],
+        },
+        "engine/blend.wgsl",
+        (width) => overLanes(width) + blendShader.code,
+        { kind: KINDS[kind] },
+      );
+      pass.plan(tensors);
+      return pass;
+    };
+    const slow = group.states.includes(SLOW);
+    const average = group.states.includes(AVERAGE);
+    const copies = [...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : []), ...(row.startsAtParameter ?? [])];
+    this.#keep = copies.map((name) => blend("keep", name, group.sorted));
+    this.#slow = slow ? blend("slow", SLOW, group.active) : undefined;
+    this.#average = average ? blend("average", AVERAGE, group.active) : undefined;
+    // Frozen tensors are evaluated, too.
+    const evaluated = average ? AVERAGE : row.evaluate;
+    this.#swap = evaluated === undefined ? undefined : blend("swap", evaluated, group.sorted);
+  }
+
+  /** @throws OptimError `invalid-shader` */
+  async compile(): Promise<void> {
+    await Promise.all([...this.#keep, this.#slow, this.#average, this.#swap].map((pass) => pass?.compile()));
+  }
+
+  /** Begins what starts as a copy of the parameters; frozen tensors too. */
+  begin(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, isFresh: (tensor: Tensor) => boolean): void {
+    const fresh = this.#group.sorted.filter(isFresh);
+    for (const keep of this.#keep) {
+      keep.plan(fresh);
+      keep.encode(pass, uniforms, 0);
+    }
+  }
+
+  /** Moves slow weights and average towards the parameters, as far as the step's uniforms say. */
+  blend(
+    pass: GPUComputePassEncoder,
+    uniforms: GPUBindGroup,
+    at: number,
+    { slow, average }: Pick<PendingStep, "slow" | "average">,
+  ): void {
+    if (slow) this.#slow?.encode(pass, uniforms, at);
+    if (average) this.#average?.encode(pass, uniforms, at);
+  }
+
+  /** Exchanges the parameters with those to evaluate at. */
+  swap(pass: GPUComputePassEncoder, uniforms: GPUBindGroup): void {
+    this.#swap?.encode(pass, uniforms, 0);
+  }
+}

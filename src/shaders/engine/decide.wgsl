@@ -1,0 +1,144 @@
+// Decides a step on the GPU: whether it is taken, its clip factors, the next loss scale, and which row of scalars it reads.
+override by_tensor: bool = false; // whether the sums are those of tensors, and each gets a factor
+const SKIP_NON_FINITE = 1u;
+const KEEP_NON_FINITE = 2u;
+const OPTAX_NORM = 4u;
+const DYNAMIC_SCALE = 8u;
+const ASCENT = 16u; // only give the factor of an ascent
+
+// A group's part of a row, as the kernels bind it.
+struct Row {
+  @size(256) scalars: array<u32, 64>,
+  @size(256) stage: engine_Stage,
+}
+struct Decision {
+  sums: u32,
+  groups: u32,
+}
+@group(0) @binding(0) var<uniform> attempt: Attempt;
+@group(1) @binding(0) var<uniform> decision: Decision;
+@group(1) @binding(1) var<storage, read_write> control: Control;
+// Σg², how many gradients are not finite, how many of these are NaN.
+@group(1) @binding(2) var<storage, read> sums: array<vec4f>;
+// Of the attempt's slot.
+@group(1) @binding(3) var<storage, read> rows: array<Row>;
+@group(1) @binding(4) var<storage, read_write> live: array<Row>;
+@group(1) @binding(5) var<storage, read_write> history: array<Record>;
+// Of each tensor its clip factor, then what its rule settled.
+@group(1) @binding(6) var<storage, read_write> tensors: array<vec4f>;
+
+const THREADS = 64u;
+const UNLIMITED = 3e38;
+const NAN = 0x7fc00000u;
+var<workgroup> shared_sums: array<vec4f, THREADS>;
+// What thread 0 decided.
+var<workgroup> shared_row: u32;
+var<workgroup> shared_scale: f32;
+var<workgroup> shared_factor: f32;
+var<workgroup> shared_skip: u32;
+
+fn finite(value: f32) -> bool {
+  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+}
+
+// What gradients of these sums are multiplied by, so that their norm stays within the limit.
+fn clip_factor(total: vec4f, limit: f32) -> f32 {
+  if (limit >= UNLIMITED) {
+    return 1.0;
+  }
+  if ((attempt.flags & KEEP_NON_FINITE) != 0u && total.y > 0.0) {
+    // As in PyTorch and optax: the norm is infinite, which leaves nothing of what is finite, or NaN, which spreads.
+    return bitcast<f32>(select(0u, NAN, total.z > 0.0));
+  }
+  let norm = sqrt(total.x);
+  if ((attempt.flags & OPTAX_NORM) != 0u) {
+    return select(limit / norm, 1.0, norm < limit);
+  }
+  return min(1.0, limit / (norm + 1e-6));
+}
+
+// The sums of a tensor after its own clipping.
+fn clip_tensor(i: u32) -> vec4f {
+  let total = sums[i];
+  let factor = clip_factor(total, attempt.clip_norm);
+  tensors[2u * i].x = factor;
+  // What overflows stays infinite, so that it is known: infinity times zero would be NaN.
+  let squares = select(total.x, total.x * factor * factor, finite(total.x));
+  // An infinity times zero is NaN.
+  let nan = select(total.z, total.y, attempt.clip_norm < UNLIMITED);
+  return vec4f(squares, total.y, nan, 0.0);
+}
+
+// Takes or skips the step.
+fn judge(total: vec4f) {
+  let norm = sqrt(total.x);
+  let bad = total.y > 0.0 || !finite(norm);
+  // Counted back from the newest row: each pending step that was skipped moves the choice by one.
+  let index = attempt.newest_applied - control.applied;
+  let missing = index >= attempt.rows;
+  let skip = missing || (bad && (attempt.flags & SKIP_NON_FINITE) != 0u);
+  let scale = control.loss_scale;
+  if ((attempt.flags & DYNAMIC_SCALE) != 0u && !missing) {
+    control.good_steps = select(control.good_steps + 1u, 0u, bad);
+    if (bad) {
+      control.loss_scale = max(scale * attempt.backoff, attempt.smallest_scale);
+    } else if (control.good_steps == attempt.growth_interval) {
+      control.good_steps = 0u;
+      control.loss_scale = min(scale * attempt.growth, attempt.largest_scale);
+    }
+  }
+  shared_row = select(index, 0u, missing) * decision.groups;
+  shared_scale = scale;
+  shared_factor = clip_factor(total, attempt.clip_global_norm);
+  shared_skip = select(0u, 1u, skip);
+  control.attempt = attempt.number;
+  control.applied += select(1u, 0u, skip);
+  control.skipped += select(0u, 1u, skip);
+  control.faults += select(0u, 1u, missing);
+  // By its bits: WGSL takes no NaN in a constant.
+  let unknown = bitcast<f32>(NAN + (attempt.number & 0u));
+  history[attempt.number % HISTORY] = Record(
+    attempt.number, control.applied, control.skipped, control.faults,
+    norm, shared_factor, scale, total.y, unknown, unknown,
+  );
+}
+
+@compute @workgroup_size(THREADS)
+fn engine_main(@builtin(local_invocation_index) thread: u32) {
+  var sum = vec4f();
+  for (var i = thread; i < decision.sums; i += THREADS) {
+    if (by_tensor) {
+      sum += clip_tensor(i);
+    } else {
+      sum += sums[i];
+    }
+  }
+  shared_sums[thread] = sum;
+  for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (thread < stride) {
+      shared_sums[thread] += shared_sums[thread + stride];
+    }
+  }
+  if (thread == 0u) {
+    let total = shared_sums[0];
+    if ((attempt.flags & ASCENT) != 0u) {
+      let norm = sqrt(total.x);
+      // No ascent along a gradient that is zero or not finite.
+      control.ascent = select(0.0, attempt.radius / norm, total.y == 0.0 && finite(norm) && norm > 0.0);
+    } else {
+      judge(total);
+    }
+  }
+  workgroupBarrier();
+  if ((attempt.flags & ASCENT) != 0u) {
+    return;
+  }
+  for (var group = thread; group < decision.groups; group += THREADS) {
+    var row = rows[shared_row + group];
+    row.stage.gradient_scale = row.stage.gradient_scale / shared_scale * shared_factor;
+    row.stage.clip_value = attempt.clip_value * shared_factor;
+    row.stage.skip = shared_skip;
+    live[group] = row;
+  }
+}
