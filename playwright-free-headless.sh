@@ -76,7 +76,7 @@ for argument in "$@"; do
   esac
 done
 case $job in
-  conformance | handover | test | train) ;;
+  bench | conformance | handover | test | train) ;;
   setup) [ $# -eq 1 ] || wrong_usage "setup takes no options." ;;
   "") wrong_usage "No job given." ;;
   *) wrong_usage "Unknown job '$job'." ;;

@@ -1,17 +1,15 @@
-import { requestDevice } from "../src/index.js";
-import { measureStreams, type StreamRow } from "./streams.js";
+import type { BenchRow } from "./events.js";
+import { measureWorkload } from "./measure.js";
+import { workloads } from "./workloads.js";
 
-declare global {
-  interface Window {
-    measureStreams(): Promise<StreamRow[]>;
-  }
-}
-
-window.measureStreams = async () => {
-  const device = await requestDevice();
-  try {
-    return await measureStreams(device);
-  } finally {
-    device.destroy();
-  }
+window.runBench = async ({ workloads: names, rounds }) => {
+  const wanted = workloads.filter(({ name }) => names.includes(name));
+  const rows: BenchRow[] = [];
+  for (const [index, workload] of wanted.entries())
+    rows.push(
+      ...(await measureWorkload(workload, rounds, ({ done, text }) =>
+        window.reportBench({ done: (index + done) / wanted.length, text: `${workload.name}, ${text}` }),
+      )),
+    );
+  return rows;
 };

@@ -1,6 +1,8 @@
 // Telemetry: every number that is reported, held against the CPU; that each step is reported once and in order, late,
 // and what it costs.
 import { describe, expect, test } from "vitest";
+import { countWork } from "../../bench/count.js";
+import { transformerShapes } from "../../bench/transformer.js";
 import {
   adam,
   createArena,
@@ -551,28 +553,8 @@ describe("a deep chain", () => {
 });
 
 describe("cost", () => {
-  /** GPT-2's tensors, 148 of them, at a width of 128 and a vocabulary of 1000: 2.6 million parameters. */
-  function shapes(): Record<string, readonly number[]> {
-    const width = 128;
-    const blocks = Array.from({ length: 12 }, (_, k) => ({
-      [`${k}.ln1.weight`]: [width],
-      [`${k}.ln1.bias`]: [width],
-      [`${k}.attention.weight`]: [width, 3 * width],
-      [`${k}.attention.bias`]: [3 * width],
-      [`${k}.projection.weight`]: [width, width],
-      [`${k}.projection.bias`]: [width],
-      [`${k}.ln2.weight`]: [width],
-      [`${k}.ln2.bias`]: [width],
-      [`${k}.up.weight`]: [width, 4 * width],
-      [`${k}.up.bias`]: [4 * width],
-      [`${k}.down.weight`]: [4 * width, width],
-      [`${k}.down.bias`]: [width],
-    }));
-    return Object.assign(
-      { tokens: [1000, width], positions: [256, width], "ln.weight": [width], "ln.bias": [width] },
-      ...blocks,
-    );
-  }
+  /** 2.6 million parameters. */
+  const shapes = () => transformerShapes(128);
   const everything: GuardOptions = {
     clipValue: 1,
     clipNorm: 1,
@@ -580,68 +562,10 @@ describe("cost", () => {
     lossScale: { initial: 1024 },
   };
 
-  /** Bytes that the dispatches of one step may move: what is bound read-only once, what is bound writable twice. */
+  /** What one step asks of the device, and the size of the arena. */
   async function measureStep(options: { guards?: GuardOptions; telemetry?: TelemetryOptions }) {
     const device = await requestDevice();
-    const types = new Map<GPUBindGroupLayout, readonly GPUBindGroupLayoutEntry[]>();
-    const bytes = new Map<GPUBindGroup, number>();
-    const step = { bytes: 0, dispatches: 0 };
-    const replace = <T extends object, K extends keyof T>(
-      object: T,
-      name: K,
-      make: (original: T[K]) => T[K],
-    ) =>
-      Object.defineProperty(object, name, { value: make((object[name] as () => void).bind(object) as T[K]) });
-    replace(device, "createBindGroupLayout", (original) => (descriptor) => {
-      const layout = original(descriptor);
-      types.set(layout, [...descriptor.entries]);
-      return layout;
-    });
-    replace(device, "createBindGroup", (original) => (descriptor) => {
-      const group = original(descriptor);
-      const sizes = [...descriptor.entries].map(({ binding, resource }) => {
-        const type = types.get(descriptor.layout)![binding]!.buffer!.type;
-        const { buffer, offset = 0, size = buffer.size - offset } = resource as GPUBufferBinding;
-        return type === "uniform" ? 0 : type === "storage" ? 2 * size : size;
-      });
-      bytes.set(
-        group,
-        sizes.reduce((sum, size) => sum + size, 0),
-      );
-      return group;
-    });
-    replace(device, "createCommandEncoder", (create) => (descriptor) => {
-      const encoder = create(descriptor);
-      replace(
-        encoder,
-        "copyBufferToBuffer",
-        (original) =>
-          ((...args: Parameters<typeof original>) => {
-            step.bytes += 2 * Number(args.at(-1));
-            (original as (...args: unknown[]) => void)(...args);
-          }) as typeof original,
-      );
-      replace(encoder, "beginComputePass", (begin) => (passDescriptor) => {
-        const pass = begin(passDescriptor);
-        let bound: GPUBindGroup | undefined;
-        replace(
-          pass,
-          "setBindGroup",
-          (original) =>
-            ((index: number, group: GPUBindGroup, ...rest: []) => {
-              if (index === 1) bound = group;
-              original(index, group, ...rest);
-            }) as typeof original,
-        );
-        replace(pass, "dispatchWorkgroups", (original) => (...args) => {
-          step.dispatches += 1;
-          step.bytes += bytes.get(bound!)!;
-          original(...args);
-        });
-        return pass;
-      });
-      return encoder;
-    });
+    const counter = countWork(device);
     const arena = createArena(device, [shapes()]);
     expect(arena.groups[0]).toHaveLength(148);
     const optimizer = await createOptimizer(device, {
@@ -649,17 +573,18 @@ describe("cost", () => {
       parameters: arena.groups[0]!,
       ...options,
     });
-    optimizer.step();
-    await optimizer.settled();
-    Object.assign(step, { bytes: 0, dispatches: 0 });
+    const step = async () => {
+      optimizer.step();
+      await optimizer.settled();
+    };
+    await step();
     // With its read-back.
-    optimizer.step();
-    await optimizer.settled();
+    const { bytes, dispatches } = await counter.count(step);
     const size = arena.parameters.size;
     optimizer.destroy();
     arena.destroy();
     device.destroy();
-    return { ...step, size };
+    return { bytes, dispatches, size };
   }
 
   test("all guards and all telemetry over 148 tensors: 4 dispatches more, less than 1.35 times the bytes", async () => {

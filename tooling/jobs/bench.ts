@@ -1,14 +1,24 @@
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { StreamRow } from "../../bench/streams.ts";
+import type { BenchRequest, BenchRow } from "../../bench/events.ts";
+import { workloads } from "../../bench/workloads.ts";
+import { benchInPage } from "../bench-page.ts";
 import { launchBrowser } from "../browser.ts";
+import { requireNames, requireWritable } from "../check-options.ts";
 import { parseOptions } from "../parse-options.ts";
+import { ProgressBar } from "../progress.ts";
 import { root } from "../root.ts";
 import { serve } from "../serve.ts";
+import { formatTable } from "../table.ts";
+import { UsageError } from "../usage-error.ts";
 import { wgsl } from "../wgsl-plugin.ts";
 
-/** `bench`: measures in a headless browser and prints; it asserts no time. */
+const known = workloads.map(({ name }) => name);
+
+/** `bench […]`: measures steps in a headless browser, side by side. It asserts no time. */
 export async function benchJob(parameters: string[]): Promise<void> {
-  parseOptions({ args: parameters, options: {} });
+  const { request, json } = readCommandLine(parameters);
+  if (json) requireWritable("json", json);
   const server = await serve({
     configFile: false,
     root: join(root, "bench"),
@@ -16,24 +26,56 @@ export async function benchJob(parameters: string[]): Promise<void> {
     server: { fs: { allow: [root] } },
   });
   const gpu = await launchBrowser();
-  try {
-    console.log(`WebGPU adapter: ${gpu.adapter}`);
-    const page = await gpu.browser.newPage();
-    page.on("pageerror", (error) => console.error(error));
-    await page.goto(server.url, { waitUntil: "load" });
-    const rows = await page.evaluate(() => window.measureStreams());
-    const copy = rows.find(({ engine }) => engine === "copy")?.bytesPerSecond ?? Number.NaN;
-    console.table(rows.map((row) => describe(row, copy)));
-  } finally {
+  console.log(`WebGPU adapter: ${gpu.adapter}`);
+  const bar = new ProgressBar();
+  const rows = await benchInPage(gpu.browser, server.url, request, (progress) =>
+    bar.update(progress),
+  ).finally(async () => {
+    bar.clear();
     await gpu.close();
     await server.close();
-  }
+  });
+  if (json) writeFileSync(json, `${JSON.stringify({ adapter: gpu.adapter, rows }, null, 2)}\n`);
+  for (const workload of request.workloads) print(rows.filter((row) => row.workload === workload));
 }
 
-const describe = ({ engine, parameters, medianMs, bytesPerSecond }: StreamRow, copy: number) => ({
-  engine,
-  parameters,
-  "median ms": Number(medianMs.toFixed(1)),
-  "GB/s": Number((bytesPerSecond / 1e9).toFixed(2)),
-  "of copy": Number((bytesPerSecond / copy).toFixed(2)),
-});
+/** Three digits at least, never as a power of ten. */
+const digits = (value: number) => (value < 100 ? value.toPrecision(3) : value.toFixed(0));
+
+function print(rows: readonly BenchRow[]): void {
+  const { workload, tensors, parameters } = rows[0]!;
+  console.log(`\n${workload}: ${tensors} tensors, ${parameters} parameters`);
+  const headings = ["engine", "optimizer", "ms", "ratio", "dispatches", "objects", "MB moved", "GB/s"];
+  const lines = rows.map((row) => [
+    row.engine,
+    row.optimizer,
+    digits(row.medianMs),
+    row.ratio.toFixed(2),
+    String(row.dispatches),
+    String(row.objectsMade),
+    (row.bytesMoved / 1e6).toFixed(2),
+    (row.bytesPerSecond / 1e9).toFixed(2),
+  ]);
+  console.log(formatTable(headings, lines));
+}
+
+function readCommandLine(parameters: string[]): { request: BenchRequest; json: string | undefined } {
+  const text = { type: "string" } as const;
+  const { values } = parseOptions({
+    args: parameters,
+    options: { workload: { type: "string", multiple: true }, rounds: text, json: text },
+  });
+  const { workload, rounds, json } = values;
+  if (json === "") throw new UsageError("Option '--json' is empty.");
+  if (rounds !== undefined && !/^[1-9]\d{0,3}$/.test(rounds))
+    throw new UsageError(`Option '--rounds': ${rounds} is no whole number from 1 to 9999.`);
+  requireNames("workload", workload ?? [], known);
+  return {
+    request: {
+      // In their own order, each once.
+      workloads: known.filter((name) => !workload || workload.includes(name)),
+      ...(rounds !== undefined && { rounds: Number(rounds) }),
+    },
+    json,
+  };
+}

@@ -1,5 +1,5 @@
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
 import type { ConformanceRequest } from "../../demo/conformance/events.ts";
 import { figure, seconds } from "../../demo/conformance/figures.ts";
 import { libraries } from "../../demo/conformance/libraries/index.ts";
@@ -9,6 +9,7 @@ import type { SubjectReport } from "../../src/conformance/subject.ts";
 import type { VectorFile } from "../../src/conformance/vector-cases.ts";
 import { reference } from "../../src/reference/rules.ts";
 import { launchBrowser } from "../browser.ts";
+import { requireNames, requireWritable } from "../check-options.ts";
 import { conformInPage } from "../conformance-page.ts";
 import { parseOptions } from "../parse-options.ts";
 import { ProgressBar } from "../progress.ts";
@@ -107,26 +108,6 @@ function readCommandLine(parameters: string[]): {
     json,
     junit,
   };
-}
-
-/**
- * Makes the folder and the file, so that what cannot be written is found out now and not after the run.
- * @throws UsageError
- */
-function requireWritable(option: string, file: string): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    closeSync(openSync(file, "a"));
-  } catch (error) {
-    throw new UsageError(`Option '--${option}': ${file} cannot be written: ${(error as Error).message}.`);
-  }
-}
-
-/** @throws UsageError for a name that is not known */
-function requireNames(option: string, names: readonly string[], known: readonly string[]): void {
-  const other = names.find((name) => !known.includes(name));
-  if (other !== undefined)
-    throw new UsageError(`Option '--${option}': there is no '${other}'. Known: ${known.join(", ")}.`);
 }
 
 /** Whether a path leads to a folder; a link that leads nowhere does not. */

@@ -1,0 +1,21 @@
+import { transformerShapes } from "./transformer.js";
+
+/** Tensors to step. */
+export interface Workload {
+  readonly name: string;
+  readonly shapes: () => Readonly<Record<string, readonly number[]>>;
+  /** Whether it is measured in buffers of its own for each tensor, too. */
+  readonly loose: boolean;
+}
+
+const many = (count: number, length: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [`t${i}`, [length]]));
+
+/** Lengths are multiples of 64, so that an arena holds no padding and every engine moves the same values. */
+export const workloads: readonly Workload[] = [
+  // Alone in an arena, a tensor is what it is in two buffers.
+  { name: "1x2^24", shapes: () => ({ x: [2 ** 24] }), loose: false },
+  { name: "148", shapes: () => transformerShapes(256), loose: true },
+  { name: "1000x64", shapes: () => many(1000, 64), loose: true },
+  { name: "10000x64", shapes: () => many(10_000, 64), loose: true },
+];
