@@ -12,7 +12,7 @@ import {
   stateName,
 } from "./contents.js";
 import type { SavedSchedules } from "./saved-schedules.js";
-import { valueOf } from "./schedules.js";
+import { savedValue } from "./schedules.js";
 import type { TensorDescription } from "./write.js";
 
 /** Options of `save` and `saveStream`. */
@@ -101,8 +101,10 @@ export function describeGroups(
       }),
     };
     if (format === "webgpu-optim") return { rule: row.name, options, names, steps, memory, ...scheduled };
-    const now = Object.fromEntries(others.map(([name, other]) => [name, valueOf(schedules, other, steps)]));
-    const rate = options.lr * valueOf(schedules, group.schedule, steps);
+    const now = Object.fromEntries(
+      others.map(([name, other]) => [name, savedValue(schedules, other, steps)]),
+    );
+    const rate = options.lr * savedValue(schedules, group.schedule, steps);
     return {
       ...toPyTorch(row.name, { ...options, ...now }, rate),
       names,

@@ -4,7 +4,7 @@ import { type BuiltinSchedule, isBuiltinSchedule, type Schedule } from "../sched
 import { type SavedSchedules, scheduleToJSON, USER_SCHEDULE } from "./saved-schedules.js";
 
 /** The value of a schedule as it was taken down; of one of the caller's, as it is now. */
-export function valueOf({ list, indexOf }: SavedSchedules, schedule: Schedule, step: number): number {
+export function savedValue({ list, indexOf }: SavedSchedules, schedule: Schedule, step: number): number {
   const json = list[indexOf(schedule)];
   return (json === USER_SCHEDULE ? schedule : scheduleFromJSON(json))(step);
 }

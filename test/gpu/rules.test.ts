@@ -7,6 +7,7 @@ import {
   composeMeasure,
   composeStep,
   overLanes,
+  partsOf,
   STAGE_STRUCT,
 } from "../../src/engine/kernels/compose.js";
 import { createArena, createOptimizer, rules } from "../../src/index.js";
@@ -226,9 +227,9 @@ describe("on a device as it is", () => {
       const second = await train(watched(), rule, arena.groups[0]!);
       const apart = await train(watched(), rule, tensors);
       const { lookahead, sums } = rule.row.shader;
-      // With sums: of the gradients and of what the rule measures, a measure, two levels of sums and what is made of them;
-    // two levels more where all tensors have one sum.
-      const passes = lookahead ? 2 : sums.length === 0 ? 1 : rule.row.scope === "all" ? 11 : 9;
+      // With sums: of the gradients and of what the rule measures, a measure, a level of sums and what is made of them;
+      // two levels more where all tensors have one sum.
+      const passes = lookahead ? 2 : sums.length === 0 ? 1 : rule.row.scope === "all" ? 9 : 7;
       // Each state that begins as the parameter takes one dispatch, in the first of four steps.
       expect(first.dispatches).toBe(passes + (rule.row.startsAtParameter?.length ?? 0) / 4);
       const joined = first.values.flat();
@@ -462,12 +463,12 @@ describe("on a device as it is", () => {
         [`accumulate × ${width}`, overLanes(width) + accumulate],
         [`blend × ${width}`, overLanes(width) + blend],
         [`ascent × ${width}`, overLanes(width) + control + ascent],
-        [`measure × ${width}`, overLanes(width) + control + measure],
+        [`measure × ${width}`, overLanes(width) + partsOf(2) + control + measure],
       ]),
     ),
-    sum,
-    decide: STAGE_STRUCT + control + decide,
-    record: control + recordShader,
+    sum: partsOf(2) + sum,
+    decide: STAGE_STRUCT + partsOf(4) + control + decide,
+    record: partsOf(2) + control + recordShader,
   });
   const modules = new Map([
     ...engineModules,
@@ -477,7 +478,7 @@ describe("on a device as it is", () => {
       ...WIDTHS.flatMap((width) =>
         Object.entries({
           ...Object.fromEntries(
-            [false, true].flatMap((summed) =>
+            ([undefined, 2, 4] as const).flatMap((summed) =>
               (shader.sums.length > 0 ? [true] : [false, true]).map((values) => [
                 `step, summed ${summed}, values ${values}`,
                 composeStep(shader, width, { fromOrigin: shader.lookahead, values, summed }),

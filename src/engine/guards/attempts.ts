@@ -13,10 +13,9 @@ const ATTEMPT = controlShader.structs.Attempt!;
 
 /** Flags of `Attempt`. */
 const SKIP_NON_FINITE = 1;
-const KEEP_NON_FINITE = 2;
-const OPTAX_NORM = 4;
-const DYNAMIC_SCALE = 8;
-const ASCENT = 16;
+const OPTAX_NORM = 2;
+const DYNAMIC_SCALE = 4;
+const ASCENT = 8;
 
 /** Rows of scalars for a step: one if none in flight is skipped, and one for each that may be. */
 export const rowsOf = ({ skipsInFlight }: Guards): number => skipsInFlight + 1;
@@ -124,7 +123,6 @@ export class Attempts {
     this.#device.queue.writeBuffer(this.rows.buffer, slot * this.#rowBytes, this.#staging, 0, words);
     const flags =
       (guards.nonFinite === "skip" ? SKIP_NON_FINITE : 0) |
-      (guards.nonFinite === "keep" ? KEEP_NON_FINITE : 0) |
       (guards.clipFormula === "optax" ? OPTAX_NORM : 0) |
       (guards.dynamicScale ? DYNAMIC_SCALE : 0);
     const { clipValue, clipNorm, clipGlobalNorm, lossScale } = guards;

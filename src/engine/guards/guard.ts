@@ -18,7 +18,10 @@ import { CONTROL, HISTORY, RECORD } from "./control.js";
 import { Path } from "./path.js";
 import type { TelemetryOptions } from "./reports.js";
 import { StripTable } from "./strips.js";
-import { SumKernel } from "./sums.js";
+
+/** Bytes of `Values`, and where what is settled lies in it. */
+const VALUES = 48;
+const SETTLED = 32;
 
 const writeAlike = (a: readonly Dispatch[], b: readonly Dispatch[]) =>
   a.length === b.length &&
@@ -86,24 +89,24 @@ export class Guard {
     const table = new StripTable(groups);
     const tensors = [...table.tensors, ...groups.flatMap(({ frozen }) => frozen)];
     this.#index = new Map(tensors.map((tensor, index) => [tensor, index]));
-    const owners = 2 * tensors.length;
+    // Three vec4f each, as `Values` has it.
+    const owners = 3 * tensors.length;
     this.control = create("control", sizeOf(CONTROL), GPUBufferUsage.UNIFORM);
     this.history = create("history", HISTORY * sizeOf(RECORD));
     this.lossScale = { buffer: this.control, offset: offsetsOf(CONTROL).loss_scale!, size: 4 };
     device.queue.writeBuffer(this.control, 0, new Float32Array([this.guards.lossScale.initial]));
     const live = create("live scalars", groups.length * GROUP_BYTES, GPUBufferUsage.UNIFORM);
-    const values = create("values", owners * 16 + Math.ceil(table.count / 4) * 16);
+    const values = create("values", Math.max(owners * 16 + Math.ceil(table.count / 4) * 16, VALUES));
     device.queue.writeBuffer(values, owners * 16, table.owners());
     this.#memory = {
       table,
-      partials: create("partial sums", table.count * 16),
+      partials: create("partial sums", table.count * (this.#ruleSums ? 16 : 8)),
       values,
       owners,
       control: this.control,
       history: this.history,
       rows: this.attempts.rows,
       live,
-      sumKernel: new SumKernel(device, label),
     };
     this.live = device.createBindGroup({
       label: `${label} live scalars`,
@@ -161,7 +164,7 @@ export class Guard {
   #settled(tensor: Tensor, field: number): BufferRange {
     return {
       buffer: this.#memory.values,
-      offset: (2 * this.#index.get(tensor)! + 1) * 16 + field * 4,
+      offset: this.#index.get(tensor)! * VALUES + SETTLED + field * 4,
       size: 4,
     };
   }
@@ -189,23 +192,23 @@ export class Guard {
   /** @throws OptimError `invalid-shader` */
   async compile(groups: readonly ParameterGroup[]): Promise<void> {
     const { telemetry, accumulation, sam } = this.#plan;
-    const { clipValue, clipNorm } = this.#asked;
     const stages = groups.map((group) => group.foresee(accumulation).map((stages) => this.#guarded(stages)));
     const every = telemetry?.every ?? 1;
     const summed = telemetry ? (every === 1 ? "always" : "sometimes") : "never";
     await Promise.all([
-      this.#path.compile(stages, summed, { clipValue, clipNorm }, sam),
-      this.#memory.sumKernel.compile(),
+      this.#path.compile(stages, summed, this.#asked, sam),
       ...this.#ascents.map((pass) => pass.compile()),
     ]);
   }
 
   get #asked() {
-    const { clipValue, clipNorm, nonFinite } = this.guards;
+    const { clipValue, clipNorm, clipGlobalNorm, nonFinite } = this.guards;
     return {
       clipValue: clipValue < UNLIMITED,
       clipNorm: clipNorm < UNLIMITED,
       zeroed: nonFinite === "zero",
+      // As a clip by norm is to see it; a report is of what is finite.
+      kept: nonFinite === "keep" && Math.min(clipNorm, clipGlobalNorm) < UNLIMITED,
     };
   }
 
@@ -236,7 +239,9 @@ export class Guard {
 
   /** Before a pass that measures. */
   begin(encoder: GPUCommandEncoder): void {
-    if (this.#mixed) encoder.clearBuffer(this.#memory.partials);
+    // A way that is new makes it so.
+    const { steps } = this.#path;
+    if (steps.length > 0 && this.#mixed) encoder.clearBuffer(this.#memory.partials);
   }
 
   /**
@@ -284,7 +289,7 @@ export class Guard {
   ascend(pass: GPUComputePassEncoder, slot: number, radius: number): void {
     const { attempts } = this;
     attempts.writeAscent(slot, radius);
-    const attempt = { accumulated: false, clipValue: false, clipNorm: false };
+    const attempt = { ...this.#asked, accumulated: false, clipValue: false, clipNorm: false };
     this.#path.decide(pass, attempt, attempts.set(pass, slot));
     for (const ascent of this.#ascents) ascent.encodeOver(pass);
   }
@@ -294,14 +299,13 @@ export class Guard {
     return this.#path.steps;
   }
 
-  /** Tensors of reports, and where their sums lie: vec4f of Σg² and counts, vec4f of Σθ² and ΣΔ². */
+  /** Tensors of reports, and where what is found of each lies: the first fields of `Values`. */
   get tensors(): readonly Tensor[] {
     return this.#memory.table.tensors;
   }
 
-  get sums(): { readonly gradients: GPUBuffer; readonly changes: GPUBuffer | undefined } {
-    const path = this.#path;
-    return { gradients: path.gradientSums.buffer, changes: path.changeSums?.buffer };
+  get values(): BufferRange {
+    return { buffer: this.#memory.values, offset: 0, size: this.tensors.length * VALUES };
   }
 
   /** What a checkpoint keeps of it. */

@@ -2,7 +2,7 @@ import controlShader from "../../shaders/engine/control.wgsl?engine";
 import decideShader from "../../shaders/engine/decide.wgsl?engine";
 import measureShader from "../../shaders/engine/measure.wgsl?engine";
 import recordShader from "../../shaders/engine/record.wgsl?engine";
-import { overLanes, STAGE_STRUCT, type Stages, stepVariant } from "../kernels/compose.js";
+import { overLanes, partsOf, STAGE_STRUCT, type Stages, stepVariant } from "../kernels/compose.js";
 import { type Access, bindChunk, Kernel, type Variant } from "../kernels/pipelines.js";
 import { type Dispatch, GRADIENT, type PlanContext, type Stream, type Strips } from "../kernels/plan.js";
 import { gradientOf, Step, stepStreams } from "../kernels/step.js";
@@ -12,13 +12,13 @@ import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
 import { RuleSums } from "./rule-sums.js";
 import type { StripTable } from "./strips.js";
-import { type SumKernel, Sums } from "./sums.js";
+import { PieceSums } from "./sums.js";
 
 /** What all ways through a guarded step share. */
 export interface GuardMemory {
   readonly table: StripTable;
   readonly partials: GPUBuffer;
-  /** Of each tensor its clip factor, then what its rule settled: vec4f each; behind them the owners of strips. */
+  /** `Values` of each tensor, and behind them the owners of strips. */
   readonly values: GPUBuffer;
   /** Index of these owners, in vec4f. */
   readonly owners: number;
@@ -27,7 +27,6 @@ export interface GuardMemory {
   /** Of one slot. */
   readonly rows: GPUBufferBinding;
   readonly live: GPUBuffer;
-  readonly sumKernel: SumKernel;
 }
 
 /** What a way is for. */
@@ -42,27 +41,47 @@ export interface PathKind {
   readonly telemetry: boolean;
 }
 
-const DECIDE: readonly Access[] = ["storage", "read-only-storage", "window", "storage", "storage", "storage"];
-const RECORD: readonly Access[] = ["read-only-storage", "read-only-storage", "storage"];
-const CLIPPED: Variant = { clipped: 1 };
-const WHOLE: Variant = { clipped: 0 };
-const FACTORS: Variant = { by_tensor: 1 };
-const NO_FACTORS: Variant = { by_tensor: 0 };
+const DECIDE: readonly Access[] = [
+  "storage",
+  "read-only-storage",
+  "read-only-storage",
+  "window",
+  "storage",
+  "storage",
+  "storage",
+];
+const RECORD: readonly Access[] = [
+  "read-only-storage",
+  "read-only-storage",
+  "read-only-storage",
+  "storage",
+  "storage",
+];
+const FACTORS: Variant = { factors: 1 };
+const NO_FACTORS: Variant = { factors: 0 };
+const measureVariants: readonly Variant[] = [0, 1, 2, 3].map((bits) => ({
+  clipped: bits & 1,
+  kept: bits >> 1,
+}));
+const measureVariant = ({ clipValue, kept }: Omit<Attempted, "accumulated">) =>
+  measureVariants[Number(clipValue) + 2 * Number(kept)]!;
 
 /** What an attempt asks of a way. */
 export interface Attempted {
   readonly accumulated: boolean;
   readonly clipValue: boolean;
   readonly clipNorm: boolean;
+  /** Whether what is not finite is kept. */
+  readonly kept: boolean;
 }
 
 /** One way through a guarded step: over all tensors together, or by tensor. */
 export class Path {
   readonly steps: readonly Step[];
   /** Σg² and the counts of what is not finite: of each tensor, or of those that share strips. */
-  readonly gradientSums: Sums;
+  readonly #gradientSums: PieceSums;
   /** Σθ² and ΣΔ². */
-  readonly changeSums: Sums | undefined;
+  readonly #changeSums: PieceSums | undefined;
   readonly #groups: readonly GroupMemory[];
   readonly #measures: readonly {
     readonly direct: TensorPass;
@@ -81,7 +100,7 @@ export class Path {
     memory: GuardMemory,
   ) {
     const { device, label, own } = context;
-    const { table, partials, values, control, history, rows, live, sumKernel } = memory;
+    const { table, partials, values, control, history, rows, live } = memory;
     const whole = (access: Access, buffer: GPUBuffer): Stream => ({ access, whole: buffer });
     const strips: Strips = kind.byTensor ? table.apart(memory.owners) : table.together;
     const sums = kind.telemetry || kind.ruleSums;
@@ -89,7 +108,8 @@ export class Path {
       ...(kind.values ? [whole("read-only-storage", values)] : []),
       ...(sums ? [whole("storage", partials)] : []),
     ];
-    const extension = { values: kind.values, streams, strips };
+    const lanes = kind.ruleSums ? 4 : 2;
+    const extension = { values: kind.values, lanes, streams, strips } as const;
     this.#groups = groups;
     // Without sums or values, the step is the plain one.
     this.steps = groups.map(
@@ -106,7 +126,7 @@ export class Path {
             strips,
           },
           "engine/measure.wgsl",
-          (width) => overLanes(width) + controlShader.code + measureShader.code,
+          (width) => overLanes(width) + partsOf(lanes) + controlShader.code + measureShader.code,
         );
         pass.plan(group.active, gradient);
         return pass;
@@ -117,18 +137,10 @@ export class Path {
       };
     });
     const runs = table.runs(!kind.byTensor);
-    this.gradientSums = new Sums(context, sumKernel, "gradient", partials, runs);
-    this.changeSums = kind.telemetry ? new Sums(context, sumKernel, "change", partials, runs) : undefined;
+    this.#gradientSums = new PieceSums(context, "gradient", lanes, partials, runs);
+    this.#changeSums = kind.telemetry ? new PieceSums(context, "change", lanes, partials, runs) : undefined;
     this.#ruleSums = kind.ruleSums
-      ? new RuleSums(
-          context,
-          groups,
-          (group) => [...stepStreams(group), ...streams],
-          table,
-          sumKernel,
-          partials,
-          values,
-        )
+      ? new RuleSums(context, groups, (group) => [...stepStreams(group), ...streams], table, partials, values)
       : undefined;
     const uniform = (name: string, bytes: ArrayBuffer) => {
       const buffer = own(
@@ -152,26 +164,34 @@ export class Path {
         accesses,
         buffers.map((buffer) => ("buffer" in buffer ? buffer : { buffer })),
       );
+    const constants = { by_tensor: Number(kind.byTensor) };
     const kernel = (name: string, code: string, storages: readonly Access[]) =>
-      new Kernel(device, { label, file: `engine/${name}.wgsl`, compose: () => code, storages });
-    this.#decide = kernel("decide", STAGE_STRUCT + controlShader.code + decideShader.code, DECIDE);
-    const decision = { sums: this.gradientSums.count, groups: groups.length };
+      new Kernel(device, { label, file: `engine/${name}.wgsl`, compose: () => code, storages, constants });
+    this.#decide = kernel(
+      "decide",
+      STAGE_STRUCT + partsOf(lanes) + controlShader.code + decideShader.code,
+      DECIDE,
+    );
+    const decision = { runs: runs.length, groups: groups.length };
     this.#decision = bind("decide", DECIDE, [
       uniform("decision", packStruct(decideShader.structs.Decision!, decision)),
       control,
-      this.gradientSums.buffer,
+      this.#gradientSums.buffer,
+      this.#gradientSums.firsts,
       rows,
       live,
       history,
       values,
     ]);
-    if (!this.changeSums) return;
-    this.#record = kernel("record", controlShader.code + recordShader.code, RECORD);
+    if (!this.#changeSums) return;
+    this.#record = kernel("record", partsOf(lanes) + controlShader.code + recordShader.code, RECORD);
     this.#recording = bind("record", RECORD, [
-      uniform("recording", packStruct(recordShader.structs.Recording!, { sums: this.changeSums.count })),
+      uniform("recording", packStruct(recordShader.structs.Recording!, { runs: runs.length })),
       control,
-      this.changeSums.buffer,
+      this.#changeSums.buffer,
+      this.#changeSums.firsts,
       history,
+      values,
     ]);
   }
 
@@ -183,10 +203,12 @@ export class Path {
   async compile(
     stages: readonly (readonly Stages[])[],
     summed: "never" | "always" | "sometimes",
-    { clipValue, clipNorm }: Omit<Attempted, "accumulated">,
+    attempted: Omit<Attempted, "accumulated">,
     ascends: boolean,
   ): Promise<void> {
-    const measures = [clipValue ? CLIPPED : WHOLE, ...(ascends ? [WHOLE] : [])];
+    const { clipNorm } = attempted;
+    const ascent = { ...attempted, clipValue: false };
+    const measures = new Set([attempted, ...(ascends ? [ascent] : [])].map(measureVariant));
     await Promise.all([
       ...this.steps.map((step, index) => step.compile(stages[index]!, summed)),
       ...this.#measures.flatMap((both) =>
@@ -194,6 +216,8 @@ export class Path {
       ),
       this.#decide.compile([4], [clipNorm ? FACTORS : NO_FACTORS, ...(ascends ? [NO_FACTORS] : [])]),
       this.#record?.compile([4]),
+      this.#gradientSums.compile(),
+      this.#changeSums?.compile(),
       this.#ruleSums?.compile(
         (index) => this.steps[index]!.dispatches(false),
         (index) => stages[index]!.map(stepVariant),
@@ -218,10 +242,11 @@ export class Path {
    * Encodes measure and decision; bind group 0 is the attempt's.
    * @param rows offset of the rows of scalars that the attempt may read
    */
-  decide(pass: GPUComputePassEncoder, { accumulated, clipValue, clipNorm }: Attempted, rows: number): void {
+  decide(pass: GPUComputePassEncoder, attempted: Attempted, rows: number): void {
+    const { accumulated, clipNorm } = attempted;
     for (const both of this.#measures)
-      (accumulated ? both.accumulated! : both.direct).encodeOver(pass, clipValue ? CLIPPED : WHOLE);
-    this.gradientSums.encode(pass);
+      (accumulated ? both.accumulated! : both.direct).encodeOver(pass, measureVariant(attempted));
+    this.#gradientSums.encode(pass);
     pass.setPipeline(this.#decide.pipeline(4, clipNorm ? FACTORS : NO_FACTORS));
     pass.setBindGroup(1, this.#decision, [rows]);
     pass.dispatchWorkgroups(1);
@@ -244,8 +269,8 @@ export class Path {
 
   /** Encodes the sums of a step that is reported. */
   record(pass: GPUComputePassEncoder): void {
-    if (!this.changeSums || !this.#record) return;
-    this.changeSums.encode(pass);
+    if (!this.#changeSums || !this.#record) return;
+    this.#changeSums.encode(pass);
     pass.setPipeline(this.#record.pipeline(4));
     pass.setBindGroup(1, this.#recording!);
     pass.dispatchWorkgroups(1);

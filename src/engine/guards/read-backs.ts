@@ -43,7 +43,7 @@ export class ReadBacks {
     this.#clock = clock;
     this.#perTensor = telemetry?.perTensor ?? false;
     this.#count = telemetry ? AT_ONCE : 1;
-    const sums = this.#perTensor ? 2 * guard.tensors.length * 16 : 0;
+    const sums = this.#perTensor ? guard.values.size : 0;
     this.#free = Array.from({ length: this.#count }, (_, i) =>
       own(
         device.createBuffer({
@@ -68,11 +68,8 @@ export class ReadBacks {
     const history = HISTORY * sizeOf(RECORD);
     encoder.copyBufferToBuffer(guard.control, 0, staging, 0, sizeOf(CONTROL));
     encoder.copyBufferToBuffer(guard.history, 0, staging, RECORDS, history);
-    const size = guard.tensors.length * 16;
-    if (this.#perTensor && size > 0)
-      [guard.sums.gradients, guard.sums.changes!].forEach((sums, index) => {
-        encoder.copyBufferToBuffer(sums, 0, staging, RECORDS + history + index * size, size);
-      });
+    const { buffer, size } = guard.values;
+    if (this.#perTensor && size > 0) encoder.copyBufferToBuffer(buffer, 0, staging, RECORDS + history, size);
     this.#clock?.copyTo(encoder, staging, CLOCK);
     this.#device.queue.submit([encoder.finish()]);
     return staging.mapAsync(GPUMapMode.READ).then(() => {
@@ -94,19 +91,22 @@ export class ReadBacks {
   }
 }
 
-function tensorsOf(view: DataView, { tensors }: Guard): ReadonlyMap<string, TensorReport> {
+function tensorsOf(view: DataView, { tensors, values }: Guard): ReadonlyMap<string, TensorReport> {
   const start = RECORDS + HISTORY * sizeOf(RECORD);
+  const each = values.size / tensors.length;
   return new Map(
     tensors.map(({ name }, index) => {
-      const at = (half: number, lane: number) =>
-        view.getFloat32(start + (half * tensors.length + index) * 16 + lane * 4, true);
+      // In the order of `Values`.
+      const [, gradient = 0, nonFinite = 0, parameter = 0, update = 0] = [0, 1, 2, 3, 4].map((word) =>
+        view.getFloat32(start + index * each + 4 * word, true),
+      );
       return [
         name,
         {
-          parameterNorm: Math.sqrt(at(1, 0)),
-          updateNorm: Math.sqrt(at(1, 1)),
-          gradientNorm: Math.sqrt(at(0, 0)),
-          nonFinite: at(0, 1),
+          parameterNorm: Math.sqrt(parameter),
+          updateNorm: Math.sqrt(update),
+          gradientNorm: Math.sqrt(gradient),
+          nonFinite,
         },
       ];
     }),

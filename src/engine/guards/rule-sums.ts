@@ -6,10 +6,10 @@ import type { GroupMemory } from "../memory/group-memory.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
 import type { StripTable } from "./strips.js";
-import { type Run, type SumKernel, Sums } from "./sums.js";
+import { PieceSums, type Run, Sums } from "./sums.js";
 
-const SETTLING = { first: "u32", count: "u32", sum: "u32", apart: "u32" } as const;
-const SETTLE = ["read-only-storage", "storage"] as const;
+const SETTLING = { first: "u32", count: "u32", run: "u32", apart: "u32" } as const;
+const SETTLE = ["read-only-storage", "read-only-storage", "storage"] as const;
 const WORKGROUP = 64;
 
 /** Settles the sums of a group's tensors, a tensor an invocation; those that share a sum settle the same. */
@@ -18,13 +18,19 @@ export function composeSettle(shader: RuleShader): string {
   const kept = shader.settled.map((_, i) => `engine_kept.${COMPONENTS[i]}`).join(", ");
   return `${shader.code}
 ${STAGE_STRUCT}@group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
+struct Values {
+  @size(32) found: f32,
+  settled: vec4f,
+}
 struct engine_Settling {
 ${Object.keys(SETTLING)
   .map((name) => `  ${name}: u32,\n`)
   .join("")}}
 @group(1) @binding(0) var<uniform> engine_settling: engine_Settling;
+// Of pieces; where those of each run begin, and where the last ones end.
 @group(1) @binding(1) var<storage, read> engine_sums: array<vec4f>;
-@group(1) @binding(2) var<storage, read_write> engine_tensors: array<vec4f>;
+@group(1) @binding(2) var<storage, read> engine_firsts: array<u32>;
+@group(1) @binding(3) var<storage, read_write> engine_tensors: array<Values>;
 
 @compute @workgroup_size(${WORKGROUP})
 fn engine_main(@builtin(global_invocation_id) engine_id: vec3u, @builtin(num_workgroups) engine_groups: vec3u) {
@@ -33,11 +39,15 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u, @builtin(num_wor
     return;
   }
   for (var engine_i = engine_id.x; engine_i < engine_settling.count; engine_i += engine_groups.x * ${WORKGROUP}u) {
-    let engine_place = 2u * (engine_settling.first + engine_i) + 1u;
-    let engine_sum = engine_sums[engine_settling.sum + engine_settling.apart * engine_i];
-    let engine_kept = engine_tensors[engine_place];
+    let engine_run = engine_settling.run + engine_settling.apart * engine_i;
+    var engine_sum = vec4f();
+    for (var engine_k = engine_firsts[engine_run + 1u]; engine_k > engine_firsts[engine_run]; engine_k--) {
+      engine_sum += engine_sums[engine_k - 1u];
+    }
+    let engine_tensor = engine_settling.first + engine_i;
+    let engine_kept = engine_tensors[engine_tensor].settled;
     let engine_next = settle(Sums(${sums}), Settled(${kept}));
-    engine_tensors[engine_place] = ${packed(shader.settled, "engine_next")};
+    engine_tensors[engine_tensor].settled = ${packed(shader.settled, "engine_next")};
   }
 }
 `;
@@ -63,24 +73,20 @@ export class RuleSums {
     groups: readonly GroupMemory[],
     streams: (group: GroupMemory) => readonly Stream[],
     table: StripTable,
-    sumKernel: SumKernel,
     partials: GPUBuffer,
     values: GPUBuffer,
   ) {
     const { device, label, own } = context;
     const summing = groups.filter(({ rule, active }) => rule.row.shader.sums.length > 0 && active.length > 0);
     const { tensors, together, placeOf } = placesOf(summing, table);
-    const byTensor = new Sums(
-      context,
-      sumKernel,
-      "rule",
-      partials,
-      tensors.map((tensor) => table.place(tensor)),
-    );
+    const strips = tensors.map((tensor) => table.place(tensor));
+    const pieces = new PieceSums(context, "rule", 4, partials, strips);
     const joined = summing.some(({ rule }) => rule.row.scope === "all");
-    const whole = joined ? new Sums(context, sumKernel, "rule, all", byTensor.buffer, together) : undefined;
-    this.#sums = whole ? [byTensor, whole] : [byTensor];
-    const sums = (whole ?? byTensor).buffer;
+    // By tensor first, so that the sum over all does not depend on how tensors lie.
+    const byTensor = joined ? [new Sums(context, "rule, by tensor", 4, pieces.buffer, pieces.of)] : [];
+    const whole = byTensor.map(({ buffer }) => new PieceSums(context, "rule, all", 4, buffer, together));
+    this.#sums = [pieces, ...byTensor, ...whole];
+    const { buffer: sums, firsts } = whole[0] ?? pieces;
     this.#groups = summing.map((group) => {
       const { row, options } = group.rule;
       const source = { label, file: row.shader.file, constants: row.constants?.(options) ?? {} };
@@ -94,7 +100,7 @@ export class RuleSums {
       const settling = {
         first: table.tensors.indexOf(group.active[0]!),
         count: group.active.length,
-        sum: placeOf(group, joined),
+        run: placeOf(group, joined),
         apart: row.scope === "all" ? 0 : 1,
       };
       device.queue.writeBuffer(uniform, 0, packStruct(SETTLING, settling));
@@ -110,7 +116,7 @@ export class RuleSums {
           device,
           `${label} settling`,
           SETTLE,
-          [uniform, sums, values].map((buffer) => ({ buffer })),
+          [uniform, sums, firsts, values].map((buffer) => ({ buffer })),
         ),
         workgroups: Math.min(
           Math.ceil(group.active.length / WORKGROUP),
@@ -125,12 +131,13 @@ export class RuleSums {
     dispatches: (group: number) => readonly Dispatch[],
     variants: (group: number) => readonly Variant[],
   ) {
-    await Promise.all(
-      this.#groups.flatMap(({ index, measure, settle }) => [
+    await Promise.all([
+      ...this.#sums.map((sums) => sums.compile()),
+      ...this.#groups.flatMap(({ index, measure, settle }) => [
         measure.compile(widthsOf(dispatches(index)), variants(index)),
         settle.compile([4]),
       ]),
-    );
+    ]);
   }
 
   /**

@@ -72,7 +72,7 @@ export class StripTable {
     for (const tensor of this.tensors) {
       const place = this.place(tensor);
       const last = runs.at(-1);
-      if (together && before && last && last.ends && follows(before, tensor))
+      if (together && before && last?.ends && follows(before, tensor))
         runs[runs.length - 1] = { ...last, count: last.count + place.count };
       else runs.push(place);
       before = tensor;

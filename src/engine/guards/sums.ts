@@ -1,4 +1,5 @@
 import sumShader from "../../shaders/engine/sum.wgsl?engine";
+import { type PartLanes, partsOf } from "../kernels/compose.js";
 import { bindChunk, Kernel } from "../kernels/pipelines.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
@@ -35,66 +36,64 @@ export function cutRuns(runs: readonly Run[]): {
   return { pieces, of };
 }
 
-/** The kernel that adds up runs, and what it is made for. */
-export class SumKernel {
-  readonly #kernel: Kernel;
-
-  constructor(device: GPUDevice, label: string) {
-    this.#kernel = new Kernel(device, {
-      label,
-      file: "engine/sum.wgsl",
-      compose: () => sumShader.code,
-      storages: STORAGES,
-    });
-  }
-
-  compile(): Promise<void> {
-    return this.#kernel.compile([4]);
-  }
-
-  encode(pass: GPUComputePassEncoder, bindGroup: GPUBindGroup, workgroups: number): void {
-    pass.setPipeline(this.#kernel.pipeline(4));
-    pass.setBindGroup(1, bindGroup);
-    pass.dispatchWorkgroups(workgroups);
-  }
+/** Where runs begin, and where the last one ends. @param runs that follow each other */
+function firstsOf({ device, label, own }: MemoryContext, name: string, runs: readonly Run[]): GPUBuffer {
+  const last = runs.at(-1);
+  const firsts = Uint32Array.from([...runs.map(({ first }) => first), last ? last.first + last.count : 0]);
+  const buffer = own(
+    device.createBuffer({
+      label: `${label} ${name}`,
+      size: firsts.byteLength,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+    }),
+  );
+  device.queue.writeBuffer(buffer, 0, firsts);
+  return buffer;
 }
 
-/** One pass over partial sums: a sum of each run, in a fixed order. */
-class Level {
-  readonly sums: GPUBuffer;
+/** Adds up runs of partial sums, one an invocation, in a fixed order. */
+export class Sums {
+  readonly buffer: GPUBuffer;
+  readonly #kernel: Kernel;
   readonly #bindGroup: GPUBindGroup;
   readonly #workgroups: number;
 
   /** @param runs that follow each other */
   constructor(
-    { device, label, limits, own }: MemoryContext,
+    context: MemoryContext,
     name: string,
+    lanes: PartLanes,
     parts: GPUBuffer,
     runs: readonly Run[],
   ) {
-    const create = (what: string, size: number, usage: number) =>
-      own(
-        device.createBuffer({
-          label: `${label} ${name} ${what}`,
-          size: Math.max(size, 16),
-          usage: usage | GPUBufferUsage.COPY_DST,
-        }),
-      );
-    this.sums = create("sums", runs.length * 16, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
-    const count = create("count", 16, GPUBufferUsage.UNIFORM);
-    const firsts = create("runs", (runs.length + 1) * 4, GPUBufferUsage.STORAGE);
-    const last = runs.at(-1);
-    device.queue.writeBuffer(count, 0, packStruct(sumShader.structs.Sum!, { count: runs.length }));
-    device.queue.writeBuffer(
-      firsts,
-      0,
-      Uint32Array.from([...runs.map(({ first }) => first), last ? last.first + last.count : 0]),
+    const { device, label, limits, own } = context;
+    this.#kernel = new Kernel(device, {
+      label,
+      file: "engine/sum.wgsl",
+      compose: () => partsOf(lanes) + sumShader.code,
+      storages: STORAGES,
+    });
+    const bytes = 4 * lanes;
+    this.buffer = own(
+      device.createBuffer({
+        label: `${label} ${name} sums`,
+        size: Math.max(runs.length, 1) * bytes,
+        usage: GPUBufferUsage.STORAGE,
+      }),
     );
+    const count = own(
+      device.createBuffer({
+        label: `${label} ${name} count`,
+        size: 16,
+        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      }),
+    );
+    device.queue.writeBuffer(count, 0, packStruct(sumShader.structs.Sum!, { count: runs.length }));
     this.#bindGroup = bindChunk(
       device,
       `${label} ${name}`,
       STORAGES,
-      [count, firsts, parts, this.sums].map((buffer) => ({ buffer })),
+      [count, firstsOf(context, `${name} runs`, runs), parts, this.buffer].map((buffer) => ({ buffer })),
     );
     this.#workgroups = Math.min(
       Math.max(1, Math.ceil(runs.length / WORKGROUP)),
@@ -102,37 +101,33 @@ class Level {
     );
   }
 
-  encode(pass: GPUComputePassEncoder, kernel: SumKernel): void {
-    kernel.encode(pass, this.#bindGroup, this.#workgroups);
-  }
-}
-
-/** Sums of runs of strips, in two levels whatever their number: of pieces, and of the pieces of a run. */
-export class Sums {
-  /** vec4f each. */
-  readonly buffer: GPUBuffer;
-  readonly count: number;
-  readonly #kernel: SumKernel;
-  readonly #levels: readonly Level[];
-
-  /** @param runs that follow each other */
-  constructor(
-    context: MemoryContext,
-    kernel: SumKernel,
-    name: string,
-    partials: GPUBuffer,
-    runs: readonly Run[],
-  ) {
-    this.#kernel = kernel;
-    const { pieces, of } = cutRuns(runs);
-    const level = new Level(context, `${name} pieces`, partials, pieces);
-    const last = new Level(context, name, level.sums, of);
-    this.#levels = [level, last];
-    this.buffer = last.sums;
-    this.count = runs.length;
+  compile(): Promise<void> {
+    return this.#kernel.compile([4]);
   }
 
   encode(pass: GPUComputePassEncoder): void {
-    for (const level of this.#levels) level.encode(pass, this.#kernel);
+    pass.setPipeline(this.#kernel.pipeline(4));
+    pass.setBindGroup(1, this.#bindGroup);
+    pass.dispatchWorkgroups(this.#workgroups);
+  }
+}
+
+/** Sums of the pieces of runs; whoever needs the sum of a run adds up its pieces, which are few. */
+export class PieceSums extends Sums {
+  /** Where the pieces of each run begin, and where the last ones end. */
+  readonly firsts: GPUBuffer;
+  readonly of: readonly Run[];
+
+  constructor(
+    context: MemoryContext,
+    name: string,
+    lanes: PartLanes,
+    parts: GPUBuffer,
+    runs: readonly Run[],
+  ) {
+    const { pieces, of } = cutRuns(runs);
+    super(context, name, lanes, parts, pieces);
+    this.firsts = firstsOf(context, `${name} pieces`, of);
+    this.of = of;
   }
 }

@@ -21,14 +21,25 @@ export const STAGE_STRUCT = stageShader.code;
 export const overLanes = (width: Width): string =>
   `${(width === 4 ? fourLanes : oneLane).code}${stageShader.code}${chunkShader.code}`;
 
+/** Lanes of a partial sum: four where a rule has sums of its own. */
+export type PartLanes = 2 | 4;
+
+/** What kernels that write or read partial sums are written with. */
+export const partsOf = (lanes: PartLanes): string => `
+alias engine_Part = vec${lanes}f;
+fn engine_part(sums: vec2f) -> engine_Part {
+  return ${lanes === 2 ? "sums" : "vec4f(sums, 0.0, 0.0)"};
+}
+`;
+
 /** How a step is written. */
 export interface StepForm {
   /** Whether the parameters were moved to take the gradient, and θ is what was kept. */
   readonly fromOrigin: boolean;
   /** Whether tensors have values of their own: a clip factor, or what a rule settled. */
   readonly values: boolean;
-  /** Whether Σθ² and ΣΔ² are kept, or whatever else a strip sums up. */
-  readonly summed: boolean;
+  /** Whether Σθ² and ΣΔ², or whatever else a strip sums up, are kept, and in partial sums of how many lanes. */
+  readonly summed: PartLanes | undefined;
 }
 
 /** Styles of decay as the kernels know them. */
@@ -72,7 +83,7 @@ function stepBindings({ states }: RuleShader, { fromOrigin, values, summed }: St
   return `${storage(1, "read_write", "parameters")}${storage(2, "read", "gradients", "engine_Bits")}${others
     .map((name, index) => storage(3 + index, "read_write", name))
     .join("")}${values ? storage(next, "read", "tensors", "vec4f") : ""}${
-    summed ? storage(next + Number(values), "read_write", "partials", "vec4f") : ""
+    summed ? partsOf(summed) + storage(next + Number(values), "read_write", "partials", "engine_Part") : ""
   }`;
 }
 
@@ -95,7 +106,7 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
 `;
 
 /** The body of a kernel with a strip an invocation, run for each lane, before its sum is written. */
-const stripEntry = (before: string, body: string) => `
+const stripEntry = (before: string, body: string, sum: string) => `
 @compute @workgroup_size(${STRIP_WORKGROUP})
 fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
   let engine_begin = engine_id.x * engine_STRIP;
@@ -107,7 +118,7 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
   for (var engine_lane = engine_begin; engine_lane < engine_end; engine_lane++) {
     let engine_i = engine_chunk.first + engine_lane;${body}
   }
-  engine_partials[engine_chunk.strip + engine_id.x] = engine_sum;
+  engine_partials[engine_chunk.strip + engine_id.x] = ${sum};
 }
 `;
 
@@ -118,11 +129,11 @@ export const COMPONENTS = ["x", "y", "z", "w"] as const;
 const tensorValues = ({ settled }: RuleShader, strip: string) => `
   let engine_strip = engine_chunk.strip + ${strip};
   let engine_owner = bitcast<vec4u>(engine_tensors[engine_chunk.owners + engine_strip / 4u])[engine_strip % 4u];
-  let engine_factor = engine_tensors[2u * engine_owner].x;${
+  let engine_factor = engine_tensors[3u * engine_owner].x;${
     settled.length === 0
       ? ""
       : `
-  let engine_kept = engine_tensors[2u * engine_owner + 1u];
+  let engine_kept = engine_tensors[3u * engine_owner + 2u];
   let engine_settled = Settled(${settled.map((_, i) => `engine_kept.${COMPONENTS[i]}`).join(", ")});`
   }`;
 
@@ -172,6 +183,7 @@ export function composeStep(shader: RuleShader, width: Width, form: StepForm): s
     }${stepLane(shader, fromOrigin)}
     engine_sum.x += engine_total(engine_next * engine_next);
     engine_sum.y += engine_total(engine_change * engine_change);`,
+    "engine_part(engine_sum.xy)",
   )}`;
 }
 
@@ -191,11 +203,12 @@ export function composeMeasure(shader: RuleShader, width: Width, fromOrigin: boo
     .map((name) => `\n  engine_state.${name} = engine_alone(engine_state.${name});`)
     .join("");
   return `${shader.code}
-${overLanes(width)}${stepShader.code}${stepBindings(shader, { fromOrigin, values: true, summed: true })}${stripEntry(
+${overLanes(width)}${stepShader.code}${stepBindings(shader, { fromOrigin, values: true, summed: 4 })}${stripEntry(
   tensorValues(shader, "engine_id.x"),
   `${loadLane(shader, fromOrigin)}${alone}
     let engine_measured = measure(${given.join(", ")});
     engine_sum += ${packed(shader.sums, "engine_measured")};`,
+  "engine_sum",
 )}`;
 }
 
@@ -214,7 +227,7 @@ ${overLanes(width)}${storage(1, "read_write", "parameters")}${others.map((name, 
  * estimate is not finite keeps its state. The bindings are those of the step.
  */
 export function composeCurvature(shader: RuleShader, width: Width, fromOrigin: boolean): string {
-  const form = { fromOrigin, values: false, summed: false };
+  const form = { fromOrigin, values: false, summed: undefined };
   return `${shader.code}
 ${overLanes(width)}${stepBindings(shader, form)}${laneEntry(`
   let engine_bits = engine_widen_bits(engine_gradients[engine_chunk.gradient_first + engine_lane]);

@@ -1,7 +1,7 @@
 import type { GroupMemory } from "../memory/group-memory.js";
 import { ACCUMULATOR, ORIGIN } from "../memory/group-memory.js";
 import type { Range, Tensor } from "../memory/parameters.js";
-import { composeStep, type Stages, stepVariant } from "./compose.js";
+import { composeStep, type PartLanes, type Stages, stepVariant } from "./compose.js";
 import { Kernel } from "./pipelines.js";
 import {
   accessesOf,
@@ -20,6 +20,7 @@ import {
 /** What guards add to a step: values by tensor and partial sums, which it binds behind its own. */
 export interface StepExtension {
   readonly values: boolean;
+  readonly lanes: PartLanes;
   readonly streams: readonly Stream[];
   readonly strips: Strips;
 }
@@ -63,7 +64,11 @@ export class Step {
         label: context.label,
         file: shader.file,
         compose: (width) =>
-          composeStep(shader, width, { fromOrigin, values: extension?.values ?? false, summed }),
+          composeStep(shader, width, {
+            fromOrigin,
+            values: extension?.values ?? false,
+            summed: summed ? extension?.lanes : undefined,
+          }),
         storages: accessesOf(streams),
         constants: row.constants?.(options) ?? {},
       });

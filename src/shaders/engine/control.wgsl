@@ -38,4 +38,13 @@ struct Record {
   parameter_squares: f32, // NaN until they are summed up
   update_squares: f32,
 }
+// What is kept of each tensor.
+struct Values {
+  clip_factor: f32,
+  gradient_squares: f32,
+  non_finite: f32,
+  parameter_squares: f32,
+  update_squares: f32,
+  settled: vec4f, // by its rule
+}
 const HISTORY = 64u;

@@ -6,13 +6,13 @@ struct Sum {
 @group(1) @binding(0) var<uniform> sum: Sum;
 // Where each run begins, and where the last one ends.
 @group(1) @binding(1) var<storage, read> firsts: array<u32>;
-@group(1) @binding(2) var<storage, read> parts: array<vec4f>;
-@group(1) @binding(3) var<storage, read_write> sums: array<vec4f>;
+@group(1) @binding(2) var<storage, read> parts: array<engine_Part>;
+@group(1) @binding(3) var<storage, read_write> sums: array<engine_Part>;
 
 @compute @workgroup_size(64)
 fn engine_main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var i = id.x; i < sum.count; i += groups.x * 64u) {
-    var total = vec4f();
+    var total = engine_Part();
     for (var k = firsts[i + 1u]; k > firsts[i]; k--) {
       total += parts[k - 1u];
     }
