@@ -179,12 +179,14 @@ export class Engine {
   submit(name: string, encode: (encoder: GPUCommandEncoder) => void): void {
     this.requireUsable();
     const { slots } = this.#machine;
-    if (slots.held > 0)
+    if (slots.held > 0) {
+      slots.requireFree();
       throw new OptimError("busy", `'${this.label}' has work that is encoded and not submitted`, {
         expected: "submitted() after queue.submit(), before work of the optimizer's own encoder",
         got: `${slots.held} encoded`,
         fix: "submit the encoder and call submitted()",
       });
+    }
     const encoder = this.device.createCommandEncoder({ label: `${this.label} ${name}` });
     encode(encoder);
     this.device.queue.submit([encoder.finish()]);

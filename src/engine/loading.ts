@@ -25,7 +25,6 @@ export async function load(
 ): Promise<ReadonlyMap<string, string>> {
   const parameters = checkLoadOptions(options);
   const bytes = await readSource(source);
-  engine.requireIdle("load()");
   const { device, label, groups, reports, machine } = engine;
   const { memories } = machine;
   const checked = checkCheckpoint(
@@ -49,19 +48,17 @@ export async function load(
       data: new Uint8Array(control, 0, SCALE_BYTES),
     });
   }
-  return await engine.alone(async () => {
-    await reports?.settle();
-    await upload(device, label, uploads);
-    requireDevice(device, label);
-    checked.groups.forEach((state, index) => {
-      state.restoreSchedule();
-      groups[index]!.resume(state);
-      // A file from before the first step holds copies that have not begun.
-      for (const tensor of memories[index]!.tensors)
-        if (state.steps > 0) engine.begun.add(tensor);
-        else engine.begun.delete(tensor);
-    });
-    engine.mayBeFresh = true;
-    return checked.metadata;
+  await reports?.settle();
+  await upload(device, label, uploads);
+  requireDevice(device, label);
+  checked.groups.forEach((state, index) => {
+    state.restoreSchedule();
+    groups[index]!.resume(state);
+    // A file from before the first step holds copies that have not begun.
+    for (const tensor of memories[index]!.tensors)
+      if (state.steps > 0) engine.begun.add(tensor);
+      else engine.begun.delete(tensor);
   });
+  engine.mayBeFresh = true;
+  return checked.metadata;
 }

@@ -272,7 +272,8 @@ export class Optimizer {
    */
   async load(source: CheckpointSource, options: LoadOptions = {}): Promise<ReadonlyMap<string, string>> {
     this.#engine.requireIdle("load()");
-    return await (await import("./loading.js")).load(this.#engine, source, options);
+    const engine = this.#engine;
+    return await engine.alone(async () => (await import("./loading.js")).load(engine, source, options));
   }
 
   /** Frees what the engine made: state, uniforms, scratch. The caller's buffers and the device stay. */

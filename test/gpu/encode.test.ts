@@ -425,9 +425,9 @@ describe("pipelines and layouts", () => {
       createOptimizer(device, { rule: adadelta({ lr: index + 1 }), parameters: [tensors[index]!] });
     const before = { ...counts };
     const both = await Promise.all([make(0), make(1)]);
-    // Two widths, with and without the stages around the rule.
+    // What the tensors and the options need: four lanes, and nothing around the rule.
     const first = difference(counts, before);
-    expect([first.pipelines, first.modules]).toEqual([4, 4]);
+    expect([first.pipelines, first.modules]).toEqual([1, 1]);
     const again = { ...counts };
     both.push(await make(0));
     const later = difference(counts, again);
@@ -449,8 +449,35 @@ describe("pipelines and layouts", () => {
       made.push(difference(counts, before).pipelines);
       optimizer.destroy();
     }
-    expect(made[1]).toBe(4);
+    expect(made[1]).toBe(1);
     expect(made[2]).toBe(0);
+    destroyTensors(tensors);
+  });
+
+  test("are compiled for what may come, and once for what nobody foresaw", async () => {
+    const { device, counts } = watched();
+    const tensors = [tensor(device, "x", 9, { offset: 4, gradientOffset: 20 }), tensor(device, "y", 8)];
+    const before = { ...counts };
+    const optimizer = await createOptimizer(device, {
+      groups: [
+        { parameters: [tensors[0]!], optionSchedules: { weightDecay: (step) => (step < 2 ? 0 : 0.1) } },
+        { parameters: [tensors[1]!], weightDecay: 0 },
+      ],
+      rule: adadelta(),
+    });
+    // One text in two widths: with coupled decay in both, without it in four lanes.
+    const first = difference(counts, before);
+    expect([first.pipelines, first.modules]).toEqual([3, 2]);
+    for (let t = 0; t < 4; t += 1) optimizer.step();
+    const steps = difference(counts, before);
+    optimizer.groups[1]!.set({ weightDecay: 0.1 });
+    optimizer.step();
+    expect(difference(counts, before).pipelines).toBe(steps.pipelines);
+    optimizer.groups[1]!.set({ decay: "proximal" });
+    for (let t = 0; t < 4; t += 1) optimizer.step();
+    expect(difference(counts, before).pipelines).toBe(steps.pipelines + 1);
+    expect(difference(counts, before).modules).toBe(2);
+    optimizer.destroy();
     destroyTensors(tensors);
   });
 
@@ -468,8 +495,8 @@ describe("pipelines and layouts", () => {
       made.push(difference(counts, before).pipelines);
       optimizer.destroy();
     }
-    // The step in two widths; the measure, the sums and the decision are those of the first.
-    expect(made[1]).toBe(2);
+    // The step; the measure, the sums and the decision are those of the first.
+    expect(made[1]).toBe(1);
     destroyTensors(tensors);
   });
 });

@@ -113,7 +113,7 @@ test.each(failures)("createBuffer $how, at every call", async ({ fail, code, rep
     // Of everything the options ask for.
     for (const part of ["uniforms", "sum 1", "lookahead_origin", "gradient_accumulator", "chunks", "control"])
       expect(labels.join("\n")).toContain(part);
-    for (const part of ["history", "sums", "rows", "items", "ranges", "report 2"])
+    for (const part of ["history", "partial sums", "rows", "values", "pieces", "report 2"])
       expect(labels.join("\n")).toContain(part);
     expect(mapped).toBeGreaterThanOrEqual(2);
     for (failing = 0; failing < labels.length; failing += 1) {

@@ -5,3 +5,6 @@ export const CONTROL = controlShader.structs.Control!;
 export const RECORD = controlShader.structs.Record!;
 /** Records that the GPU keeps; older ones are overwritten. */
 export const HISTORY = 64;
+/** Bytes of `Values`, and where what is settled lies in it. */
+export const VALUES = 48;
+export const SETTLED = 32;

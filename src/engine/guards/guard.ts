@@ -14,14 +14,10 @@ import type { MemoryContext } from "../memory/state.js";
 import { offsetsOf, sizeOf } from "../memory/struct.js";
 import { checkGuards, type GuardOptions, type Guards, UNLIMITED } from "../options/guard-options.js";
 import { Attempts, GROUP_BYTES, type PreparedRows } from "./attempts.js";
-import { CONTROL, HISTORY, RECORD } from "./control.js";
+import { CONTROL, HISTORY, RECORD, SETTLED, VALUES } from "./control.js";
 import { Path } from "./path.js";
 import type { TelemetryOptions } from "./reports.js";
 import { StripTable } from "./strips.js";
-
-/** Bytes of `Values`, and where what is settled lies in it. */
-const VALUES = 48;
-const SETTLED = 32;
 
 const writeAlike = (a: readonly Dispatch[], b: readonly Dispatch[]) =>
   a.length === b.length &&

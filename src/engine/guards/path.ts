@@ -10,6 +10,7 @@ import { TensorPass } from "../kernels/tensor-pass.js";
 import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
+import { VALUES } from "./control.js";
 import { RuleSums } from "./rule-sums.js";
 import type { StripTable } from "./strips.js";
 import { PieceSums } from "./sums.js";
@@ -173,6 +174,8 @@ export class Path {
       DECIDE,
     );
     const decision = { runs: runs.length, groups: groups.length };
+    // Without sums by tensor nothing is kept of any.
+    const kept = kind.byTensor ? values : { buffer: values, size: VALUES };
     this.#decision = bind("decide", DECIDE, [
       uniform("decision", packStruct(decideShader.structs.Decision!, decision)),
       control,
@@ -181,7 +184,7 @@ export class Path {
       rows,
       live,
       history,
-      values,
+      kept,
     ]);
     if (!this.#changeSums) return;
     this.#record = kernel("record", partsOf(lanes) + controlShader.code + recordShader.code, RECORD);
@@ -191,7 +194,7 @@ export class Path {
       this.#changeSums.buffer,
       this.#changeSums.firsts,
       history,
-      values,
+      kept,
     ]);
   }
 
