@@ -4,6 +4,7 @@ import {
   adadelta,
   adagrad,
   adam,
+  adamax,
   adamw,
   createOptimizer,
   momentum,
@@ -463,13 +464,15 @@ describe("pipelines and layouts", () => {
         { parameters: [tensors[0]!], optionSchedules: { weightDecay: (step) => (step < 2 ? 0 : 0.1) } },
         { parameters: [tensors[1]!], weightDecay: 0 },
       ],
-      rule: adadelta(),
+      rule: adamax(),
     });
     // One text in two widths: with coupled decay in both, without it in four lanes.
     const first = difference(counts, before);
     expect([first.pipelines, first.modules]).toEqual([3, 2]);
+    // Of no decay yet, in single lanes.
     for (let t = 0; t < 4; t += 1) optimizer.step();
     const steps = difference(counts, before);
+    expect(steps.pipelines).toBe(4);
     optimizer.groups[1]!.set({ weightDecay: 0.1 });
     optimizer.step();
     expect(difference(counts, before).pipelines).toBe(steps.pipelines);

@@ -27,6 +27,8 @@ interface DeviceCache {
   readonly chunks: Map<string, GPUBindGroupLayout>;
   readonly modules: Map<string, GPUShaderModule>;
   readonly pipelines: Map<string, Promise<GPUComputePipeline>>;
+  /** Those that are compiled. */
+  readonly ready: Map<string, GPUComputePipeline>;
 }
 
 const caches = new WeakMap<GPUDevice, DeviceCache>();
@@ -49,6 +51,7 @@ function cacheOf(device: GPUDevice): DeviceCache {
       chunks: new Map(),
       modules: new Map(),
       pipelines: new Map(),
+      ready: new Map(),
     };
     caches.set(device, cache);
   }
@@ -120,7 +123,7 @@ export class Kernel {
             // A failure, a lost device say, must not be what the next caller gets.
             pipeline.catch(() => pipelines.delete(key));
           }
-          this.#keep(width, variant, await pipeline);
+          this.#keep(key, width, variant, await pipeline);
         }),
       ),
     );
@@ -130,12 +133,14 @@ export class Kernel {
   pipeline(width: Width, variant: Variant = ONLY): GPUComputePipeline {
     const known = this.#pipelines.get(variant)?.[width];
     if (known) return known;
-    const pipeline = this.#device.createComputePipeline(this.#describe(width, variant).descriptor());
-    this.#keep(width, variant, pipeline);
+    const { key, descriptor } = this.#describe(width, variant);
+    const pipeline = cacheOf(this.#device).ready.get(key) ?? this.#device.createComputePipeline(descriptor());
+    this.#keep(key, width, variant, pipeline);
     return pipeline;
   }
 
-  #keep(width: Width, variant: Variant, pipeline: GPUComputePipeline): void {
+  #keep(key: string, width: Width, variant: Variant, pipeline: GPUComputePipeline): void {
+    cacheOf(this.#device).ready.set(key, pipeline);
     const kept = this.#pipelines.get(variant) ?? {};
     kept[width] = pipeline;
     this.#pipelines.set(variant, kept);
