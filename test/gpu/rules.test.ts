@@ -15,11 +15,13 @@ import { referenceCurvature, referenceStep } from "../../src/reference/step.js";
 import accumulate from "../../src/shaders/engine/accumulate.wgsl?raw";
 import ascent from "../../src/shaders/engine/ascent.wgsl?raw";
 import blend from "../../src/shaders/engine/blend.wgsl?raw";
+import clip from "../../src/shaders/engine/clip.wgsl?raw";
 import control from "../../src/shaders/engine/control.wgsl?raw";
 import decide from "../../src/shaders/engine/decide.wgsl?raw";
 import measure from "../../src/shaders/engine/measure.wgsl?raw";
 import recordShader from "../../src/shaders/engine/record.wgsl?raw";
 import sum from "../../src/shaders/engine/sum.wgsl?raw";
+import tensorSums from "../../src/shaders/engine/tensors.wgsl?raw";
 import { read, upload, whole, write } from "../support/buffers.js";
 import { descend } from "../support/descend.js";
 import { useDevice, type Watched } from "../support/device.js";
@@ -467,7 +469,8 @@ describe("on a device as it is", () => {
       ]),
     ),
     sum: partsOf(2) + sum,
-    decide: STAGE_STRUCT + partsOf(4) + control + decide,
+    decide: STAGE_STRUCT + partsOf(4) + control + clip + decide,
+    tensors: partsOf(2) + control + clip + tensorSums,
     record: partsOf(2) + control + recordShader,
   });
   const modules = new Map([

@@ -1,19 +1,20 @@
+import clipShader from "../../shaders/engine/clip.wgsl?engine";
 import controlShader from "../../shaders/engine/control.wgsl?engine";
 import decideShader from "../../shaders/engine/decide.wgsl?engine";
 import measureShader from "../../shaders/engine/measure.wgsl?engine";
 import recordShader from "../../shaders/engine/record.wgsl?engine";
+import { BufferPass } from "../kernels/buffer-pass.js";
 import { overLanes, partsOf, STAGE_STRUCT, type Stages, stepVariant } from "../kernels/compose.js";
-import { type Access, bindChunk, Kernel, type Variant } from "../kernels/pipelines.js";
+import type { Access, Variant } from "../kernels/pipelines.js";
 import { type Dispatch, GRADIENT, type PlanContext, type Stream, type Strips } from "../kernels/plan.js";
 import { gradientOf, Step, stepStreams } from "../kernels/step.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
-import { VALUES } from "./control.js";
 import { RuleSums } from "./rule-sums.js";
 import type { StripTable } from "./strips.js";
-import { PieceSums } from "./sums.js";
+import { compileSums, encodeSums, FACTORS, NO_FACTORS, type Reduction, sumAll, sumTensors } from "./sums.js";
 
 /** What all ways through a guarded step share. */
 export interface GuardMemory {
@@ -42,24 +43,6 @@ export interface PathKind {
   readonly telemetry: boolean;
 }
 
-const DECIDE: readonly Access[] = [
-  "storage",
-  "read-only-storage",
-  "read-only-storage",
-  "window",
-  "storage",
-  "storage",
-  "storage",
-];
-const RECORD: readonly Access[] = [
-  "read-only-storage",
-  "read-only-storage",
-  "read-only-storage",
-  "storage",
-  "storage",
-];
-const FACTORS: Variant = { factors: 1 };
-const NO_FACTORS: Variant = { factors: 0 };
 const measureVariants: readonly Variant[] = [0, 1, 2, 3].map((bits) => ({
   clipped: bits & 1,
   kept: bits >> 1,
@@ -79,20 +62,18 @@ export interface Attempted {
 /** One way through a guarded step: over all tensors together, or by tensor. */
 export class Path {
   readonly steps: readonly Step[];
-  /** Σg² and the counts of what is not finite: of each tensor, or of those that share strips. */
-  readonly #gradientSums: PieceSums;
+  /** Σg² and the counts of what is not finite. */
+  readonly #gradientSums: Reduction;
   /** Σθ² and ΣΔ². */
-  readonly #changeSums: PieceSums | undefined;
+  readonly #changeSums: Reduction | undefined;
   readonly #groups: readonly GroupMemory[];
   readonly #measures: readonly {
     readonly direct: TensorPass;
     readonly accumulated: TensorPass | undefined;
   }[];
   readonly #ruleSums: RuleSums | undefined;
-  readonly #decide: Kernel;
-  readonly #decision: GPUBindGroup;
-  readonly #record: Kernel | undefined;
-  readonly #recording: GPUBindGroup | undefined;
+  readonly #decide: BufferPass;
+  readonly #record: BufferPass | undefined;
 
   constructor(
     context: PlanContext & MemoryContext,
@@ -100,7 +81,6 @@ export class Path {
     kind: PathKind,
     memory: GuardMemory,
   ) {
-    const { device, label, own } = context;
     const { table, partials, values, control, history, rows, live } = memory;
     const whole = (access: Access, buffer: GPUBuffer): Stream => ({ access, whole: buffer });
     const strips: Strips = kind.byTensor ? table.apart(memory.owners) : table.together;
@@ -137,65 +117,48 @@ export class Path {
         accumulated: kind.accumulation ? measure(group.range(ACCUMULATOR)) : undefined,
       };
     });
+    const sumContext = { ...context, lanes } as const;
     const runs = table.runs(!kind.byTensor);
-    this.#gradientSums = new PieceSums(context, "gradient", lanes, partials, runs);
-    this.#changeSums = kind.telemetry ? new PieceSums(context, "change", lanes, partials, runs) : undefined;
+    const sumsOf = (name: string, changes: boolean) =>
+      kind.byTensor
+        ? sumTensors(sumContext, name, changes, partials, runs, values)
+        : sumAll(sumContext, name, partials, runs);
+    this.#gradientSums = sumsOf("gradients", false);
+    this.#changeSums = kind.telemetry ? sumsOf("changes", true) : undefined;
     this.#ruleSums = kind.ruleSums
       ? new RuleSums(context, groups, (group) => [...stepStreams(group), ...streams], table, partials, values)
       : undefined;
-    const uniform = (name: string, bytes: ArrayBuffer) => {
-      const buffer = own(
-        device.createBuffer({
-          label: `${label} ${name}`,
-          size: 16,
-          usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-        }),
-      );
-      device.queue.writeBuffer(buffer, 0, bytes);
-      return buffer;
-    };
-    const bind = (
-      name: string,
-      accesses: readonly Access[],
-      buffers: readonly (GPUBuffer | GPUBufferBinding)[],
-    ) =>
-      bindChunk(
-        device,
-        `${label} ${name}`,
-        accesses,
-        buffers.map((buffer) => ("buffer" in buffer ? buffer : { buffer })),
-      );
-    const constants = { by_tensor: Number(kind.byTensor) };
-    const kernel = (name: string, code: string, storages: readonly Access[]) =>
-      new Kernel(device, { label, file: `engine/${name}.wgsl`, compose: () => code, storages, constants });
-    this.#decide = kernel(
-      "decide",
-      STAGE_STRUCT + partsOf(lanes) + controlShader.code + decideShader.code,
-      DECIDE,
-    );
-    const decision = { runs: runs.length, groups: groups.length };
-    // Without sums by tensor nothing is kept of any.
-    const kept = kind.byTensor ? values : { buffer: values, size: VALUES };
-    this.#decision = bind("decide", DECIDE, [
-      uniform("decision", packStruct(decideShader.structs.Decision!, decision)),
-      control,
-      this.#gradientSums.buffer,
-      this.#gradientSums.firsts,
-      rows,
-      live,
-      history,
-      kept,
-    ]);
-    if (!this.#changeSums) return;
-    this.#record = kernel("record", partsOf(lanes) + controlShader.code + recordShader.code, RECORD);
-    this.#recording = bind("record", RECORD, [
-      uniform("recording", packStruct(recordShader.structs.Recording!, { runs: runs.length })),
-      control,
-      this.#changeSums.buffer,
-      this.#changeSums.firsts,
-      history,
-      kept,
-    ]);
+    const parts = partsOf(lanes) + controlShader.code;
+    const { buffer, count } = this.#gradientSums;
+    this.#decide = new BufferPass(context, {
+      name: "decide",
+      file: "engine/decide.wgsl",
+      code: STAGE_STRUCT + parts + clipShader.code + decideShader.code,
+      uniform: packStruct(decideShader.structs.Decision!, { sums: count, groups: groups.length }),
+      buffers: [
+        ["storage", control],
+        ["read-only-storage", buffer],
+        ["window", rows],
+        ["storage", live],
+        ["storage", history],
+      ],
+      workgroups: 1,
+    });
+    const changes = this.#changeSums;
+    this.#record =
+      changes &&
+      new BufferPass(context, {
+        name: "record",
+        file: "engine/record.wgsl",
+        code: parts + recordShader.code,
+        uniform: packStruct(recordShader.structs.Recording!, { sums: changes.count }),
+        buffers: [
+          ["read-only-storage", control],
+          ["read-only-storage", changes.buffer],
+          ["storage", history],
+        ],
+        workgroups: 1,
+      });
   }
 
   /**
@@ -217,10 +180,10 @@ export class Path {
       ...this.#measures.flatMap((both) =>
         [both.direct, both.accumulated].map((measure) => measure?.compile(measures)),
       ),
-      this.#decide.compile([4], [clipNorm ? FACTORS : NO_FACTORS, ...(ascends ? [NO_FACTORS] : [])]),
-      this.#record?.compile([4]),
-      this.#gradientSums.compile(),
-      this.#changeSums?.compile(),
+      compileSums(this.#gradientSums, clipNorm ? FACTORS : NO_FACTORS),
+      this.#changeSums && compileSums(this.#changeSums),
+      this.#decide.compile(),
+      this.#record?.compile(),
       this.#ruleSums?.compile(
         (index) => this.steps[index]!.dispatches(false),
         (index) => stages[index]!.map(stepVariant),
@@ -249,10 +212,8 @@ export class Path {
     const { accumulated, clipNorm } = attempted;
     for (const both of this.#measures)
       (accumulated ? both.accumulated! : both.direct).encodeOver(pass, measureVariant(attempted));
-    this.#gradientSums.encode(pass);
-    pass.setPipeline(this.#decide.pipeline(4, clipNorm ? FACTORS : NO_FACTORS));
-    pass.setBindGroup(1, this.#decision, [rows]);
-    pass.dispatchWorkgroups(1);
+    encodeSums(pass, this.#gradientSums, clipNorm ? FACTORS : NO_FACTORS);
+    this.#decide.encode(pass, undefined, [rows]);
   }
 
   /** Encodes what rules with sums do before the step. */
@@ -272,10 +233,8 @@ export class Path {
 
   /** Encodes the sums of a step that is reported. */
   record(pass: GPUComputePassEncoder): void {
-    if (!this.#changeSums || !this.#record) return;
-    this.#changeSums.encode(pass);
-    pass.setPipeline(this.#record.pipeline(4));
-    pass.setBindGroup(1, this.#recording!);
-    pass.dispatchWorkgroups(1);
+    if (!this.#changeSums) return;
+    encodeSums(pass, this.#changeSums);
+    this.#record?.encode(pass);
   }
 }

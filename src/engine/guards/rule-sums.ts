@@ -1,15 +1,17 @@
-import type { RuleRow, RuleShader } from "../../rule.js";
+import type { RuleShader } from "../../rule.js";
+import { BufferPass } from "../kernels/buffer-pass.js";
 import { COMPONENTS, composeMeasure, packed, STAGE_STRUCT } from "../kernels/compose.js";
-import { bindChunk, Kernel, type Variant } from "../kernels/pipelines.js";
+import { Kernel, type Variant } from "../kernels/pipelines.js";
 import { accessesOf, type Dispatch, encodeStrips, type Stream, widthsOf } from "../kernels/plan.js";
 import type { GroupMemory } from "../memory/group-memory.js";
+import type { Tensor } from "../memory/parameters.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
+import type { Run } from "./runs.js";
 import type { StripTable } from "./strips.js";
-import { PieceSums, type Run, Sums } from "./sums.js";
+import { compileSums, encodeSums, type Reduction, type RunSums, sumPieces, sumRuns } from "./sums.js";
 
 const SETTLING = { first: "u32", count: "u32", run: "u32", apart: "u32" } as const;
-const SETTLE = ["read-only-storage", "read-only-storage", "storage"] as const;
 const WORKGROUP = 64;
 
 /** Settles the sums of a group's tensors, a tensor an invocation; those that share a sum settle the same. */
@@ -57,14 +59,12 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u, @builtin(num_wor
 interface SummingGroup {
   readonly index: number;
   readonly measure: Kernel;
-  readonly settle: Kernel;
-  readonly settling: GPUBindGroup;
-  readonly workgroups: number;
+  readonly settle: BufferPass;
 }
 
 /** What rules with sums run before their update: sums over strips, over tensors or all of them, and what is settled. */
 export class RuleSums {
-  readonly #sums: readonly Sums[];
+  readonly #sums: readonly Reduction[];
   readonly #groups: readonly SummingGroup[];
 
   /** @param streams what a step of a group binds */
@@ -76,52 +76,50 @@ export class RuleSums {
     partials: GPUBuffer,
     values: GPUBuffer,
   ) {
-    const { device, label, own } = context;
+    const { device, label } = context;
+    const sumContext = { ...context, lanes: 4 } as const;
     const summing = groups.filter(({ rule, active }) => rule.row.shader.sums.length > 0 && active.length > 0);
-    const { tensors, together, placeOf } = placesOf(summing, table);
+    const { tensors, joined, joinOf } = joinTensors(summing, table);
     const strips = tensors.map((tensor) => table.place(tensor));
-    const pieces = new PieceSums(context, "rule", 4, partials, strips);
-    const joined = summing.some(({ rule }) => rule.row.scope === "all");
+    const pieces = sumPieces(sumContext, "rule", partials, strips);
     // By tensor first, so that the sum over all does not depend on how tensors lie.
-    const byTensor = joined ? [new Sums(context, "rule, by tensor", 4, pieces.buffer, pieces.of)] : [];
-    const whole = byTensor.map(({ buffer }) => new PieceSums(context, "rule, all", 4, buffer, together));
-    this.#sums = [pieces, ...byTensor, ...whole];
-    const { buffer: sums, firsts } = whole[0] ?? pieces;
+    let settled: RunSums = pieces;
+    this.#sums = [pieces];
+    if (joined.length < tensors.length) {
+      const byTensor = sumRuns(sumContext, "rule by tensor", pieces.buffer, pieces.of);
+      settled = sumPieces(sumContext, "rule over all", byTensor.buffer, joined);
+      this.#sums = [pieces, byTensor, settled];
+    }
+    const { buffer: sums, firsts } = settled;
     this.#groups = summing.map((group) => {
       const { row, options } = group.rule;
-      const source = { label, file: row.shader.file, constants: row.constants?.(options) ?? {} };
-      const uniform = own(
-        device.createBuffer({
-          label: `${label} settling`,
-          size: 16,
-          usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-        }),
-      );
-      const settling = {
-        first: table.tensors.indexOf(group.active[0]!),
-        count: group.active.length,
-        run: placeOf(group, joined),
-        apart: row.scope === "all" ? 0 : 1,
-      };
-      device.queue.writeBuffer(uniform, 0, packStruct(SETTLING, settling));
+      const source = { file: row.shader.file, constants: row.constants?.(options) ?? {} };
+      const [first] = group.active;
       return {
         index: groups.indexOf(group),
         measure: new Kernel(device, {
           ...source,
+          label,
           compose: (width) => composeMeasure(row.shader, width, group.fromOrigin),
           storages: accessesOf(streams(group)),
         }),
-        settle: new Kernel(device, { ...source, compose: () => composeSettle(row.shader), storages: SETTLE }),
-        settling: bindChunk(
-          device,
-          `${label} settling`,
-          SETTLE,
-          [uniform, sums, firsts, values].map((buffer) => ({ buffer })),
-        ),
-        workgroups: Math.min(
-          Math.ceil(group.active.length / WORKGROUP),
-          context.limits.maxComputeWorkgroupsPerDimension,
-        ),
+        settle: new BufferPass(context, {
+          ...source,
+          name: "settle",
+          code: composeSettle(row.shader),
+          uniform: packStruct(SETTLING, {
+            first: table.tensors.indexOf(first!),
+            count: group.active.length,
+            run: joinOf(first!),
+            apart: row.scope === "all" ? 0 : 1,
+          }),
+          buffers: [
+            ["read-only-storage", sums],
+            ["read-only-storage", firsts],
+            ["storage", values],
+          ],
+          workgroups: Math.ceil(group.active.length / WORKGROUP),
+        }),
       };
     });
   }
@@ -130,12 +128,12 @@ export class RuleSums {
   async compile(
     dispatches: (group: number) => readonly Dispatch[],
     variants: (group: number) => readonly Variant[],
-  ) {
+  ): Promise<void> {
     await Promise.all([
-      ...this.#sums.map((sums) => sums.compile()),
+      ...this.#sums.map((sums) => compileSums(sums)),
       ...this.#groups.flatMap(({ index, measure, settle }) => [
         measure.compile(widthsOf(dispatches(index)), variants(index)),
-        settle.compile([4]),
+        settle.compile(),
       ]),
     ]);
   }
@@ -156,38 +154,27 @@ export class RuleSums {
       setScalars(index);
       encodeStrips(pass, measure, dispatches(index), variant(index));
     }
-    for (const sums of this.#sums) sums.encode(pass);
-    for (const { index, settle, settling, workgroups } of this.#groups) {
+    for (const sums of this.#sums) encodeSums(pass, sums);
+    for (const { index, settle } of this.#groups) {
       setScalars(index);
-      pass.setPipeline(settle.pipeline(4));
-      pass.setBindGroup(1, settling);
-      pass.dispatchWorkgroups(workgroups);
+      settle.encode(pass);
     }
   }
 }
 
-/** Where a group's tensors find their sums among those of all tensors whose rules have sums, and how these come together. */
-function placesOf(groups: readonly GroupMemory[], table: StripTable) {
-  const summing = new Set(groups.flatMap(({ active }) => active));
-  const tensors = table.tensors.filter((tensor) => summing.has(tensor));
-  const index = new Map(tensors.map((tensor, i) => [tensor, i]));
-  // Those of a rule lie side by side.
-  const rows = new Set(groups.map(({ rule }) => rule.row));
-  const together: Run[] = [];
-  const places = new Map<RuleRow, number>();
-  for (const row of rows) {
-    const own = groups.filter(({ rule }) => rule.row === row).flatMap(({ active }) => active);
-    const first = index.get(own[0]!) ?? 0;
-    places.set(row, together.length);
-    if (row.scope === "all") together.push({ first, count: own.length });
-    else together.push(...own.map((_, i) => ({ first: first + i, count: 1 })));
-  }
-  /** The place of a group's first sum, by tensor or, where some rule has one sum for all, of what came together. */
-  const placeOf = ({ rule: { row }, active }: GroupMemory, joined: boolean): number => {
-    const first = index.get(active[0]!)!;
-    if (!joined) return first;
-    const [firstOfRow] = groups.filter(({ rule }) => rule.row === row).flatMap((group) => group.active);
-    return places.get(row)! + (row.scope === "all" ? 0 : first - index.get(firstOfRow!)!);
-  };
-  return { tensors, together, placeOf };
+/** Tensors whose rules have sums, those of a rule side by side, and which of them share one: all of a rule with scope `all`. */
+function joinTensors(groups: readonly GroupMemory[], table: StripTable) {
+  const rowOf = new Map(groups.flatMap(({ active, rule }) => active.map((tensor) => [tensor, rule.row])));
+  const tensors = table.tensors.filter((tensor) => rowOf.has(tensor));
+  const joined: Run[] = [];
+  const joins = new Map<Tensor, number>();
+  tensors.forEach((tensor, first) => {
+    const row = rowOf.get(tensor)!;
+    const last = joined.at(-1);
+    if (last && row.scope === "all" && rowOf.get(tensors[first - 1]!) === row)
+      joined[joined.length - 1] = { ...last, count: last.count + 1 };
+    else joined.push({ first, count: 1 });
+    joins.set(tensor, joined.length - 1);
+  });
+  return { tensors, joined, joinOf: (tensor: Tensor) => joins.get(tensor)! };
 }

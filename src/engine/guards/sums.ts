@@ -1,48 +1,59 @@
+import clipShader from "../../shaders/engine/clip.wgsl?engine";
+import controlShader from "../../shaders/engine/control.wgsl?engine";
 import sumShader from "../../shaders/engine/sum.wgsl?engine";
+import tensorsShader from "../../shaders/engine/tensors.wgsl?engine";
+import { BufferPass } from "../kernels/buffer-pass.js";
 import { type PartLanes, partsOf } from "../kernels/compose.js";
-import { bindChunk, Kernel } from "../kernels/pipelines.js";
+import type { Variant } from "../kernels/pipelines.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
+import { cutRuns, type Run } from "./runs.js";
 
-const STORAGES = ["read-only-storage", "read-only-storage", "storage"] as const;
-const WORKGROUP = 64;
+/** What sums are made with. */
+export interface SumContext extends MemoryContext {
+  readonly lanes: PartLanes;
+}
 
-/** A run of partial sums. */
-export interface Run {
-  readonly first: number;
+/** A list of sums, and the dispatches that bring it about. */
+export interface Reduction {
+  readonly buffer: GPUBuffer;
   readonly count: number;
-  /** Whether its first and last are beside what is counted for pieces. */
-  readonly ends?: boolean;
+  readonly passes: readonly (readonly [pass: BufferPass, ofTensors: boolean])[];
 }
 
-/** Cuts runs into pieces: about as many as each has places, so that neither pieces nor what is left is long. */
-export function cutRuns(runs: readonly Run[]): {
-  readonly pieces: readonly Run[];
+/** Sums of each run, as a reduction with the place of each run's in the list. */
+export interface RunSums extends Reduction {
+  /** Where those of each run begin, and where the last ones end. */
+  readonly firsts: GPUBuffer;
   readonly of: readonly Run[];
-} {
-  const pieces: Run[] = [];
-  const of = runs.map(({ first, count, ends = false }) => {
-    const start = pieces.length;
-    const inner = count - (ends ? 2 : 0);
-    const length = 2 ** Math.ceil(Math.log2(Math.sqrt(Math.max(inner, 1))));
-    const cuts = Math.max(1, Math.ceil(inner / length));
-    for (let cut = 0; cut < cuts; cut += 1) {
-      const from = cut === 0 ? first : first + Number(ends) + cut * length;
-      const to = cut === cuts - 1 ? first + count : first + Number(ends) + (cut + 1) * length;
-      pieces.push({ first: from, count: to - from });
-    }
-    return { first: start, count: pieces.length - start };
-  });
-  return { pieces, of };
 }
+
+/** Constants of a pass over tensors: whether their gradients have limits of their own. */
+export const FACTORS: Variant = { factors: 1 };
+export const NO_FACTORS: Variant = { factors: 0 };
+
+const WORKGROUP = 64;
+/** Powers of two, at least that root. */
+const root = (degree: number) => (count: number) => 2 ** Math.ceil(Math.log2(Math.max(count, 1)) / degree);
+const CUBE_ROOT = root(3);
+const SQUARE_ROOT = root(2);
+
+const listOf = ({ device, label, lanes, own }: SumContext, name: string, count: number) =>
+  own(
+    device.createBuffer({
+      label: `${label} ${name}`,
+      size: Math.max(count, 1) * 4 * lanes,
+      usage: GPUBufferUsage.STORAGE,
+    }),
+  );
 
 /** Where runs begin, and where the last one ends. @param runs that follow each other */
-function firstsOf({ device, label, own }: MemoryContext, name: string, runs: readonly Run[]): GPUBuffer {
+function firstsOf({ device, label, own }: SumContext, name: string, runs: readonly Run[]): GPUBuffer {
   const last = runs.at(-1);
   const firsts = Uint32Array.from([...runs.map(({ first }) => first), last ? last.first + last.count : 0]);
   const buffer = own(
     device.createBuffer({
-      label: `${label} ${name}`,
+      label: `${label} ${name} runs`,
       size: firsts.byteLength,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
     }),
@@ -51,83 +62,101 @@ function firstsOf({ device, label, own }: MemoryContext, name: string, runs: rea
   return buffer;
 }
 
-/** Adds up runs of partial sums, one an invocation, in a fixed order. */
-export class Sums {
-  readonly buffer: GPUBuffer;
-  readonly #kernel: Kernel;
-  readonly #bindGroup: GPUBindGroup;
-  readonly #workgroups: number;
-
-  /** @param runs that follow each other */
-  constructor(
-    context: MemoryContext,
-    name: string,
-    lanes: PartLanes,
-    parts: GPUBuffer,
-    runs: readonly Run[],
-  ) {
-    const { device, label, limits, own } = context;
-    this.#kernel = new Kernel(device, {
-      label,
-      file: "engine/sum.wgsl",
-      compose: () => partsOf(lanes) + sumShader.code,
-      storages: STORAGES,
-    });
-    const bytes = 4 * lanes;
-    this.buffer = own(
-      device.createBuffer({
-        label: `${label} ${name} sums`,
-        size: Math.max(runs.length, 1) * bytes,
-        usage: GPUBufferUsage.STORAGE,
-      }),
-    );
-    const count = own(
-      device.createBuffer({
-        label: `${label} ${name} count`,
-        size: 16,
-        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-      }),
-    );
-    device.queue.writeBuffer(count, 0, packStruct(sumShader.structs.Sum!, { count: runs.length }));
-    this.#bindGroup = bindChunk(
-      device,
-      `${label} ${name}`,
-      STORAGES,
-      [count, firstsOf(context, `${name} runs`, runs), parts, this.buffer].map((buffer) => ({ buffer })),
-    );
-    this.#workgroups = Math.min(
-      Math.max(1, Math.ceil(runs.length / WORKGROUP)),
-      limits.maxComputeWorkgroupsPerDimension,
-    );
-  }
-
-  compile(): Promise<void> {
-    return this.#kernel.compile([4]);
-  }
-
-  encode(pass: GPUComputePassEncoder): void {
-    pass.setPipeline(this.#kernel.pipeline(4));
-    pass.setBindGroup(1, this.#bindGroup);
-    pass.dispatchWorkgroups(this.#workgroups);
-  }
+/** A sum of each run, one an invocation, in a fixed order. @param runs that follow each other */
+export function sumRuns(
+  context: SumContext,
+  name: string,
+  parts: GPUBuffer,
+  runs: readonly Run[],
+): Reduction {
+  const buffer = listOf(context, `${name} sums`, runs.length);
+  const pass = new BufferPass(context, {
+    name,
+    file: "engine/sum.wgsl",
+    code: partsOf(context.lanes) + sumShader.code,
+    uniform: packStruct(sumShader.structs.Sum!, { count: runs.length }),
+    buffers: [
+      ["read-only-storage", firstsOf(context, name, runs)],
+      ["read-only-storage", parts],
+      ["storage", buffer],
+    ],
+    workgroups: Math.ceil(runs.length / WORKGROUP),
+  });
+  return { buffer, count: runs.length, passes: [[pass, false]] };
 }
 
-/** Sums of the pieces of runs; whoever needs the sum of a run adds up its pieces, which are few. */
-export class PieceSums extends Sums {
-  /** Where the pieces of each run begin, and where the last ones end. */
-  readonly firsts: GPUBuffer;
-  readonly of: readonly Run[];
+const after = <R extends Reduction>(first: Reduction, next: R): R => ({
+  ...next,
+  passes: [...first.passes, ...next.passes],
+});
 
-  constructor(
-    context: MemoryContext,
-    name: string,
-    lanes: PartLanes,
-    parts: GPUBuffer,
-    runs: readonly Run[],
-  ) {
-    const { pieces, of } = cutRuns(runs);
-    super(context, name, lanes, parts, pieces);
-    this.firsts = firstsOf(context, `${name} pieces`, of);
-    this.of = of;
-  }
+/** A list to a list of about its root, whose sum is the same. */
+function sumList(context: SumContext, name: string, { buffer, count }: Reduction): Reduction {
+  const { pieces } = cutRuns(count > 0 ? [{ first: 0, count }] : [], SQUARE_ROOT);
+  return sumRuns(context, name, buffer, pieces);
+}
+
+/**
+ * Sums of each run, of which a few are left that whoever needs the run's adds up: pieces of pieces, so that nobody adds up
+ * many alone however long a run is.
+ */
+export function sumPieces(
+  context: SumContext,
+  name: string,
+  parts: GPUBuffer,
+  runs: readonly Run[],
+): RunSums {
+  const small = cutRuns(runs, CUBE_ROOT);
+  const large = cutRuns(small.of, SQUARE_ROOT);
+  const first = sumRuns(context, `${name} pieces`, parts, small.pieces);
+  const second = sumRuns(context, `${name} larger pieces`, first.buffer, large.pieces);
+  return { ...after(first, second), firsts: firstsOf(context, name, large.of), of: large.of };
+}
+
+/** Sums over all runs: of pieces of each, and of pieces of their list, so that no sum depends on where runs lie. */
+export function sumAll(context: SumContext, name: string, parts: GPUBuffer, runs: readonly Run[]): Reduction {
+  const first = sumRuns(context, `${name} pieces`, parts, cutRuns(runs, CUBE_ROOT).pieces);
+  return after(first, sumList(context, name, first));
+}
+
+/**
+ * As {@link sumAll}, of tensors of which what is found is kept.
+ * @param changes whether the sums are of parameters and updates, not of gradients
+ */
+export function sumTensors(
+  context: SumContext,
+  name: string,
+  changes: boolean,
+  parts: GPUBuffer,
+  runs: readonly Run[],
+  values: GPUBuffer,
+): Reduction {
+  const pieces = sumPieces(context, name, parts, runs);
+  const buffer = listOf(context, `${name} by tensor`, runs.length);
+  const pass = new BufferPass(context, {
+    name: `${name} by tensor`,
+    file: "engine/tensors.wgsl",
+    code: partsOf(context.lanes) + controlShader.code + clipShader.code + tensorsShader.code,
+    uniform: packStruct(tensorsShader.structs.Tensors!, { count: runs.length }),
+    buffers: [
+      ["read-only-storage", pieces.buffer],
+      ["read-only-storage", pieces.firsts],
+      ["storage", values],
+      ["storage", buffer],
+    ],
+    workgroups: Math.ceil(runs.length / WORKGROUP),
+    constants: { changes: Number(changes) },
+  });
+  const tensors: Reduction = { buffer, count: runs.length, passes: [[pass, true]] };
+  return after(after(pieces, tensors), sumList(context, name, tensors));
+}
+
+/** Compiles a reduction. @param factors of passes over tensors */
+export async function compileSums({ passes }: Reduction, factors = NO_FACTORS): Promise<void> {
+  await Promise.all(passes.map(([pass, ofTensors]) => pass.compile(ofTensors ? [factors] : undefined)));
+}
+
+/** Encodes a reduction. @param factors of passes over tensors */
+export function encodeSums(pass: GPUComputePassEncoder, { passes }: Reduction, factors = NO_FACTORS): void {
+  for (const [level, ofTensors] of passes) level.encode(pass, ofTensors ? factors : undefined);
 }

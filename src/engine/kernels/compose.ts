@@ -9,7 +9,6 @@ import stepShader from "../../shaders/engine/step.wgsl?engine";
 import { type Width, WORKGROUP } from "../memory/spans.js";
 import { offsetsOf } from "../memory/struct.js";
 import type { Variant } from "./pipelines.js";
-import { STRIP_WORKGROUP } from "./plan.js";
 
 /** Byte offsets of the fields of `engine_Stage`. */
 export const STAGE = offsetsOf(stageShader.structs.engine_Stage!);
@@ -94,10 +93,10 @@ const storeStates = ({ states }: RuleShader, value = (name: string) => `engine_s
   states.map((name) => `\n  engine_state_${name}[engine_i] = engine_narrow(${value(name)});`).join("");
 
 /** The body of a kernel with a lane an invocation. */
-const laneEntry = (body: string) => `
+const laneEntry = (body: string, count = "engine_chunk.count") => `
 @compute @workgroup_size(${WORKGROUP})
 fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
-  if (engine_id.x >= engine_chunk.count) {
+  if (engine_id.x >= ${count}) {
     return;
   }
   let engine_lane = engine_id.x;
@@ -107,7 +106,7 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
 
 /** The body of a kernel with a strip an invocation, run for each lane, before its sum is written. */
 const stripEntry = (before: string, body: string, sum: string) => `
-@compute @workgroup_size(${STRIP_WORKGROUP})
+@compute @workgroup_size(${WORKGROUP})
 fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
   let engine_begin = engine_id.x * engine_STRIP;
   if (engine_begin >= engine_chunk.count) {
@@ -167,16 +166,20 @@ const restoreLane = (fromOrigin: boolean) =>
 export function composeStep(shader: RuleShader, width: Width, form: StepForm): string {
   const { fromOrigin, values, summed } = form;
   const head = `${shader.code}\n${overLanes(width)}${stepShader.code}${stepBindings(shader, form)}`;
-  if (!summed)
+  if (!summed) {
+    const lane = `${values ? tensorValues(shader, "engine_lane / engine_STRIP") : noValues}${stepLane(shader, fromOrigin)}`;
+    // One condition where it will do: a software adapter pays for each.
+    if (!fromOrigin) return head + laneEntry(lane, "select(engine_chunk.count, 0u, engine_skips())");
     return `${head}${laneEntry(`
-  if (engine_guarded && engine_stage.skip != 0u) {${restoreLane(fromOrigin)}
+  if (engine_skips()) {${restoreLane(fromOrigin)}
     return;
-  }${values ? tensorValues(shader, "engine_lane / engine_STRIP") : noValues}${stepLane(shader, fromOrigin)}`)}`;
+  }${lane}`)}`;
+  }
   const origin = fromOrigin ? "engine_origin" : "engine_parameters";
   return `${head}${stripEntry(
     values ? tensorValues(shader, "engine_id.x") : noValues,
     `
-    if (engine_guarded && engine_stage.skip != 0u) {${restoreLane(fromOrigin)}
+    if (engine_skips()) {${restoreLane(fromOrigin)}
       let engine_left = engine_widen(${origin}[engine_i]);
       engine_sum.x += engine_total(engine_left * engine_left);
       continue;

@@ -237,12 +237,9 @@ export function encodeStrips(
   variant?: Variant,
 ): void {
   encodeAll(pass, kernel, dispatches, variant, ({ lanes, width }) =>
-    Math.ceil((lanes * width * 4) / STRIP / STRIP_WORKGROUP),
+    Math.ceil((lanes * width * 4) / STRIP / WORKGROUP),
   );
 }
-
-/** Invocations per workgroup of kernels with a strip an invocation. */
-export const STRIP_WORKGROUP = 64;
 
 function encodeAll(
   pass: GPUComputePassEncoder,

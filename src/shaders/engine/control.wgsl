@@ -48,3 +48,9 @@ struct Values {
   settled: vec4f, // by its rule
 }
 const HISTORY = 64u;
+
+// Flags of an attempt.
+const SKIP_NON_FINITE = 1u;
+const OPTAX_NORM = 2u;
+const DYNAMIC_SCALE = 4u;
+const ASCENT = 8u; // only give the factor of an ascent

@@ -1,81 +1,30 @@
 // Decides a step on the GPU: whether it is taken, its clip factors, the next loss scale, and which row of scalars it reads.
-override by_tensor: bool = false; // whether the runs are those of tensors, and what is found of each is kept
-override factors: bool = false; // whether each has a limit of its own
-const SKIP_NON_FINITE = 1u;
-const OPTAX_NORM = 2u;
-const DYNAMIC_SCALE = 4u;
-const ASCENT = 8u; // only give the factor of an ascent
-
 // A group's part of a row, as the kernels bind it.
 struct Row {
   @size(256) scalars: array<u32, 64>,
   @size(256) stage: engine_Stage,
 }
 struct Decision {
-  runs: u32,
+  sums: u32,
   groups: u32,
 }
 @group(0) @binding(0) var<uniform> attempt: Attempt;
 @group(1) @binding(0) var<uniform> decision: Decision;
 @group(1) @binding(1) var<storage, read_write> control: Control;
-// Σg² and how many gradients are not finite, of pieces; where those of each run begin, and where the last ones end.
+// Σg² and how many gradients are not finite, in parts.
 @group(1) @binding(2) var<storage, read> sums: array<engine_Part>;
-@group(1) @binding(3) var<storage, read> firsts: array<u32>;
 // Of the attempt's slot.
-@group(1) @binding(4) var<storage, read> rows: array<Row>;
-@group(1) @binding(5) var<storage, read_write> live: array<Row>;
-@group(1) @binding(6) var<storage, read_write> history: array<Record>;
-@group(1) @binding(7) var<storage, read_write> tensors: array<Values>;
+@group(1) @binding(3) var<storage, read> rows: array<Row>;
+@group(1) @binding(4) var<storage, read_write> live: array<Row>;
+@group(1) @binding(5) var<storage, read_write> history: array<Record>;
 
 const THREADS = 64u;
-const UNLIMITED = 3e38;
-const NAN = 0x7fc00000u;
 var<workgroup> shared_sums: array<vec2f, THREADS>;
 // What thread 0 decided.
 var<workgroup> shared_row: u32;
 var<workgroup> shared_scale: f32;
 var<workgroup> shared_factor: f32;
 var<workgroup> shared_skip: u32;
-
-fn finite(value: f32) -> bool {
-  return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
-}
-
-// What gradients of this norm are multiplied by, so that it stays within the limit.
-fn clip_factor(norm: f32, limit: f32) -> f32 {
-  if (limit >= UNLIMITED) {
-    return 1.0;
-  }
-  if (!finite(norm)) {
-    // As in PyTorch and optax: an infinite norm leaves nothing of what is finite, and NaN spreads.
-    return bitcast<f32>(select(0u, NAN, (bitcast<u32>(norm) & 0x7fffffffu) > 0x7f800000u));
-  }
-  if ((attempt.flags & OPTAX_NORM) != 0u) {
-    return select(limit / norm, 1.0, norm < limit);
-  }
-  return min(1.0, limit / (norm + 1e-6));
-}
-
-// The sums of a run after its own clipping.
-fn clip_run(i: u32) -> vec2f {
-  var total = vec2f();
-  for (var k = firsts[i + 1u]; k > firsts[i]; k--) {
-    total += sums[k - 1u].xy;
-  }
-  var squares = total.x;
-  if (by_tensor) {
-    var factor = 1.0;
-    if (factors) {
-      factor = clip_factor(sqrt(total.x), attempt.clip_norm);
-      // What overflows stays infinite, so that it is known: infinity times zero would be NaN.
-      squares = select(total.x, total.x * factor * factor, finite(total.x));
-    }
-    tensors[i].clip_factor = factor;
-    tensors[i].gradient_squares = total.x;
-    tensors[i].non_finite = total.y;
-  }
-  return vec2f(squares, total.y);
-}
 
 // Takes or skips the step.
 fn judge(total: vec2f) {
@@ -97,7 +46,7 @@ fn judge(total: vec2f) {
   }
   shared_row = select(index, 0u, missing) * decision.groups;
   shared_scale = scale;
-  shared_factor = clip_factor(norm, attempt.clip_global_norm);
+  shared_factor = clip_factor(norm, attempt.clip_global_norm, attempt.flags);
   shared_skip = select(0u, 1u, skip);
   control.attempt = attempt.number;
   control.applied += select(1u, 0u, skip);
@@ -114,8 +63,8 @@ fn judge(total: vec2f) {
 @compute @workgroup_size(THREADS)
 fn engine_main(@builtin(local_invocation_index) thread: u32) {
   var sum = vec2f();
-  for (var i = thread; i < decision.runs; i += THREADS) {
-    sum += clip_run(i);
+  for (var i = thread; i < decision.sums; i += THREADS) {
+    sum += sums[i].xy;
   }
   shared_sums[thread] = sum;
   for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {

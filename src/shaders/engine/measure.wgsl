@@ -15,7 +15,7 @@ fn scaled(gradient: vec4f, scale: f32) -> vec4f {
   return value;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn engine_main(@builtin(global_invocation_id) id: vec3u) {
   let begin = id.x * engine_STRIP;
   if (begin >= engine_chunk.count) {

@@ -10,6 +10,10 @@ const engine_SUBTRACTED = 2u; // decoupled and independent
 const engine_PROXIMAL = 3u;
 const engine_CAUTIOUS = 4u;
 
+fn engine_skips() -> bool {
+  return engine_guarded && engine_stage.skip != 0u;
+}
+
 // The gradient as the rule sees it. It is read by its bits: WGSL may take NaN and infinity in a float for impossible.
 fn engine_prepared(bits: vec4u, point: vec4f, factor: f32) -> vec4f {
   var gradient = bitcast<vec4f>(bits);
