@@ -6,6 +6,7 @@ import {
   type RuleMemory,
   type RuleOptions,
   type RuleRow,
+  scalarsAt,
 } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
 import { STAGE } from "./kernels/compose.js";
@@ -207,7 +208,7 @@ export class ParameterGroup {
     const rate = this.#rateAt(steps);
     const before = this.#memories.get(steps) ?? row.memory ?? [];
     const memory = row.advance ? row.advance(options, t, rate, before) : before;
-    const scalars = row.scalars(options, t, rate, memory);
+    const scalars = scalarsAt(row, options, t, rate, memory);
     for (const [name, offset] of Object.entries(row.shader.scalars))
       staged[offset / 4] = this.#finite(name, scalars?.[name], t);
     const stage = {

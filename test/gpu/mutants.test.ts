@@ -16,16 +16,16 @@ const second = "scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * 
 const defects: readonly Defect[] = [
   ["sgd", "ascends", "scalars.rate * gradient", "-scalars.rate * gradient"],
   ["sgd", "sign for value", "scalars.rate * gradient", "scalars.rate * sign(gradient)"],
-  ["momentum", "momentum dropped", "scalars.decay * (*state).momentum_buffer + ", ""],
+  ["momentum", "momentum dropped", "scalars.momentum * (*state).momentum_buffer + ", ""],
   ["momentum", "buffer not kept", "(*state).momentum_buffer = buffer;", ""],
   [
     "nesterov",
     "momentum counted twice",
     "scalars.buffer_out * buffer",
-    "scalars.decay * scalars.buffer_out * buffer",
+    "scalars.momentum * scalars.buffer_out * buffer",
   ],
   ["nesterov", "no gradient beside the buffer", " + scalars.gradient_out * gradient", ""],
-  ["nesterov-lookahead", "looks behind", "parameter - scalars.decay", "parameter + scalars.decay"],
+  ["nesterov-lookahead", "looks behind", "parameter - scalars.momentum", "parameter + scalars.momentum"],
   [
     "adagrad",
     "an average for the sum",
@@ -193,8 +193,8 @@ const defects: readonly Defect[] = [
   [
     "schedule-free-sgd",
     "interpolates the other way",
-    "z + scalars.beta * (x - z)",
-    "x + scalars.beta * (z - x)",
+    "z + scalars.momentum * (x - z)",
+    "x + scalars.momentum * (z - x)",
   ],
   ["schedule-free-adamw", "decay at z", "scalars.decay * parameter", "scalars.decay * (*state).z"],
   ["schedule-free-adamw", "no average", "scalars.weight * (z - (*state).x)", "(z - (*state).x)"],
