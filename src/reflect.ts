@@ -19,8 +19,8 @@ const LARGEST_SCALARS = 256;
  */
 export function reflectRule(file: string, text: string): RuleShader {
   const written = parse(file, text);
-  const code = withPrelude(text, written);
-  const reflection = code === text ? written : parse(file, code);
+  const code = withPrelude(withoutComments(text), written);
+  const reflection = parse(file, code);
   const refuse = (what: string, expected: string, got: string, line?: number): never => {
     throw new OptimError("invalid-shader", `${file}${line ? `:${line}` : ""}: ${what}`, {
       expected,
@@ -141,6 +141,10 @@ export function reflectRule(file: string, text: string): RuleShader {
     settled,
   };
 }
+
+/** The text line for line, without what a page need not carry. One with block comments, which may be nested, stays. */
+const withoutComments = (text: string) =>
+  text.includes("/*") ? text : text.replace(/[ \t]*\/\/[^\n\v\f\r\u0085\u2028\u2029]*/g, "");
 
 /** The text, and after it, so that its line numbers stay, what it uses of the prelude without having it. */
 function withPrelude(text: string, { uniforms, functions }: WgslReflect): string {

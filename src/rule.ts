@@ -5,7 +5,7 @@ import type { ReferenceRule } from "./reference/reference-rule.js";
 export interface RuleShader {
   /** File name, quoted in error messages. */
   readonly file: string;
-  /** WGSL text: `Scalars`, `State` (if any) and `update`, valid by itself. */
+  /** WGSL text: `Scalars`, `State` (if any) and `update`, line for line, then what it uses of the prelude; valid by itself. */
   readonly code: string;
   /** Byte offset of every f32 field of `Scalars`. */
   readonly scalars: Readonly<Record<string, number>>;

@@ -4,8 +4,7 @@
 /** The one binding of a rule. */
 export const UNIFORM = "@group(0) @binding(0) var<uniform> scalars: Scalars;";
 
-/** The function `bounded`. */
-export const BOUNDED = `// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
-fn bounded(square: vec4f) -> vec4f {
+/** Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included. */
+export const BOUNDED = `fn bounded(square: vec4f) -> vec4f {
   return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
 }`;

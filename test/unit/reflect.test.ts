@@ -283,6 +283,12 @@ describe("the prelude", () => {
     expect(codeOf(SCALARS, STATE, own, squares).match(/fn bounded/g)).toHaveLength(1);
   });
 
+  test("comments go, lines stay; a text with block comments stays whole", () => {
+    const commented = lines("// Mine.", SCALARS, `${UNIFORM} // bounded(it)`, "", STATE, UPDATE);
+    expect(codeOf(commented)).toBe(lines("", SCALARS, UNIFORM, "", STATE, UPDATE));
+    expect(codeOf("/* a /* b */ // c */", SCALARS, UNIFORM, STATE, UPDATE)).toContain("/* a /* b */ // c */");
+  });
+
   test("does not move the line of a syntax error", () => {
     expect(refusal(lines(SCALARS, STATE, "fn update(parameter: vec4f gradient")).message).toMatch(
       /^mine\.wgsl:3: /,
