@@ -9,6 +9,7 @@ import {
   type RuleOptions,
   type RuleRow,
   ruleFactory,
+  scalarsAt,
 } from "./rule.js";
 
 export type { ElementInput, ElementOutput, ReferenceRule } from "./reference/reference-rule.js";
@@ -69,20 +70,14 @@ export function defineRule<const D extends Readonly<Record<string, Default>> = R
   if (unknown !== undefined)
     throw wrong(name, "has a part that no rule has", Object.keys(PARTS).join(", "), `'${unknown}'`);
   for (const [part, { expected, holds }] of Object.entries(PARTS))
-    if ((parts[part] !== undefined || part === "scalars") && !holds(parts[part]))
+    if (parts[part] !== undefined && !holds(parts[part]))
       throw wrong(name, `has no right '${part}'`, expected, parts[part]);
   if (!isObject(defaults)) throw wrong(name, "has wrong defaults", "an object", defaults);
   const options = Object.fromEntries(
     Object.entries(defaults).map(([option, value]) => [option, specOf(name, option, value)]),
   );
-  const factory = ruleFactory({
-    ...row,
-    name,
-    shader: reflectRule(`${name}.wgsl`, wgsl),
-    options,
-    formula,
-    source,
-  } as never);
+  const whole = { ...row, name, shader: reflectRule(`${name}.wgsl`, wgsl), options, formula, source };
+  const factory = ruleFactory(() => whole as never);
   checkRow(factory.row);
   return factory as unknown as RuleFactory<Options<D>>;
 }
@@ -93,7 +88,7 @@ const listOf = (kind: string) => (value: unknown) =>
   Array.isArray(value) && value.every((item) => typeof item === kind);
 const aFunction = { expected: "a function", holds: isFunction };
 
-/** What the parts of a rule are beside its name, text and options. Only the scalars must be there. */
+/** What the parts of a rule are beside its name, text and options, where they are given. */
 const PARTS: Readonly<
   Record<
     Exclude<keyof RuleDefinition<unknown>, "name" | "wgsl" | "defaults" | "formula" | "source">,
@@ -187,9 +182,9 @@ function checkRow(row: RuleRow): void {
   if (specs.some(([, spec]) => spec.default === undefined)) return;
   const before = row.memory ?? [];
   const memory = row.advance ? row.advance(options, 1, options.lr, before) : before;
-  const scalars = row.scalars(options, 1, options.lr, memory);
-  within("scalar", Object.keys(scalars ?? {}), Object.keys(shader.scalars));
+  const scalars = scalarsAt(row, options, 1, options.lr, memory);
+  within("scalar", Object.keys(scalars), Object.keys(shader.scalars));
   for (const key of Object.keys(shader.scalars))
-    if (!Number.isFinite(scalars?.[key]))
-      throw wrong(name, `lacks scalar '${key}' at step 1`, "a finite number", scalars?.[key]);
+    if (!Number.isFinite(scalars[key]))
+      throw wrong(name, `lacks scalar '${key}' at step 1`, "a finite number", scalars[key]);
 }

@@ -1,6 +1,7 @@
 import { WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
 import { OptimError } from "./errors.js";
 import type { RuleShader } from "./rule.js";
+import { BOUNDED, UNIFORM } from "./shaders/prelude.js";
 
 const VECTORS = new Set(["vec4f", "vec4<f32>"]);
 /** What the engine keeps beside the states of a rule, under these names. */
@@ -11,11 +12,14 @@ const LANES = 4;
 const LARGEST_SCALARS = 256;
 
 /**
- * Reads a rule's WGSL and checks the rule contract: `Scalars` of f32, the one fixed uniform, `State` of vec4f,
- * `update` and, optionally, `lookahead`, `curvature`, `measure` with `settle`. Undefined names and type errors are left to the WGSL compiler.
+ * Reads a rule's WGSL and checks the rule contract: `Scalars` of f32, no binding but the one fixed uniform, `State` of
+ * vec4f, `update` and, optionally, `lookahead`, `curvature`, `measure` with `settle`. Adds what the text leaves to the
+ * prelude. Undefined names and type errors are left to the WGSL compiler.
  * @throws OptimError `invalid-shader`, with the line where there is one.
  */
-export function reflectRule(file: string, code: string): RuleShader {
+export function reflectRule(file: string, text: string): RuleShader {
+  const written = parse(file, text);
+  const code = withPrelude(withoutComments(text), written);
   const reflection = parse(file, code);
   const refuse = (what: string, expected: string, got: string, line?: number): never => {
     throw new OptimError("invalid-shader", `${file}${line ? `:${line}` : ""}: ${what}`, {
@@ -34,7 +38,6 @@ export function reflectRule(file: string, code: string): RuleShader {
   if (!(scalars.size <= LARGEST_SCALARS))
     refuse("Scalars are too large", `at most ${LARGEST_SCALARS} bytes`, `${scalars.size}`, scalars.startLine);
 
-  const line = "@group(0) @binding(0) var<uniform> scalars: Scalars;";
   const [uniform, ...others] = [
     ...reflection.uniforms,
     ...reflection.storage,
@@ -48,16 +51,16 @@ export function reflectRule(file: string, code: string): RuleShader {
     uniform.type.name !== "Scalars"
   )
     refuse(
-      "the uniform is missing",
-      line,
-      uniform ? `a binding named ${uniform.name}` : "none",
+      "the uniform is another",
+      UNIFORM,
+      `a binding named ${uniform?.name}`,
       uniform && lineOf(code, `\\b${uniform.name}\\s*:`),
     );
   const [other] = others;
   if (other)
     refuse(
       "a rule binds nothing else",
-      line,
+      UNIFORM,
       others.map(({ name }) => name).join(", "),
       lineOf(code, `\\b${other.name}\\s*:`),
     );
@@ -137,6 +140,19 @@ export function reflectRule(file: string, code: string): RuleShader {
     sums,
     settled,
   };
+}
+
+/** The text line for line, without what a page need not carry. One with block comments, which may be nested, stays. */
+const withoutComments = (text: string) =>
+  text.includes("/*") ? text : text.replace(/[ \t]*\/\/[^\n\v\f\r\u0085\u2028\u2029]*/g, "");
+
+/** The text, and after it, so that its line numbers stay, what it uses of the prelude without having it. */
+function withPrelude(text: string, { uniforms, functions }: WgslReflect): string {
+  const parts = [
+    ...(uniforms.length === 0 ? [UNIFORM] : []),
+    ...(/\bbounded\s*\(/.test(text) && !functions.some(({ name }) => name === "bounded") ? [BOUNDED] : []),
+  ];
+  return parts.length === 0 ? text : `${text.trimEnd()}\n\n${parts.join("\n\n")}\n`;
 }
 
 /** Line, from 1, of the first match. */

@@ -5,7 +5,7 @@ import type { ReferenceRule } from "./reference/reference-rule.js";
 export interface RuleShader {
   /** File name, quoted in error messages. */
   readonly file: string;
-  /** WGSL text: `Scalars`, `State` (if any) and `update`, valid by itself. */
+  /** WGSL text: `Scalars`, `State` (if any) and `update`, line for line, then what it uses of the prelude; valid by itself. */
   readonly code: string;
   /** Byte offset of every f32 field of `Scalars`. */
   readonly scalars: Readonly<Record<string, number>>;
@@ -89,6 +89,15 @@ export const commonOptions = {
   maximize: flag(false),
 } as const;
 
+/** Styles of rules whose authors decouple decay. */
+export const decoupledFirst = () => choice("decoupled", "coupled", "independent", "proximal", "cautious");
+
+/** λ times the rate for a rule with `ownDecay`; 0 in the styles that stay the engine's. */
+export const decoupledRate = (
+  { decay, weightDecay }: { readonly decay: string; readonly weightDecay: number },
+  rate: number,
+) => (decay === "decoupled" ? rate * weightDecay : 0);
+
 type Common = typeof commonOptions;
 
 /** History that a rule's scalars depend on (Nadam's product of μ): a few float64 numbers, kept by each group. */
@@ -121,8 +130,11 @@ export interface RuleRow<O = RuleOptions> {
   readonly advance?: (options: O, t: number, lr: number, memory: RuleMemory) => RuleMemory;
   /** The rule in float64, for the conformance run; those of the library's own rules lie in `reference/`. */
   readonly reference?: ReferenceRule<O>;
-  /** The `Scalars` of step t (from 1) at rate lr, in float64; each is rounded to f32 once. */
-  readonly scalars: (
+  /**
+   * The `Scalars` of step t (from 1) at rate lr, in float64; each is rounded to f32 once. Only those that need a formula:
+   * {@link scalarsAt} fills in the others by their names.
+   */
+  readonly scalars?: (
     options: O,
     t: number,
     lr: number,
@@ -146,17 +158,52 @@ export interface RuleFactory<O = Readonly<Record<string, number | boolean | stri
   readonly row: RuleRow;
 }
 
-/** The factory of a row. The row's own options come on top of {@link commonOptions}. */
+/**
+ * The factory of a row. The row's own options come on top of {@link commonOptions}. The row is made by a function, so that
+ * no call in it, `fraction(0.9)` say, keeps an unused rule in a bundle.
+ */
 export function ruleFactory<S extends OptionSpecs>(
-  row: Omit<RuleRow<OptionValues<Omit<Common, keyof S> & S>>, "options"> & { readonly options: S },
+  rowOf: () => Omit<RuleRow<OptionValues<Omit<Common, keyof S> & S>>, "options"> & { readonly options: S },
 ): RuleFactory<OptionValues<Omit<Common, keyof S> & S>> {
+  const row = rowOf();
   // The engine reads options by name from checked values, so the row's own types end here.
-  const complete = { ...row, options: { ...commonOptions, ...row.options } } as unknown as RuleRow;
+  const complete = {
+    scalars: () => ({}),
+    ...row,
+    options: { ...commonOptions, ...row.options },
+  } as unknown as RuleRow;
   return Object.assign(
     (options: object = {}): Rule => ({ row: complete, options: checkOptions(complete, options) }),
     { row: complete },
   );
 }
+
+/**
+ * All scalars of step t, in float64. One that the row's `scalars` does not give is filled by its name: `rate` is the rate,
+ * `eps_root` the option `epsRoot`, and `one_minus_beta1` is 1 minus what `beta1` is. A name that says nothing stays out.
+ */
+export function scalarsAt(
+  { scalars, shader }: RuleRow,
+  options: RuleOptions,
+  t: number,
+  lr: number,
+  memory: RuleMemory,
+): Readonly<Record<string, number>> {
+  const values: Record<string, number> = { ...scalars?.(options, t, lr, memory) };
+  const known: Readonly<Record<string, unknown>> = { rate: lr, ...options, lr };
+  const named = (name: string) => values[name] ?? known[camelCase(name)];
+  for (const name of Object.keys(shader.scalars)) {
+    const value =
+      named(name) ?? (name.startsWith(ONE_MINUS) && 1 - Number(named(name.slice(ONE_MINUS.length))));
+    if (typeof value === "number") values[name] = value;
+  }
+  return values;
+}
+
+const ONE_MINUS = "one_minus_";
+
+/** `epsRoot` of `eps_root`. */
+const camelCase = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 /**
  * Checks option values against a row and fills in `base`, or the row's defaults.

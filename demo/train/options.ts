@@ -1,10 +1,10 @@
 import { OptimError } from "../../src/errors.js";
-import { defaultRate, defaultRates, defaultSchedule, type OptimizerName } from "./defaults.js";
+import { defaultRate, defaultRates, defaultSchedule } from "./defaults.js";
 import { type ScheduleName, scheduleNames } from "./schedules.js";
 
 /** What to train with. */
 export interface TrainOptions {
-  readonly optimizer: OptimizerName;
+  readonly optimizer: string;
   readonly schedule: ScheduleName;
   /** Base learning rate, before the schedule's factor. */
   readonly lr: number;
@@ -30,11 +30,7 @@ export const stepsPerEpoch = (batch: TrainOptions["batch"]): number =>
  * @throws OptimError `invalid-option` that lists what there is.
  */
 export function readTrainOptions(texts: TrainOptionTexts): TrainOptions {
-  const optimizer = oneOf(
-    "optimizer",
-    Object.keys(defaultRates) as OptimizerName[],
-    texts.optimizer ?? "adamw",
-  );
+  const optimizer = oneOf("optimizer", Object.keys(defaultRates), texts.optimizer ?? "adamw");
   const schedule = oneOf("schedule", scheduleNames, texts.schedule ?? defaultSchedule(optimizer));
   const batch =
     texts.batch === "full" ? "full" : wholeNumber("batch", texts.batch ?? "128", 1, EXAMPLES, " or full");

@@ -1,5 +1,4 @@
 import { type Rule, rules } from "../../src/index.js";
-import type { OptimizerName } from "./defaults.js";
 
 /** Options other than the rate that a rule is trained with. */
 const options: Readonly<Record<string, Readonly<Record<string, number>>>> = {
@@ -8,5 +7,5 @@ const options: Readonly<Record<string, Readonly<Record<string, number>>>> = {
 };
 
 /** The rule of an optimizer, at a base learning rate. */
-export const ruleByName = (name: OptimizerName, lr: number): Rule =>
+export const ruleByName = (name: string, lr: number): Rule =>
   rules.find(({ row }) => row.name === name)!({ ...options[name], lr });

@@ -6,6 +6,7 @@ import {
   type RuleMemory,
   type RuleOptions,
   type RuleRow,
+  scalarsAt,
 } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
 import { STAGE, type Stages } from "./kernels/compose.js";
@@ -261,7 +262,7 @@ export class ParameterGroup {
     const t = steps + 1;
     const before = this.#memories.get(steps) ?? row.memory ?? [];
     const memory = row.advance ? row.advance(options, t, rate, before) : before;
-    const scalars = row.scalars(options, t, rate, memory);
+    const scalars = scalarsAt(row, options, t, rate, memory);
     for (const [name, offset] of Object.entries(row.shader.scalars))
       staged[offset / 4] = this.#finite(name, scalars?.[name], t);
     const { style, amount } = decayOf(options, rate, row.ownDecay);

@@ -3,12 +3,6 @@ import { times } from "./summands.js";
 
 // The momentum buffer is the velocity of the literature with its sign turned: it is subtracted.
 
-/** Gradient descent: θ ← θ − ηg (Robbins & Monro 1951). */
-export const sgd: ReferenceRule<object, never> = {
-  initial: () => ({}),
-  step: ({ lr, gradient }) => ({ update: times(lr, gradient), state: {} }),
-};
-
 type MomentumOptions = { momentum: number; dampening: number; form: "buffer" | "velocity" | "average" };
 
 /** Momentum: PyTorch's buffer, the velocity of Polyak 1964 (rate inside), or an exponential average of gradients. */

@@ -7,7 +7,7 @@ import { adan } from "./adan.js";
 import { ademamix } from "./ademamix.js";
 import { asgd } from "./asgd.js";
 import { ftrl } from "./ftrl.js";
-import { momentum, nesterov, nesterovLookahead, sgd } from "./momentum.js";
+import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
 import { novograd } from "./novograd.js";
 import { prodigy } from "./prodigy.js";
 import { radam, radamAmsgrad } from "./radam.js";
@@ -21,6 +21,7 @@ import {
 } from "./rmsprop.js";
 import { rprop } from "./rprop.js";
 import { scheduleFreeAdamw, scheduleFreeSgd } from "./schedule-free.js";
+import { sgd } from "./sgd.js";
 import { lion, signSgd, signum } from "./sign.js";
 import { sophia } from "./sophia.js";
 import { yogi } from "./yogi.js";

@@ -11,16 +11,10 @@ struct Scalars {
   eps: f32,
   eps_root: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 struct State {
   exp_avg: vec4f,
   exp_avg_var: vec4f,
-}
-
-// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
-fn bounded(square: vec4f) -> vec4f {
-  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {

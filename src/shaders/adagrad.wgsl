@@ -3,17 +3,11 @@ struct Scalars {
   rate: f32,
   eps: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 override eps_inside: bool = false;
 
 struct State {
   sum: vec4f,
-}
-
-// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
-fn bounded(square: vec4f) -> vec4f {
-  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {

@@ -5,7 +5,6 @@ struct Scalars {
   mu: f32,
   one_minus_mu: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 struct State {
   ax: vec4f,

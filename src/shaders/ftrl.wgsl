@@ -7,7 +7,6 @@ struct Scalars {
   l2: f32, // with β/η
   shrinkage: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 // Whether p = ½.
 override square_root: bool = true;
@@ -15,11 +14,6 @@ override square_root: bool = true;
 struct State {
   accumulator: vec4f,
   linear: vec4f,
-}
-
-// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
-fn bounded(square: vec4f) -> vec4f {
-  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
 }
 
 // nᵖ. At 0, pow need not be defined.

@@ -1,19 +1,18 @@
 // Every form of momentum whose gradient is taken at the parameter itself:
-// b ← decay·b + gradient_in·g, update = buffer_out·b + gradient_out·g.
+// b ← momentum·b + gradient_in·g, update = buffer_out·b + gradient_out·g.
 struct Scalars {
-  decay: f32,
+  momentum: f32,
   gradient_in: f32,
   buffer_out: f32,
   gradient_out: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 struct State {
   momentum_buffer: vec4f,
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let buffer = scalars.decay * (*state).momentum_buffer + scalars.gradient_in * gradient;
+  let buffer = scalars.momentum * (*state).momentum_buffer + scalars.gradient_in * gradient;
   (*state).momentum_buffer = buffer;
   return scalars.buffer_out * buffer + scalars.gradient_out * gradient;
 }

@@ -8,7 +8,6 @@ struct Scalars {
   decay: f32, // λ of decoupled decay
   eps: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 struct State {
   exp_avg: vec4f,
@@ -25,8 +24,7 @@ fn measure(parameter: vec4f, gradient: vec4f, state: State, settled: Settled) ->
 }
 
 fn settle(sums: Sums, settled: Settled) -> Settled {
-  // Squares stop at 1e38. Compared by their bits, which order like the values, infinity included.
-  let squares = bitcast<f32>(min(bitcast<u32>(sums.squares), bitcast<u32>(1e38f)));
+  let squares = bounded(vec4f(sums.squares)).x;
   return Settled(scalars.norm_kept * settled.exp_avg_sq + scalars.norm_in * squares);
 }
 

@@ -13,7 +13,6 @@ struct Scalars {
   eps: f32, // of the step's d, and of the next
   next_eps: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 struct State {
   exp_avg: vec4f,
@@ -29,11 +28,6 @@ struct Settled {
   numerator: f32, // r
   d: f32, // of this step
   next_d: f32,
-}
-
-// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
-fn bounded(square: vec4f) -> vec4f {
-  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
 }
 
 // Larger gradients count as 1e19 in every average: were √v bounded alone, m/√v would drive d without end.

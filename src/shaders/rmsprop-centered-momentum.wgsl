@@ -8,7 +8,6 @@ struct Scalars {
   one_minus_alpha: f32,
   eps: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 override eps_inside: bool = false;
 // Larger gradients enter the averages as 1e19, so that they stay finite in f32.

@@ -1,32 +1,26 @@
-// RMSProp with Nesterov momentum, gradient at the look-ahead point θ − decay·b:
-// r ← ρr + (1−ρ)g², b ← decay·b + η/√r·g, θ ← θ − b. There is no ε: r = 0 adds nothing.
+// RMSProp with Nesterov momentum, gradient at the look-ahead point θ − momentum·b:
+// r ← ρr + (1−ρ)g², b ← momentum·b + η/√r·g, θ ← θ − b. There is no ε: r = 0 adds nothing.
 struct Scalars {
   rate: f32,
-  decay: f32,
+  momentum: f32,
   rho: f32,
   one_minus_rho: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 struct State {
   square_avg: vec4f,
   momentum_buffer: vec4f,
 }
 
-// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
-fn bounded(square: vec4f) -> vec4f {
-  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
-}
-
 fn lookahead(parameter: vec4f, state: State) -> vec4f {
-  return parameter - scalars.decay * state.momentum_buffer;
+  return parameter - scalars.momentum * state.momentum_buffer;
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
   let square_avg = bounded(scalars.rho * (*state).square_avg + scalars.one_minus_rho * gradient * gradient);
   let root = sqrt(square_avg);
   let scaled = select(vec4f(), scalars.rate * gradient / root, root > vec4f());
-  let buffer = scalars.decay * (*state).momentum_buffer + scaled;
+  let buffer = scalars.momentum * (*state).momentum_buffer + scaled;
   (*state).square_avg = square_avg;
   (*state).momentum_buffer = buffer;
   return buffer;

@@ -6,17 +6,11 @@ struct Scalars {
   eps: f32,
   inverse_bias_correction: f32, // 1 / (1 − α^t), or 1 without the correction
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 override eps_inside: bool = false;
 
 struct State {
   square_avg: vec4f,
-}
-
-// Keeps squares finite: they stop at 1e38. Compared by their bits, which order like the values, infinity included.
-fn bounded(square: vec4f) -> vec4f {
-  return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {

@@ -7,7 +7,6 @@ struct Scalars {
   step_size_min: f32,
   step_size_max: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 // Whether a step is taken one step late.
 override delayed: bool = false;

@@ -3,9 +3,8 @@ struct Scalars {
   rate: f32, // γ_t
   decay: f32, // γ_t·λ of decoupled decay
   weight: f32, // γ_t² / Σγ²
-  beta: f32,
+  momentum: f32, // β
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 struct State {
   z: vec4f,
@@ -17,5 +16,5 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   let x = (*state).x + scalars.weight * (z - (*state).x);
   (*state).z = z;
   (*state).x = x;
-  return parameter - (z + scalars.beta * (x - z));
+  return parameter - (z + scalars.momentum * (x - z));
 }

@@ -8,7 +8,6 @@ struct Scalars {
   gamma: f32, // γρ, with bias correction times 1 − β1^t; ε likewise
   eps: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 struct State {
   exp_avg: vec4f,

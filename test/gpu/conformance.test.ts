@@ -15,7 +15,7 @@ const watched = useDevice();
 function mutated({ row }: RuleFactory, from: string, to: string): RuleFactory {
   const code = row.shader.code.replaceAll(from, to);
   expect(code).not.toBe(row.shader.code);
-  return ruleFactory({ ...row, shader: { ...row.shader, code } } as never) as unknown as RuleFactory;
+  return ruleFactory(() => ({ ...row, shader: { ...row.shader, code } }) as never) as unknown as RuleFactory;
 }
 
 describe("a run over some rules", () => {

@@ -606,11 +606,12 @@ test("scalars that fail in mid-run are named", async () => {
   const tensor = tensorOf("x", [1]);
   const rule = defineRule({
     ...plainRule,
-    scalars: (_: unknown, t: number, lr: number) => (t === 1 ? { rate: lr } : (undefined as never)),
+    wgsl: plainRule.wgsl.replaceAll("rate", "step_size"),
+    scalars: (_: unknown, t: number, lr: number) => (t === 1 ? { step_size: lr } : (undefined as never)),
   });
   const optimizer = await createOptimizer(device, { rule: rule(), parameters: [tensor] });
   optimizer.step();
-  await expectError(() => optimizer.step(), "invalid-option", "'rate'");
+  await expectError(() => optimizer.step(), "invalid-option", "'step_size'");
   optimizer.destroy();
   free([tensor]);
 });

@@ -127,27 +127,21 @@ describe("a bundle", () => {
     const [{ output }] = (Array.isArray(result) ? result : [result]) as [{ output: { code?: string }[] }];
     return output.map(({ code = "" }) => code).join("\n");
   };
-  /** The first line of each rule's file, which no other file has. */
-  const heads = () =>
-    new Map(
-      readdirSync(join(root, "src/shaders"))
-        .filter((file) => file.endsWith(".wgsl"))
-        .map((file) => [file, readFileSync(join(root, "src/shaders", file), "utf8").split("\n")[0]!]),
-    );
+  /** The files of all rules; each lies beside the text that was read from it. */
+  const shaders = readdirSync(join(root, "src/shaders")).filter((file) => file.endsWith(".wgsl"));
 
   test("of adam alone carries adam's WGSL and no other rule's", async () => {
     const code = await bundle(
       'import { adam, createOptimizer } from "webgpu-optim"; console.log(adam, createOptimizer);',
     );
-    const carried = [...heads()].filter(([, head]) => code.includes(JSON.stringify(head).slice(1, -1)));
-    expect(carried.map(([file]) => file)).toEqual(["adam.wgsl"]);
+    expect(shaders.filter((file) => code.includes(`"${file}"`))).toEqual(["adam.wgsl"]);
     expect(code).not.toMatch(/wgsl_reflect|WgslReflect/);
     expect(code).toContain("engine_main");
   });
 
-  test("of everything carries every rule's, so the heads can be found", async () => {
+  test("of everything carries every rule's, so that each can be found", async () => {
     const code = await bundle('import * as all from "webgpu-optim"; console.log(all);');
-    for (const [file, head] of heads()) expect(code, file).toContain(JSON.stringify(head).slice(1, -1));
+    for (const file of shaders) expect(code).toContain(`"${file}"`);
     expect(code).not.toMatch(/wgsl_reflect|WgslReflect/);
   });
 

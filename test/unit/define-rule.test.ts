@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { choice, defineRule, fraction } from "../../src/define-rule.js";
 import type { OptimErrorCode } from "../../src/index.js";
+import { scalarsAt } from "../../src/rule.js";
 import { expectError } from "../support/errors.js";
 import { plainRule } from "../support/plain-rule.js";
 
@@ -13,13 +14,17 @@ struct State { m: vec4f }`;
     ["a part that no rule has", { ...plainRule, startAtParameter: ["m"] }, "invalid-option"],
     ["an empty name", { ...plainRule, name: "" }, "invalid-option"],
     ["no WGSL", { ...plainRule, wgsl: undefined }, "invalid-option"],
-    ["no scalars", { ...plainRule, scalars: undefined }, "invalid-option"],
+    ["scalars that are no function", { ...plainRule, scalars: { rate: 1 } }, "invalid-option"],
     [
       "a scalar that the WGSL has not",
       { ...plainRule, scalars: () => ({ rate: 1, other: 1 }) },
       "invalid-option",
     ],
-    ["a scalar too few", { ...plainRule, scalars: () => ({}) }, "invalid-option"],
+    [
+      "a scalar too few",
+      { ...plainRule, wgsl: plainRule.wgsl.replaceAll("rate", "step_size"), scalars: () => ({}) },
+      "invalid-option",
+    ],
     ["a scalar that is NaN", { ...plainRule, scalars: () => ({ rate: Number.NaN }) }, "invalid-option"],
     ["a state that is not there", { ...plainRule, startsAtParameter: ["m"] }, "invalid-option"],
     ["an initial value of no state", { ...plainRule, initial: () => ({ m: 1 }) }, "invalid-option"],
@@ -93,6 +98,16 @@ struct State { m: vec4f }`;
     });
     expect(row.options.lr).toEqual({ kind: "number", default: 0.5, min: 0, max: Infinity });
     expect(defineRule({ ...plainRule, wgsl: withState, initial: () => ({ m: 1 }) }).row.name).toBe("plain");
+  });
+
+  test("scalars whose names say what they are need no function", () => {
+    const { row } = defineRule({
+      name: "named",
+      wgsl: plainRule.wgsl.replace("rate: f32", "rate: f32, one_minus_beta: f32"),
+      defaults: { beta: fraction(0.9) },
+    });
+    const options = { ...row.options, beta: 0.75 } as never;
+    expect(scalarsAt(row, options, 3, 0.5, [])).toEqual({ rate: 0.5, one_minus_beta: 0.25 });
   });
 
   test("without a name it is custom", () => {

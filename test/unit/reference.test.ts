@@ -28,7 +28,7 @@ import {
   referenceStep,
 } from "../../src/reference/step.js";
 import { bounded, largest, square, sum } from "../../src/reference/summands.js";
-import type { Rule } from "../../src/rule.js";
+import { type Rule, scalarsAt } from "../../src/rule.js";
 
 const f64 = (...values: number[]) => Float64Array.from(values);
 
@@ -214,7 +214,7 @@ describe("what is summed over a tensor", () => {
 test("AdEMAMix warms alpha up in a line, and beta3 so that its half-life grows in a line", () => {
   const { row, options } = ademamix({ alpha: 8, beta3: 0.999, alphaWarmup: 100, beta3Warmup: 100 });
   const halfLife = (beta: number) => Math.log(0.5) / Math.log(beta);
-  const at = (t: number) => row.scalars(options, t, 1, []) as { slow_rate: number; beta3: number };
+  const at = (t: number) => scalarsAt(row, options, t, 1, []) as { slow_rate: number; beta3: number };
   for (const t of [1, 25, 50, 99]) {
     expect(at(t).slow_rate).toBeCloseTo((8 * t) / 100, 12);
     const line = (1 - t / 100) * halfLife(0.9) + (t / 100) * halfLife(0.999);
@@ -224,7 +224,7 @@ test("AdEMAMix warms alpha up in a line, and beta3 so that its half-life grows i
   // Without a fast average the line begins at 0; the row and the reference agree there too.
   const sudden = ademamix({ beta1: 0, beta3: 0.75, beta3Warmup: 4 });
   expect(run(sudden, 0, [1])[0]!.state.exp_avg_slow![0]).toBeCloseTo(1 - 0.75 ** 4, 12);
-  expect(sudden.row.scalars(sudden.options, 1, 1, []).beta3).toBeCloseTo(0.75 ** 4, 12);
+  expect(scalarsAt(sudden.row, sudden.options, 1, 1, []).beta3).toBeCloseTo(0.75 ** 4, 12);
 });
 
 test("FTRL at power −½ from zero is AdaGrad, at power 0 gradient descent", () => {

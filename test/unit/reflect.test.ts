@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { OptimError } from "../../src/errors.js";
 import { rules } from "../../src/index.js";
 import { reflectRule } from "../../src/reflect.js";
+import { type RuleOptions, scalarsAt } from "../../src/rule.js";
 
 const folder = join(import.meta.dirname, "../../src/shaders");
 const files = readdirSync(folder).filter((file) => file.endsWith(".wgsl"));
@@ -14,6 +15,25 @@ describe("the rules' files", () => {
   test("every file belongs to a rule and every rule to a file", () => {
     expect(new Set(rules.map(({ row }) => row.shader.file))).toEqual(new Set(files));
     expect(files.length).toBeGreaterThan(10);
+  });
+
+  test("every family has its name in the folders of rows, shaders and references", () => {
+    const familiesIn = (kind: string) =>
+      readdirSync(join(folder, "..", kind)).map((file) => file.replace(/\.ts$/, ""));
+    const families = familiesIn("rules");
+    // The table, and what all references share.
+    const others = ["reference-rule", "rules", "step", "summands"];
+    expect(familiesIn("reference").filter((file) => !others.includes(file))).toEqual(families);
+    for (const file of files)
+      expect(
+        families.filter((family) => file.startsWith(family)),
+        file,
+      ).not.toEqual([]);
+    for (const family of families)
+      expect(
+        files.some((file) => file.startsWith(family)),
+        family,
+      ).toBe(true);
   });
 
   test.each(files)("%s: f32 scalars lie one after the other, 4 bytes each", (file) => {
@@ -45,7 +65,7 @@ describe("the rules' files", () => {
 
   test("a file without state, one with look-ahead, one with a constant", () => {
     expect(reflect("sgd.wgsl")).toMatchObject({ scalars: { rate: 0 }, states: [], lookahead: false });
-    expect(reflect("nesterov-lookahead.wgsl")).toMatchObject({
+    expect(reflect("momentum-nesterov-lookahead.wgsl")).toMatchObject({
       states: ["momentum_buffer"],
       lookahead: true,
     });
@@ -57,11 +77,11 @@ describe("the rules' files", () => {
     ({ row }) => {
       const options = Object.fromEntries(
         Object.entries(row.options).map(([name, spec]) => [name, spec.default!]),
-      ) as Parameters<typeof row.scalars>[0];
+      ) as RuleOptions;
       const memory = row.advance?.(options, 1, 0.1, row.memory ?? []) ?? [];
-      expect(new Set(Object.keys(row.scalars(options, 1, 0.1, memory)))).toEqual(
-        new Set(Object.keys(row.shader.scalars)),
-      );
+      const scalars = scalarsAt(row, options, 1, 0.1, memory);
+      expect(new Set(Object.keys(scalars))).toEqual(new Set(Object.keys(row.shader.scalars)));
+      for (const value of Object.values(scalars)) expect(value).not.toBeNaN();
       expect(new Set(Object.keys(row.constants?.(options) ?? {}))).toEqual(new Set(row.shader.overrides));
       for (const state of Object.keys(row.initial?.(options) ?? {}))
         expect([...row.shader.states, ...row.shader.settled]).toContain(state);
@@ -128,7 +148,6 @@ describe("the rule contract", () => {
       1,
       "at most 256 bytes, got 260",
     ],
-    ["no uniform", lines(SCALARS, STATE, UPDATE), undefined, "the uniform is missing"],
     [
       "a uniform of another name",
       lines(SCALARS, "@group(0) @binding(0) var<uniform> values: Scalars;", STATE, UPDATE),
@@ -139,13 +158,13 @@ describe("the rule contract", () => {
       "a uniform at another binding",
       lines(SCALARS, "@group(0) @binding(1) var<uniform> scalars: Scalars;", STATE, UPDATE),
       2,
-      "the uniform is missing",
+      "the uniform is another",
     ],
     [
       "a uniform in another group",
       lines(SCALARS, "@group(1) @binding(0) var<uniform> scalars: Scalars;", STATE, UPDATE),
       2,
-      "the uniform is missing",
+      "the uniform is another",
     ],
     [
       "a second binding",
@@ -227,6 +246,53 @@ describe("the rule contract", () => {
     );
     if (typeof part === "string") expect(error.message).toContain(part);
     else expect(error.message).toMatch(part);
+  });
+});
+
+describe("the prelude", () => {
+  const text = lines(SCALARS, STATE, UPDATE);
+  const squares = UPDATE.replace("return gradient;", "return bounded(gradient * gradient);");
+  const own = "fn bounded(square: vec4f) -> vec4f { return min(square, vec4f(1.0)); }";
+  const codeOf = (...parts: string[]) => reflectRule("mine.wgsl", lines(...parts)).code;
+
+  test("adds the uniform to a text that has none, behind it, so that its lines stay", () => {
+    const { code, scalars } = reflectRule("mine.wgsl", text);
+    expect(code).toBe(`${text}\n\n${UNIFORM}\n`);
+    expect(scalars).toEqual({ rate: 0 });
+  });
+
+  test("adds bounded where it is called and not there", () => {
+    const code = codeOf(SCALARS, UNIFORM, STATE, squares);
+    expect(code.startsWith(`${lines(SCALARS, UNIFORM, STATE, squares)}\n\n`)).toBe(true);
+    expect(code.match(/fn bounded\(square: vec4f\) -> vec4f/g)).toHaveLength(1);
+    expect(code.match(/var<uniform>/g)).toHaveLength(1);
+    expect(codeOf(SCALARS, STATE, squares).match(/var<uniform>|fn bounded/g)).toHaveLength(2);
+  });
+
+  test("leaves a text alone that has the uniform and a bounded of its own, or a value of that name", () => {
+    for (const parts of [
+      [SCALARS, UNIFORM, STATE, own, squares],
+      [
+        SCALARS,
+        UNIFORM,
+        STATE,
+        UPDATE.replace("return gradient;", "let bounded = gradient; return bounded;"),
+      ],
+    ])
+      expect(codeOf(...parts)).toBe(lines(...parts));
+    expect(codeOf(SCALARS, STATE, own, squares).match(/fn bounded/g)).toHaveLength(1);
+  });
+
+  test("comments go, lines stay; a text with block comments stays whole", () => {
+    const commented = lines("// Mine.", SCALARS, `${UNIFORM} // bounded(it)`, "", STATE, UPDATE);
+    expect(codeOf(commented)).toBe(lines("", SCALARS, UNIFORM, "", STATE, UPDATE));
+    expect(codeOf("/* a /* b */ // c */", SCALARS, UNIFORM, STATE, UPDATE)).toContain("/* a /* b */ // c */");
+  });
+
+  test("does not move the line of a syntax error", () => {
+    expect(refusal(lines(SCALARS, STATE, "fn update(parameter: vec4f gradient")).message).toMatch(
+      /^mine\.wgsl:3: /,
+    );
   });
 });
 

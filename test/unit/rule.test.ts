@@ -1,7 +1,17 @@
 // Options of rules: defaults, ranges, and what is refused.
 import { describe, expect, test } from "vitest";
 import { adam, adamw, momentum, rmsprop, rules, sgd } from "../../src/index.js";
-import { checkOptions, choice, flag, fraction, nonNegative, positive, type RuleRow } from "../../src/rule.js";
+import {
+  checkOptions,
+  choice,
+  flag,
+  fraction,
+  nonNegative,
+  positive,
+  type RuleOptions,
+  type RuleRow,
+  scalarsAt,
+} from "../../src/rule.js";
 
 const row = {
   ...sgd.row,
@@ -68,6 +78,55 @@ describe("checkOptions", () => {
     const bounds = { needed: 0, rate: 0, eps: 2 ** -126, beta: 0, half: 1 };
     expect(checkOptions(row, bounds)).toEqual({ ...defaults, ...bounds });
     expect(checkOptions(row, { needed: Number.MAX_VALUE }).needed).toBe(Number.MAX_VALUE);
+  });
+});
+
+describe("scalarsAt", () => {
+  const fields = (...names: string[]) =>
+    ({
+      ...sgd.row,
+      shader: { ...sgd.row.shader, scalars: Object.fromEntries(names.map((name) => [name, 0])) },
+    }) as RuleRow;
+  const options = {
+    lr: 1,
+    weightDecay: 0,
+    decay: "coupled",
+    maximize: true,
+    beta1: 0.1,
+    epsRoot: 2,
+  } as RuleOptions;
+
+  test("fills fields by the names of the options, the rate, and one minus either", () => {
+    const row = fields("rate", "beta1", "one_minus_beta1", "eps_root", "one_minus_rate", "weight_decay");
+    expect(scalarsAt(row, options, 1, 0.25, [])).toEqual({
+      rate: 0.25,
+      beta1: 0.1,
+      one_minus_beta1: 1 - 0.1,
+      eps_root: 2,
+      one_minus_rate: 0.75,
+      weight_decay: 0,
+    });
+  });
+
+  test("what the row gives goes first, also in one minus it", () => {
+    const row = {
+      ...fields("rate", "beta1", "one_minus_beta1", "one_minus_mu"),
+      scalars: (_: unknown, t: number, lr: number, [memory = 0]: readonly number[]) => ({
+        rate: lr * t,
+        beta1: memory,
+        mu: 0.25,
+      }),
+    };
+    const given = { rate: 6, beta1: 0.5, one_minus_beta1: 0.5, one_minus_mu: 0.75, mu: 0.25 };
+    expect(scalarsAt(row, options, 3, 2, [0.5])).toEqual(given);
+  });
+
+  test("a flag, a choice and a name that says nothing are no scalars", () => {
+    expect(scalarsAt(fields("maximize", "decay", "other", "toString"), options, 1, 1, [])).toEqual({});
+    expect(scalarsAt(fields("one_minus_other", "one_minus_decay"), options, 1, 1, [])).toEqual({
+      one_minus_other: Number.NaN,
+      one_minus_decay: Number.NaN,
+    });
   });
 });
 

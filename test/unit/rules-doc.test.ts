@@ -6,11 +6,12 @@ import { expect, test } from "vitest";
 const root = join(import.meta.dirname, "../..");
 const page = readFileSync(join(root, "docs/rules.md"), "utf8");
 
-test("the diff of a rule is of this project, and of three kinds of files only", () => {
+test("the diff of a rule is of this project: a shader, a row, a reference, and their lines in two tables", () => {
   const diff = /```diff\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
   const files = diff.split(/^--- .*\n/m).slice(1);
   expect(files.map((part) => /^\+\+\+ b\/(.*)$/m.exec(part)?.[1])).toEqual([
-    "src/shaders/lion.wgsl",
+    "src/shaders/sign-lion.wgsl",
+    "src/rules/sign.ts",
     "src/kernels.ts",
     "src/reference/sign.ts",
     "src/reference/rules.ts",

@@ -6,7 +6,6 @@ struct Scalars {
   beta2: f32,
   one_minus_beta2: f32,
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 struct State {
   exp_avg: vec4f,

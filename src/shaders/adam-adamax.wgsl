@@ -7,7 +7,6 @@ struct Scalars {
   eps_in: f32, // ε where it joins the norm, else 0
   eps_out: f32, // ε where it joins the denominator, else 0
 }
-@group(0) @binding(0) var<uniform> scalars: Scalars;
 
 struct State {
   exp_avg: vec4f,
