@@ -190,20 +190,42 @@ export function scalarsAt(
   memory: RuleMemory,
 ): Readonly<Record<string, number>> {
   const values: Record<string, number> = { ...scalars?.(options, t, lr, memory) };
-  const known: Readonly<Record<string, unknown>> = { rate: lr, ...options, lr };
-  const named = (name: string) => values[name] ?? known[camelCase(name)];
-  for (const name of Object.keys(shader.scalars)) {
-    const value =
-      named(name) ?? (name.startsWith(ONE_MINUS) && 1 - Number(named(name.slice(ONE_MINUS.length))));
+  const named = (name: string, option: string): unknown =>
+    values[name] ?? (option === "rate" ? (options.rate ?? lr) : option === "lr" ? lr : options[option]);
+  for (const { name, option, base, baseOption } of fieldsOf(shader)) {
+    const value = named(name, option) ?? (base && 1 - Number(named(base, baseOption)));
     if (typeof value === "number") values[name] = value;
   }
   return values;
+}
+
+/** Fields of `Scalars` with the options of their names; `base` is what a `one_minus_` is of. */
+interface NamedField {
+  readonly name: string;
+  readonly option: string;
+  readonly base: string;
+  readonly baseOption: string;
 }
 
 const ONE_MINUS = "one_minus_";
 
 /** `epsRoot` of `eps_root`. */
 const camelCase = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+/** Worked out once: steps call for them. */
+const fields = new WeakMap<RuleShader, readonly NamedField[]>();
+
+function fieldsOf(shader: RuleShader): readonly NamedField[] {
+  let known = fields.get(shader);
+  if (!known) {
+    known = Object.keys(shader.scalars).map((name) => {
+      const base = name.startsWith(ONE_MINUS) ? name.slice(ONE_MINUS.length) : "";
+      return { name, option: camelCase(name), base, baseOption: camelCase(base) };
+    });
+    fields.set(shader, known);
+  }
+  return known;
+}
 
 /**
  * Checks option values against a row and fills in `base`, or the row's defaults.
