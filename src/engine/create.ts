@@ -5,6 +5,7 @@ import { makeGroup } from "./group.js";
 import { buildMachine } from "./machine.js";
 import { Optimizer } from "./optimizer.js";
 import { checkOptimizerOptions, type OptimizerOptions } from "./options/optimizer-options.js";
+import { loadParts, needsOf } from "./parts.js";
 
 /**
  * Makes an optimizer over the caller's buffers: checks everything, allocates the state, compiles the kernels.
@@ -18,17 +19,18 @@ export async function createOptimizer(device: GPUDevice, options: OptimizerOptio
       got: String(device),
       fix: "await requestDevice() and pass what it gives",
     });
-  const checked = checkOptimizerOptions(device, options);
+  const parts = await loadParts(needsOf(options));
+  const checked = checkOptimizerOptions(device, options, parts);
   await watchDevice(device);
   requireDevice(device, checked.label);
   const groups = checked.groups.map((group) => makeGroup(checked, group));
-  const machine = await buildMachine(device, checked, groups);
+  const machine = await buildMachine(device, checked, groups, parts);
   const { guarding, slots } = machine;
-  const parts = guarding && (await import("./guards/index.js"));
+  const { guard } = parts;
   const makeReports =
     guarding &&
-    parts &&
+    guard &&
     ((learn: (skipped: number) => void) =>
-      new parts.Reports(device, checked.label, guarding, slots, checked.telemetry, learn));
+      new guard.Reports(device, checked.label, guarding, slots, checked.telemetry, learn));
   return new Optimizer(new Engine(device, checked, groups, machine, makeReports));
 }

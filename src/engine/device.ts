@@ -39,10 +39,11 @@ export function onLoss(device: GPUDevice, listener: () => void): () => void {
   return () => listeners?.delete(listener);
 }
 
-/** Resolves when a loss that other promises already tell of is known, or 100 ms later: then there is none. */
-export async function lossSettles(device: GPUDevice): Promise<void> {
+/** Whether there is a loss, when one that other promises already tell of is known, or 100 ms later: then there is none. */
+export async function lossSettles(device: GPUDevice): Promise<boolean> {
   await Promise.race([device.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
   await Promise.resolve();
+  return isLost(device);
 }
 
 /** What a lost device is reported as. */

@@ -88,10 +88,11 @@ export class Engine {
     for (const resource of this.#machine.made) resource.destroy();
   }
 
-  /** What is said where an option is missing. */
-  without(option: string, what: string, fix: string): OptimError {
-    return new OptimError("invalid-argument", `'${this.label}' ${what}`, {
-      expected: `the option ${option}`,
+  /** A part of the engine that this optimizer may not have. @throws OptimError `invalid-argument` */
+  part<T>(part: T | undefined, what: string, expected: string, fix: string): T {
+    if (part !== undefined) return part;
+    throw new OptimError("invalid-argument", `'${this.label}' ${what}`, {
+      expected,
       got: "none",
       fix: `pass ${fix} to createOptimizer`,
     });
@@ -100,8 +101,8 @@ export class Engine {
   /** @throws OptimError `invalid-argument` */
   requireGuarding(option: "guards" | "telemetry") {
     const { guarding } = this.#machine;
-    if (guarding && (option === "guards" || this.reports?.delivered)) return guarding;
-    throw this.without(option, `has no ${option}`, option);
+    const has = option === "guards" || this.reports?.delivered;
+    return this.part(has ? guarding : undefined, `has no ${option}`, `the option ${option}`, option);
   }
 
   /** @throws OptimError `lookahead-order` */

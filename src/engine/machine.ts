@@ -1,5 +1,4 @@
-import { OptimError } from "../errors.js";
-import { isLost, popScopes, requireDevice } from "./device.js";
+import { requireDevice } from "./device.js";
 import type { Engine } from "./engine.js";
 import type { ParameterGroup } from "./group.js";
 import type { Guard } from "./guards/guard.js";
@@ -9,12 +8,15 @@ import { Step } from "./kernels/step.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
 import { type Extras, GroupMemory } from "./memory/group-memory.js";
 import { type BufferRange, checkGradient, refuseOverlap, type Tensor } from "./memory/parameters.js";
+import { scoped } from "./memory/scoped.js";
 import { Slots } from "./memory/slots.js";
 import type { CheckedOptions } from "./options/optimizer-options.js";
+import type { Parts } from "./parts.js";
 import type { Copies } from "./passes/copies.js";
 
 /** All that the engine makes for a set of groups. */
 export interface Machine {
+  readonly parts: Parts;
   readonly memories: readonly GroupMemory[];
   readonly slots: Slots;
   /** The update of each group, where no guard decides about it. */
@@ -31,23 +33,10 @@ export interface Machine {
   readonly made: { destroy(): void }[];
 }
 
-/** The parts of the engine that not every run needs, where this one does. */
-async function loadParts({ groups, accumulation, guards, blends }: CheckedOptions) {
-  const rows = groups.map(({ rule }) => rule.row);
-  const copies = blends.slow || blends.average || rows.some((row) => row.startsAtParameter ?? row.evaluate);
-  const [guard, copying, accumulating, lookahead, curvature] = await Promise.all([
-    guards ? import("./guards/index.js") : undefined,
-    copies ? import("./passes/copies.js") : undefined,
-    accumulation ? import("./passes/accumulation.js") : undefined,
-    rows.some(({ shader }) => shader.lookahead) ? import("./passes/lookahead.js") : undefined,
-    rows.some(({ shader }) => shader.curvature) ? import("./passes/curvature.js") : undefined,
-  ]);
-  return { guard, copying, accumulating, lookahead, curvature };
-}
-
 /**
  * Allocates the memory and compiles the kernels.
  * @param parameterGroups whose options are those in force
+ * @param parts that the groups need
  * @param frozen tensors that have state and are not stepped
  * @param before whose counts and loss scale guards go on from
  * @throws OptimError `out-of-memory`, `invalid-shader`, `gpu-error` or `device-lost`, with all that was made destroyed
@@ -56,30 +45,27 @@ export async function buildMachine(
   device: GPUDevice,
   checked: CheckedOptions,
   parameterGroups: readonly ParameterGroup[],
+  parts: Parts,
   frozen: ReadonlySet<Tensor> = new Set(),
   before?: Guard,
 ): Promise<Machine> {
   const { label } = checked;
-  const parts = await loadParts(checked);
   requireDevice(device, label);
-  // Everything is made in one synchronous run, inside error scopes of this run only.
-  device.pushErrorScope("out-of-memory");
-  device.pushErrorScope("validation");
   const made: { destroy(): void }[] = [];
   let machine: Machine | undefined;
-  let thrown: unknown;
-  try {
+  const failing = {
+    memory: `There is no GPU memory for the state of '${label}'`,
+    other: `'${label}' cannot be created`,
+    fixMemory: "free buffers, or take a rule with less state",
+    fixOther: "check that every buffer is alive, unmapped and of this device",
+  };
+  await scoped(device, label, made, failing, () => {
     machine = allocate(device, checked, parts, frozen, before, made);
     probe(device, label, machine);
-  } catch (error) {
-    thrown = error;
-  }
+  });
   try {
-    const [invalid, exhausted] = await popScopes(device, label);
-    if (exhausted ?? invalid ?? thrown) throw creationError(label, { exhausted, invalid, thrown });
-    requireDevice(device, label);
     await compile(machine!, parameterGroups, checked.accumulation);
-    if (isLost(device)) requireDevice(device, label);
+    requireDevice(device, label);
     return machine!;
   } catch (error) {
     for (const resource of made) resource.destroy();
@@ -91,11 +77,12 @@ export async function buildMachine(
 function allocate(
   device: GPUDevice,
   { label, groups, accumulation, stepsInFlight, guards, telemetry, blends, sam }: CheckedOptions,
-  { guard, copying, accumulating, lookahead, curvature }: Awaited<ReturnType<typeof loadParts>>,
+  parts: Parts,
   frozen: ReadonlySet<Tensor>,
   before: Guard | undefined,
   made: { destroy(): void }[],
 ): Machine {
+  const { guard, copying, accumulating, lookahead, curvature } = parts;
   const own = <T extends { destroy(): void }>(resource: T): T => {
     made.push(resource);
     return resource;
@@ -118,6 +105,7 @@ function allocate(
   const each = <T>(make: (context: ReturnType<typeof contextOf>, memory: GroupMemory) => T) =>
     memories.map((memory, index) => make(contextOf(index), memory));
   const machine: Machine = {
+    parts,
     memories,
     slots,
     steps: guards ? undefined : each((context, memory) => new Step(context, memory, accumulation)),
@@ -198,28 +186,4 @@ function probe(device: GPUDevice, label: string, { steps, guarding }: Machine): 
     for (const { bindGroup } of step.dispatches(false)) pass.setBindGroup(1, bindGroup);
   pass.end();
   device.queue.submit([encoder.finish()]);
-}
-
-function creationError(
-  label: string,
-  {
-    exhausted,
-    invalid,
-    thrown,
-  }: { exhausted?: GPUError | null | undefined; invalid?: GPUError | null | undefined; thrown: unknown },
-): unknown {
-  if (!exhausted && !invalid && thrown instanceof OptimError) return thrown;
-  const failure = exhausted ?? invalid ?? thrown;
-  const memory = exhausted || thrown instanceof RangeError;
-  return new OptimError(
-    memory ? "out-of-memory" : "gpu-error",
-    memory ? `There is no GPU memory for the state of '${label}'` : `'${label}' cannot be created`,
-    {
-      got: (failure as { message?: string } | undefined)?.message ?? String(failure),
-      fix: memory
-        ? "free buffers, or take a rule with less state"
-        : "check that every buffer is alive, unmapped and of this device",
-    },
-    { cause: failure },
-  );
 }

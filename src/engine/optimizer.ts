@@ -8,15 +8,7 @@ import { moveGradients } from "./machine.js";
 import type { BufferRange, Parameter } from "./memory/parameters.js";
 import type { GuardOptions } from "./options/guard-options.js";
 import type { GroupOptions } from "./options/optimizer-options.js";
-import {
-  encodeAccumulate,
-  encodeAscent,
-  encodeCurvature,
-  encodeLookahead,
-  encodeRestore,
-  encodeStep,
-  encodeSwap,
-} from "./verbs.js";
+import { encodeRestore, encodeStep } from "./verbs.js";
 
 /** Runs a rule over the caller's parameters. Made by `createOptimizer`. */
 export class Optimizer {
@@ -65,7 +57,10 @@ export class Optimizer {
    * @throws OptimError `lookahead-order` when called twice without a step between.
    */
   lookahead(encoder?: GPUCommandEncoder): void {
-    this.#engine.run("lookahead", encoder, (encoder) => encodeLookahead(this.#engine, encoder));
+    const engine = this.#engine;
+    engine.run("lookahead", encoder, (encoder) =>
+      engine.machine.parts.lookahead?.encodeLookahead(engine, encoder),
+    );
   }
 
   /**
@@ -74,7 +69,12 @@ export class Optimizer {
    * @throws OptimError `invalid-argument` where no group's rule takes one
    */
   curvature(encoder?: GPUCommandEncoder): void {
-    this.#engine.run("curvature", encoder, (encoder) => encodeCurvature(this.#engine, encoder));
+    const engine = this.#engine;
+    engine.run("curvature", encoder, (encoder) => {
+      const { curvature } = engine.machine.parts;
+      const what = "takes no estimate of curvature";
+      engine.part(curvature, what, "a rule such as sophia()", "such a rule").encodeCurvature(engine, encoder);
+    });
   }
 
   /**
@@ -84,7 +84,11 @@ export class Optimizer {
    * @throws OptimError `invalid-argument` without the option `sam`, `lookahead-order` when called twice without a step
    */
   ascend(encoder?: GPUCommandEncoder): void {
-    this.#engine.run("ascent", encoder, (encoder) => encodeAscent(this.#engine, encoder));
+    const engine = this.#engine;
+    engine.run("ascent", encoder, (encoder) => {
+      const { guard } = engine.machine.parts;
+      engine.part(guard, "makes no ascent", "the option sam", "sam: {}").encodeAscent(engine, encoder);
+    });
   }
 
   /** Gives up a step after its look-ahead, and what was accumulated for it: the parameters are as before, bit for bit. */
@@ -99,7 +103,13 @@ export class Optimizer {
    * @throws OptimError `invalid-argument` without the option `accumulation` or for a size that is no positive number.
    */
   accumulate({ samples = 1 }: { readonly samples?: number } = {}, encoder?: GPUCommandEncoder): void {
-    this.#engine.run("accumulate", encoder, (encoder) => encodeAccumulate(this.#engine, encoder, samples));
+    const engine = this.#engine;
+    engine.run("accumulate", encoder, (encoder) => {
+      const { accumulating } = engine.machine.parts;
+      engine
+        .part(accumulating, "has no accumulator", "the option accumulation", "accumulation: true")
+        .encodeAccumulate(engine, encoder, samples);
+    });
   }
 
   /**
@@ -108,7 +118,12 @@ export class Optimizer {
    * @throws OptimError `invalid-argument` where there is none, or a group has no step that counts yet
    */
   swapAverage(encoder?: GPUCommandEncoder): void {
-    this.#engine.run("swap", encoder, (encoder) => encodeSwap(this.#engine, encoder));
+    const engine = this.#engine;
+    engine.run("swap", encoder, (encoder) => {
+      const { copying } = engine.machine.parts;
+      const expected = "the option average or a schedule-free rule";
+      engine.part(copying, "has no average", expected, "average: {}").encodeSwap(engine, encoder);
+    });
   }
 
   /** Whether the parameters are the average now. */

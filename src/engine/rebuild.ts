@@ -10,8 +10,8 @@ import {
   checkGroup,
   checkLimits,
   type GroupOptions,
-  refuseLookahead,
 } from "./options/optimizer-options.js";
+import { loadParts } from "./parts.js";
 
 const allTensors = ({ tensors }: Engine): readonly Tensor[] =>
   [...tensors.values()].map(({ tensor }) => tensor);
@@ -21,7 +21,7 @@ export async function addGroup(engine: Engine, options: GroupOptions): Promise<v
   const { checked, label, groups } = engine;
   const { rule, schedule, optionSchedules } = checked;
   const added = checkGroup({ rule, schedule, optionSchedules, ...options }, allTensors(engine));
-  if (checked.sam !== undefined) refuseLookahead([added]);
+  if (checked.sam !== undefined) engine.machine.parts.guard?.refuseLookahead([added]);
   if (added.rule.row.shader.sums.length > 0 && !engine.machine.guarding)
     throw new OptimError(
       "invalid-argument",
@@ -79,10 +79,16 @@ async function rebuild(
     return { ...group, rule: { ...group.rule, options } };
   });
   const checked = { ...engine.checked, groups: current };
-  checkLimits(device, checked);
+  const parts = await loadParts({
+    rows: current.map(({ rule }) => rule.row),
+    guards: checked.guards !== undefined,
+    copies: checked.blends.slow !== undefined || checked.blends.average !== undefined,
+    accumulation: checked.accumulation,
+  });
+  checkLimits(device, checked, parts);
   await reports?.settle();
   const before = engine.machine;
-  const machine = await buildMachine(device, checked, parameterGroups, frozen, before.guarding?.guard);
+  const machine = await buildMachine(device, checked, parameterGroups, parts, frozen, before.guarding?.guard);
   if (engine.destroyed) {
     for (const resource of machine.made) resource.destroy();
     return;

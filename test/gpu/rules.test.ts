@@ -1,15 +1,15 @@
 // The shared tests of every rule, driven by the table.
 import { describe, expect, test } from "vitest";
-import { composeSettle } from "../../src/engine/guards/rule-sums.js";
 import {
-  composeCurvature,
-  composeLookahead,
+  composeGuardedStep,
   composeMeasure,
-  composeStep,
-  overLanes,
+  composeSummedStep,
   partsOf,
-  STAGE_STRUCT,
-} from "../../src/engine/kernels/compose.js";
+} from "../../src/engine/guards/compose-sums.js";
+import { composeSettle } from "../../src/engine/guards/rule-sums.js";
+import { composeStep, overLanes, STAGE_STRUCT } from "../../src/engine/kernels/compose.js";
+import { composeCurvature } from "../../src/engine/passes/curvature.js";
+import { composeLookahead } from "../../src/engine/passes/lookahead.js";
 import { createArena, createOptimizer, rules } from "../../src/index.js";
 import { referenceCurvature, referenceStep } from "../../src/reference/step.js";
 import accumulate from "../../src/shaders/engine/accumulate.wgsl?raw";
@@ -231,7 +231,7 @@ describe("on a device as it is", () => {
       const { lookahead, sums } = rule.row.shader;
       // With sums: of the gradients and of what the rule measures, a measure, a level of sums and what is made of them;
       // two levels more where all tensors have one sum.
-      const passes = lookahead ? 2 : sums.length === 0 ? 1 : rule.row.scope === "all" ? 9 : 7;
+      const passes = lookahead ? 2 : sums.length === 0 ? 1 : rule.row.scope === "all" ? 12 : 9;
       // Each state that begins as the parameter takes one dispatch, in the first of four steps.
       expect(first.dispatches).toBe(passes + (rule.row.startsAtParameter?.length ?? 0) / 4);
       const joined = first.values.flat();
@@ -480,12 +480,16 @@ describe("on a device as it is", () => {
       ...(shader.sums.length > 0 ? [[`${shader.file} settle`, composeSettle(shader)] as const] : []),
       ...WIDTHS.flatMap((width) =>
         Object.entries({
+          ...(shader.sums.length === 0 && { step: composeStep(shader, width, shader.lookahead) }),
           ...Object.fromEntries(
-            ([undefined, 2, 4] as const).flatMap((summed) =>
-              (shader.sums.length > 0 ? [true] : [false, true]).map((values) => [
-                `step, summed ${summed}, values ${values}`,
-                composeStep(shader, width, { fromOrigin: shader.lookahead, values, summed }),
-              ]),
+            ([2, 4] as const).flatMap((lanes) =>
+              (shader.sums.length > 0 ? [true] : [false, true]).flatMap((values) => {
+                const form = { fromOrigin: shader.lookahead, values, lanes };
+                return [
+                  [`guarded step, values ${values}, lanes ${lanes}`, composeGuardedStep(shader, width, form)],
+                  [`summed step, values ${values}, lanes ${lanes}`, composeSummedStep(shader, width, form)],
+                ];
+              }),
             ),
           ),
           ...(shader.sums.length > 0 && { measure: composeMeasure(shader, width, shader.lookahead) }),

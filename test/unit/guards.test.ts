@@ -1,11 +1,7 @@
 // What guards accept, what they refuse, and what is left out.
 import { describe, expect, test } from "vitest";
-import {
-  checkGuards,
-  checkNames,
-  type GuardOptions,
-  UNLIMITED,
-} from "../../src/engine/options/guard-options.js";
+import { checkNames } from "../../src/engine/options/check-names.js";
+import { checkGuards, type GuardOptions, UNLIMITED } from "../../src/engine/options/guard-options.js";
 import { expectError } from "../support/errors.js";
 
 const NONE = {

@@ -124,15 +124,15 @@ export class Guard {
   get #path(): Path {
     const { telemetry, accumulation } = this.#plan;
     const perTensor = telemetry?.perTensor ?? false;
-    const values = this.#ruleSums || this.guards.clipNorm < UNLIMITED;
-    let path = this.#paths.get(values);
+    const clips = this.guards.clipNorm < UNLIMITED;
+    let path = this.#paths.get(clips);
     if (!path) {
       path = new Path(
         this.#context,
         this.#groups,
         {
-          byTensor: values || perTensor,
-          values,
+          byTensor: clips || perTensor,
+          values: clips || this.#ruleSums,
           accumulation,
           ruleSums: this.#ruleSums,
           telemetry: telemetry !== undefined,
@@ -141,7 +141,7 @@ export class Guard {
       );
       // Steps over other strips leave what this one's never write.
       if (this.#paths.size > 0) this.#mixed = true;
-      this.#paths.set(values, path);
+      this.#paths.set(clips, path);
     }
     return path;
   }

@@ -5,6 +5,13 @@ import { GpuClock } from "./gpu-clock.js";
 import { Guard, type GuardPlan } from "./guard.js";
 import { ReadBacks } from "./read-backs.js";
 
+export {
+  checkGuarding,
+  checkGuardLimits,
+  extraBuffers,
+  refuseLookahead,
+} from "../options/guarding-options.js";
+export { encodeAscent } from "./ascent.js";
 export { Reports } from "./reports.js";
 
 /** Makes a guard over groups, and what its records are read back through. @param before as for {@link Guard} */

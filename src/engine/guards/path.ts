@@ -4,14 +4,15 @@ import decideShader from "../../shaders/engine/decide.wgsl?engine";
 import measureShader from "../../shaders/engine/measure.wgsl?engine";
 import recordShader from "../../shaders/engine/record.wgsl?engine";
 import { BufferPass } from "../kernels/buffer-pass.js";
-import { overLanes, partsOf, STAGE_STRUCT, type Stages, stepVariant } from "../kernels/compose.js";
+import { overLanes, STAGE_STRUCT, type Stages, stepVariant } from "../kernels/compose.js";
 import type { Access, Variant } from "../kernels/pipelines.js";
 import { type Dispatch, GRADIENT, type PlanContext, type Stream, type Strips } from "../kernels/plan.js";
-import { gradientOf, Step, stepStreams } from "../kernels/step.js";
+import { gradientOf, Step, type StepExtension, stepStreams } from "../kernels/step.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
+import { composeGuardedStep, composeSummedStep, partsOf } from "./compose-sums.js";
 import { RuleSums } from "./rule-sums.js";
 import type { StripTable } from "./strips.js";
 import { compileSums, encodeSums, FACTORS, NO_FACTORS, type Reduction, sumAll, sumTensors } from "./sums.js";
@@ -33,7 +34,7 @@ export interface GuardMemory {
 
 /** What a way is for. */
 export interface PathKind {
-  /** Whether sums are kept by tensor. */
+  /** Whether what is found of each tensor is kept. */
   readonly byTensor: boolean;
   /** Whether the step reads values by tensor. */
   readonly values: boolean;
@@ -83,14 +84,18 @@ export class Path {
   ) {
     const { table, partials, values, control, history, rows, live } = memory;
     const whole = (access: Access, buffer: GPUBuffer): Stream => ({ access, whole: buffer });
-    const strips: Strips = kind.byTensor ? table.apart(memory.owners) : table.together;
+    const apart = kind.byTensor || kind.values;
+    const strips: Strips = apart ? table.apart(memory.owners) : table.together;
     const sums = kind.telemetry || kind.ruleSums;
     const streams = [
       ...(kind.values ? [whole("read-only-storage", values)] : []),
       ...(sums ? [whole("storage", partials)] : []),
     ];
     const lanes = kind.ruleSums ? 4 : 2;
-    const extension = { values: kind.values, lanes, streams, strips } as const;
+    const form = { values: kind.values, lanes: sums ? lanes : undefined } as const;
+    const compose: StepExtension["compose"] = (shader, width, fromOrigin, summed) =>
+      (summed ? composeSummedStep : composeGuardedStep)(shader, width, { ...form, fromOrigin });
+    const extension = { compose, streams, strips };
     this.#groups = groups;
     // Without sums or values, the step is the plain one.
     this.steps = groups.map(
@@ -118,7 +123,7 @@ export class Path {
       };
     });
     const sumContext = { ...context, lanes } as const;
-    const runs = table.runs(!kind.byTensor);
+    const runs = table.runs(!apart);
     const sumsOf = (name: string, changes: boolean) =>
       kind.byTensor
         ? sumTensors(sumContext, name, changes, partials, runs, values)

@@ -1,12 +1,13 @@
 import type { RuleShader } from "../../rule.js";
 import { BufferPass } from "../kernels/buffer-pass.js";
-import { COMPONENTS, composeMeasure, packed, STAGE_STRUCT } from "../kernels/compose.js";
+import { STAGE_STRUCT } from "../kernels/compose.js";
 import { Kernel, type Variant } from "../kernels/pipelines.js";
 import { accessesOf, type Dispatch, encodeStrips, type Stream, widthsOf } from "../kernels/plan.js";
 import type { GroupMemory } from "../memory/group-memory.js";
 import type { Tensor } from "../memory/parameters.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
+import { COMPONENTS, composeMeasure, packed } from "./compose-sums.js";
 import type { Run } from "./runs.js";
 import type { StripTable } from "./strips.js";
 import { compileSums, encodeSums, type Reduction, type RunSums, sumPieces, sumRuns } from "./sums.js";

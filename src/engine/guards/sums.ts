@@ -3,10 +3,10 @@ import controlShader from "../../shaders/engine/control.wgsl?engine";
 import sumShader from "../../shaders/engine/sum.wgsl?engine";
 import tensorsShader from "../../shaders/engine/tensors.wgsl?engine";
 import { BufferPass } from "../kernels/buffer-pass.js";
-import { type PartLanes, partsOf } from "../kernels/compose.js";
 import type { Variant } from "../kernels/pipelines.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
+import { type PartLanes, partsOf } from "./compose-sums.js";
 import { cutRuns, type Run } from "./runs.js";
 
 /** What sums are made with. */

@@ -1,5 +1,3 @@
-import { OptimError } from "../../errors.js";
-import { lossSettles, requireDevice } from "../device.js";
 import type { Width } from "../memory/spans.js";
 
 /** How a kernel accesses a buffer; `window` is read-only, at a dynamic offset. */
@@ -189,25 +187,8 @@ async function compile(
   const [pipeline, error] = await Promise.allSettled([made, scope]);
   if (pipeline.status === "fulfilled" && !(error.status === "fulfilled" && error.value))
     return pipeline.value;
-  const { module } = descriptor.compute;
   cacheOf(device).modules.delete(code);
-  const messages = await module
-    .getCompilationInfo()
-    .then(({ messages }) => messages.map((m) => `${file}:${m.lineNum}:${m.linePos}: ${m.type}: ${m.message}`))
-    .catch(() => []);
   const cause = pipeline.status === "rejected" ? pipeline.reason : undefined;
-  // A device that is lost meanwhile rejects before it says so, and has no message about the shader.
-  if (cause?.reason === "internal" && messages.length === 0) {
-    await lossSettles(device);
-    requireDevice(device, label);
-  }
-  throw new OptimError(
-    "invalid-shader",
-    `The kernel of '${label}' does not compile`,
-    {
-      got: messages.join("; ") || String((cause as Error | undefined)?.message ?? "no message"),
-      fix: "correct the WGSL",
-    },
-    { cause },
-  );
+  const { compileError } = await import("./compile-error.js");
+  throw await compileError(device, label, file, descriptor.compute.module, cause);
 }

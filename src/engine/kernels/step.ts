@@ -1,7 +1,9 @@
+import type { RuleShader } from "../../rule.js";
 import type { GroupMemory } from "../memory/group-memory.js";
 import { ACCUMULATOR, ORIGIN } from "../memory/group-memory.js";
 import type { Range, Tensor } from "../memory/parameters.js";
-import { composeStep, type PartLanes, type Stages, stepVariant } from "./compose.js";
+import type { Width } from "../memory/spans.js";
+import { composeStep, type Stages, stepVariant } from "./compose.js";
 import { Kernel } from "./pipelines.js";
 import {
   accessesOf,
@@ -19,8 +21,8 @@ import {
 
 /** What guards add to a step: values by tensor and partial sums, which it binds behind its own. */
 export interface StepExtension {
-  readonly values: boolean;
-  readonly lanes: PartLanes;
+  /** The texts of the step, and of the step that also keeps Σθ² and ΣΔ². */
+  readonly compose: (shader: RuleShader, width: Width, fromOrigin: boolean, summed: boolean) => string;
   readonly streams: readonly Stream[];
   readonly strips: Strips;
 }
@@ -64,11 +66,7 @@ export class Step {
         label: context.label,
         file: shader.file,
         compose: (width) =>
-          composeStep(shader, width, {
-            fromOrigin,
-            values: extension?.values ?? false,
-            summed: summed ? extension?.lanes : undefined,
-          }),
+          extension?.compose(shader, width, fromOrigin, summed) ?? composeStep(shader, width, fromOrigin),
         storages: accessesOf(streams),
         constants: row.constants?.(options) ?? {},
       });

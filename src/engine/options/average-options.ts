@@ -1,5 +1,5 @@
 import { OptimError } from "../../errors.js";
-import { checkNames } from "./guard-options.js";
+import { checkNames } from "./check-names.js";
 
 /** A running average of the parameters, kept beside them for evaluation. */
 export type AverageOptions =

@@ -1,4 +1,5 @@
 import { OptimError } from "../../errors.js";
+import { checkNames } from "./check-names.js";
 
 /** Dynamic loss scale, as mixed-precision training needs it (Micikevicius et al. 2018, sec. 3.2; PyTorch GradScaler). */
 export interface LossScaleOptions {
@@ -113,23 +114,6 @@ function checkScale(given: number | LossScaleOptions): Required<LossScaleOptions
       `a number from min to max (${scale.min} to ${scale.max})`,
     );
   return scale;
-}
-
-/** @throws OptimError `invalid-argument` for what is no object, or has other names. */
-export function checkNames(what: string, given: object, names: readonly string[]): void {
-  if (typeof given !== "object" || given === null || Array.isArray(given))
-    throw new OptimError("invalid-argument", `The option '${what}' is no object`, {
-      expected: `an object with any of ${names.join(", ")}`,
-      got: String(given),
-      fix: "pass an object, or leave it out",
-    });
-  for (const name of Object.keys(given))
-    if (!names.includes(name))
-      throw new OptimError("invalid-argument", `'${what}' has no option '${name}'`, {
-        expected: `one of ${names.join(", ")}`,
-        got: `'${name}'`,
-        fix: "correct the spelling or leave it out",
-      });
 }
 
 /** Smaller ones are subnormal in f32, which a GPU may take for zero. */

@@ -5,14 +5,9 @@ import { type BlendWeights, checkOptionSchedules, checkSchedule, type OptionSche
 import type { TelemetryOptions } from "../guards/reports.js";
 import { checkParameters, type Parameter, type Tensor } from "../memory/parameters.js";
 import { BLOCK } from "../memory/slots.js";
-import { STRIP } from "../memory/spans.js";
-import {
-  type AverageOptions,
-  averageWeight,
-  type SlowWeightsOptions,
-  slowWeight,
-} from "./average-options.js";
-import { checkGuards, checkNames, type GuardOptions, type Guards, UNLIMITED } from "./guard-options.js";
+import type { Parts } from "../parts.js";
+import type { AverageOptions, SlowWeightsOptions } from "./average-options.js";
+import type { GuardOptions, Guards } from "./guard-options.js";
 
 /** Parameters with their own rule, schedule or hyperparameters: any option of the rule may stand here. */
 export interface GroupOptions {
@@ -116,8 +111,13 @@ export interface CheckedOptions {
   readonly sam: number | undefined;
 }
 
-/** Checks everything that can be checked without the GPU. @throws OptimError */
-export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptions): CheckedOptions {
+/** Checks everything that can be checked without the GPU. @param parts that the options ask for @throws OptimError */
+export function checkOptimizerOptions(
+  device: GPUDevice,
+  options: OptimizerOptions,
+  parts: Parts,
+): CheckedOptions {
+  const { guard, copying } = parts;
   for (const name of Object.keys(options ?? {}))
     if (!OPTION_NAMES.includes(name))
       throw new OptimError("invalid-argument", `createOptimizer has no option '${name}'`, {
@@ -134,19 +134,12 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
       fix: "leave it out for 64",
     });
   const label = options.label ?? groups[0]?.rule.row.name ?? "optimizer";
-  const telemetry = options.telemetry === undefined ? undefined : checkTelemetry(options.telemetry);
-  const sums = groups.some(({ rule }) => rule.row.shader.sums.length > 0);
-  const monitored = options.guards !== undefined || telemetry || options.sam !== undefined || sums;
-  const guards = monitored
-    ? checkGuards(options.guards === undefined ? { nonFinite: "keep", skipsInFlight: 1 } : options.guards)
-    : undefined;
+  const { guards, telemetry, sam } = guard?.checkGuarding(options, groups) ?? {};
+  const { slowWeights, average, rule, schedule, optionSchedules } = options;
   const blends = {
-    slow: options.slowWeights === undefined ? undefined : slowWeight(options.slowWeights),
-    average: options.average === undefined ? undefined : averageWeight(options.average),
+    slow: slowWeights === undefined ? undefined : copying?.slowWeight(slowWeights),
+    average: average === undefined ? undefined : copying?.averageWeight(average),
   };
-  const sam = options.sam === undefined ? undefined : checkSam(options.sam);
-  if (sam !== undefined) refuseLookahead(groups);
-  const { rule, schedule, optionSchedules } = options;
   const checked = {
     label,
     rule,
@@ -160,47 +153,8 @@ export function checkOptimizerOptions(device: GPUDevice, options: OptimizerOptio
     blends,
     sam,
   };
-  checkLimits(device, checked);
+  checkLimits(device, checked, parts);
   return checked;
-}
-
-function checkSam(options: SamOptions): number {
-  checkNames("sam", options, ["rho"]);
-  const { rho = 0.05 } = options;
-  if (rho >= 0 && Number.isFinite(Math.fround(rho))) return rho;
-  throw new OptimError("invalid-argument", "'sam.rho' is out of range", {
-    expected: "a finite number of at least 0",
-    got: String(rho),
-    fix: "pass a radius such as 0.05",
-  });
-}
-
-/** A rule that looks ahead has moved the parameters already. */
-export function refuseLookahead(groups: readonly CheckedGroup[]): void {
-  for (const { rule } of groups)
-    if (rule.row.shader.lookahead)
-      throw new OptimError("invalid-argument", `SAM does not go around ${rule.row.name}`, {
-        expected: "a rule that takes its gradient at the parameters",
-        got: "a look-ahead rule",
-        fix: "use nesterov() instead of nesterovLookahead()",
-      });
-}
-
-function checkTelemetry(options: TelemetryOptions): TelemetryOptions {
-  checkNames("telemetry", options, ["onReport", "every", "perTensor"]);
-  const { onReport, every = 1, perTensor = false } = options;
-  if (
-    (onReport === undefined || typeof onReport === "function") &&
-    Number.isSafeInteger(every) &&
-    every >= 1 &&
-    typeof perTensor === "boolean"
-  )
-    return options;
-  throw new OptimError("invalid-argument", "The telemetry options are ill-typed", {
-    expected: "onReport a function, every a whole number of at least 1, perTensor true or false",
-    got: `onReport ${typeof onReport}, every ${String(every)}, perTensor ${String(perTensor)}`,
-    fix: "correct them, or leave them out",
-  });
 }
 
 function checkGroups(options: OptimizerOptions): CheckedGroup[] {
@@ -254,11 +208,7 @@ function checkedGroup(
   what: string,
 ): CheckedGroup {
   // A factory has a row as well, but no options.
-  if (
-    typeof rule !== "object" ||
-    typeof rule?.row?.scalars !== "function" ||
-    typeof rule.options !== "object"
-  )
+  if (typeof rule !== "object" || typeof rule?.row?.shader !== "object" || typeof rule.options !== "object")
     throw new OptimError("invalid-argument", `${what} has no rule`, {
       expected: "a rule from a factory, such as adam({ lr: 1e-3 })",
       got: typeof rule === "function" ? "a function" : rule === undefined ? "nothing" : String(rule),
@@ -283,50 +233,42 @@ function requireCopyTarget({ row }: Rule, { name, param }: Tensor): void {
   });
 }
 
-/** @throws OptimError `limit-exceeded` */
-export function checkLimits(
-  device: GPUDevice,
-  { label, groups, stepsInFlight, guards, telemetry, sam }: CheckedOptions,
+/** Refuses what needs more than a limit allows. @throws OptimError `limit-exceeded` */
+export function requireAtMost(
+  label: string,
+  what: string,
+  limit: keyof GPUSupportedLimits,
+  most: number,
+  needed: number,
+  fix: string,
 ): void {
-  const { maxStorageBuffersPerShaderStage, maxBufferSize, maxStorageBufferBindingSize } = device.limits;
-  const requireAtMost = (what: string, limit: string, most: number, needed: number, fix: string) => {
-    if (needed > most)
-      throw new OptimError("limit-exceeded", `'${label}' needs too many ${what}`, {
-        expected: `at most ${most} (${limit})`,
-        got: `${needed}`,
-        fix,
-      });
-  };
+  if (needed > most)
+    throw new OptimError("limit-exceeded", `'${label}' needs too many ${what}`, {
+      expected: `at most ${most} (${limit})`,
+      got: `${needed}`,
+      fix,
+    });
+}
+
+/** @throws OptimError `limit-exceeded` */
+export function checkLimits(device: GPUDevice, checked: CheckedOptions, { guard }: Parts): void {
+  const { label, groups, stepsInFlight, sam } = checked;
+  const { maxStorageBuffersPerShaderStage, maxBufferSize } = device.limits;
   for (const { rule } of groups) {
-    const { states, lookahead, sums } = rule.row.shader;
-    const values = sums.length > 0 || (guards && guards.clipNorm < UNLIMITED);
-    const partials = sums.length > 0 || telemetry;
+    const { states, lookahead } = rule.row.shader;
     requireAtMost(
+      label,
       "storage buffers",
       "maxStorageBuffersPerShaderStage",
       maxStorageBuffersPerShaderStage,
-      2 + states.length + (lookahead || sam !== undefined ? 1 : 0) + (values ? 1 : 0) + (partials ? 1 : 0),
+      2 +
+        states.length +
+        (lookahead || sam !== undefined ? 1 : 0) +
+        (guard?.extraBuffers(rule.row, checked) ?? 0),
       "request a larger limit from the adapter",
     );
   }
   const blocks = stepsInFlight * groups.length * 2 * BLOCK;
-  requireAtMost("uniform bytes", "maxBufferSize", maxBufferSize, blocks, "lower stepsInFlight");
-  if (!guards) return;
-  const rows = blocks * (guards.skipsInFlight + 1);
-  const fix = "lower stepsInFlight or guards.skipsInFlight";
-  requireAtMost("bytes of scalars", "maxBufferSize", maxBufferSize, rows, fix);
-  // Those of a step are bound at once, as are partial sums: 16 bytes for each 256 of a tensor, and for what is not aligned.
-  const bound = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-  const limit = bound === maxBufferSize ? "maxBufferSize" : "maxStorageBufferBindingSize";
-  requireAtMost("bytes of scalars", limit, bound, rows / stepsInFlight, fix);
-  const strips = groups
-    .flatMap(({ tensors }) => tensors)
-    .reduce((sum, { size }) => sum + Math.ceil(size / STRIP) + 3, 0);
-  requireAtMost(
-    "bytes of partial sums",
-    limit,
-    bound,
-    16 * strips,
-    "request a larger limit from the adapter",
-  );
+  requireAtMost(label, "uniform bytes", "maxBufferSize", maxBufferSize, blocks, "lower stepsInFlight");
+  guard?.checkGuardLimits(device, checked, blocks);
 }

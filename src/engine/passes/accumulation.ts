@@ -1,8 +1,11 @@
+import { OptimError } from "../../errors.js";
 import accumulateShader from "../../shaders/engine/accumulate.wgsl?engine";
+import type { Engine } from "../engine.js";
 import { overLanes } from "../kernels/compose.js";
 import { GRADIENT, type PlanContext, written } from "../kernels/plan.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
+import { encodePasses } from "../verbs.js";
 
 /** Adds the gradients of a group to its accumulators. */
 export const accumulationPass = (context: PlanContext, group: GroupMemory): TensorPass =>
@@ -16,3 +19,22 @@ export const accumulationPass = (context: PlanContext, group: GroupMemory): Tens
     "engine/accumulate.wgsl",
     (width) => overLanes(width) + accumulateShader.code,
   );
+
+/** The gradients of a micro-batch. */
+export function encodeAccumulate(engine: Engine, encoder: GPUCommandEncoder, samples: number): void {
+  const { accumulations, slots } = engine.machine;
+  if (!(typeof samples === "number" && samples > 0 && Number.isFinite(Math.fround(samples))))
+    throw new OptimError("invalid-argument", "The size of a micro-batch is no positive number", {
+      expected: "a number of samples above 0",
+      got: String(samples),
+      fix: "pass { samples }",
+    });
+  slots.requireFree();
+  const { first, total } = engine.samples ?? { first: samples, total: 0 };
+  for (const staged of slots.staged) {
+    staged[0] = samples / first;
+    staged[1] = total === 0 ? 1 : 0;
+  }
+  encodePasses(engine, encoder, "accumulate", accumulations, slots.take());
+  engine.samples = { first, total: total + samples };
+}

@@ -1,10 +1,15 @@
+import { OptimError } from "../../errors.js";
 import blendShader from "../../shaders/engine/blend.wgsl?engine";
+import type { Engine } from "../engine.js";
 import type { PendingStep } from "../group.js";
 import { overLanes } from "../kernels/compose.js";
 import { type PlanContext, written } from "../kernels/plan.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { AVERAGE, type GroupMemory, SLOW } from "../memory/group-memory.js";
 import type { Tensor } from "../memory/parameters.js";
+import { copyFresh } from "../verbs.js";
+
+export { averageWeight, slowWeight } from "../options/average-options.js";
 
 /** What a blend does with the parameters and their copy; the kernel's numbers. */
 const KINDS = { keep: 0, slow: 1, average: 2, swap: 3 } as const;
@@ -75,4 +80,21 @@ export class Copies {
   swap(pass: GPUComputePassEncoder, uniforms: GPUBindGroup): void {
     this.#swap?.encode(pass, uniforms, 0);
   }
+}
+
+/** The exchange with the parameters to evaluate at. */
+export function encodeSwap(engine: Engine, encoder: GPUCommandEncoder): void {
+  const { groups, label, machine } = engine;
+  const average = engine.checked.blends.average !== undefined;
+  if (!groups.every(({ hasAverage }) => hasAverage))
+    throw new OptimError("invalid-argument", `'${label}' has no average`, {
+      expected: `the option average or a schedule-free rule, and in each group a step that counts`,
+      got: average ? "a group without such a step" : "a group without either, or without a step",
+      fix: average ? "train on" : "pass average: {} to createOptimizer, or take a step first",
+    });
+  const pass = encoder.beginComputePass({ label: `${label} swap` });
+  copyFresh(engine, pass);
+  for (const copies of machine.copies) copies.swap(pass, machine.slots.bindGroup);
+  pass.end();
+  engine.averaged = !engine.averaged;
 }
