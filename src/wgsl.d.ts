@@ -16,6 +16,9 @@ declare module "*.wgsl?raw" {
 
 /** A shader of the engine's: its text and the layouts of its structs. */
 declare module "*.wgsl?engine" {
-  const shader: import("./engine/memory/struct.js").EngineShader;
+  const shader: {
+    readonly code: string;
+    readonly structs: Readonly<Record<string, import("./engine/memory/struct.js").StructLayout>>;
+  };
   export default shader;
 }

@@ -1,5 +1,4 @@
 import { OptimError, type OptimErrorDetails } from "../errors.js";
-import { fromPyTorchGroup, memoryFromPyTorch } from "../frameworks/pytorch-state.js";
 import { checkOptions, checkScheduledOption, type RuleMemory, type RuleOptions } from "../rule.js";
 import type { BuiltinSchedule, Schedule } from "../schedules/schedule.js";
 import {
@@ -10,10 +9,10 @@ import {
   type GuardProgress,
   OWN_KEYS,
 } from "./contents.js";
-import { describeTensors } from "./describe.js";
+import { describeTensors, type PyTorchTerms } from "./describe.js";
 import { quoted } from "./format.js";
 import type { SafetensorsHeader, TensorRange } from "./read.js";
-import { chooseSchedule, readSchedules } from "./schedules.js";
+import { chooseSchedule, needsMaker, readSchedules, type ScheduleMaker } from "./schedules.js";
 
 /** What a group goes on with. */
 export interface CheckedGroupState extends GroupProgress {
@@ -63,17 +62,48 @@ const isObject = (value: unknown): value is JSONObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
+/** What some files take to be read. */
+export interface Terms {
+  readonly pytorch: PyTorchTerms | undefined;
+  readonly make: ScheduleMaker | undefined;
+}
+
+const ownSchedules = (groups: readonly CheckpointGroup[]): readonly Schedule[] =>
+  groups.flatMap(({ schedule, optionSchedules }) => [schedule, ...Object.values(optionSchedules)]);
+
+/** Loads what a file takes. Whatever is wrong with it is for {@link checkCheckpoint} to say. */
+export async function loadTerms(
+  { metadata }: SafetensorsHeader,
+  groups: readonly CheckpointGroup[],
+): Promise<Terms> {
+  let list: unknown;
+  try {
+    list = JSON.parse(metadata.get("schedules") ?? "");
+  } catch {
+    list = [];
+  }
+  const [pytorch, schedules] = await Promise.all([
+    metadata.get("format") === FORMAT_NAMES.pytorch ? import("./pytorch-terms.js") : undefined,
+    Array.isArray(list) && needsMaker(list, ownSchedules(groups))
+      ? import("../schedules/from-json.js")
+      : undefined,
+  ]);
+  return { pytorch, make: schedules?.scheduleFromJSON };
+}
+
 /**
  * Checks a checkpoint against an optimizer's groups and works out what they go on with. Nothing changes.
  * @param parameters whether the parameters are to be read, too
+ * @param terms that {@link loadTerms} gave
  * @throws OptimError `invalid-checkpoint`
  */
 export function checkCheckpoint(
   { metadata, tensors }: SafetensorsHeader,
   groups: readonly CheckpointGroup[],
   parameters: boolean,
+  { pytorch: terms, make }: Terms,
 ): CheckedCheckpoint {
-  const pytorch = checkFormat(metadata);
+  const pytorch = checkFormat(metadata) ? terms : undefined;
   const saved = parse(metadata, "groups");
   if (!Array.isArray(saved) || saved.length !== groups.length)
     refuse(
@@ -84,14 +114,16 @@ export function checkCheckpoint(
     );
   const list = parse(metadata, "schedules");
   if (!Array.isArray(list)) refuse("The checkpoint has no list of schedules", "a list", list);
-  const schedules = within("A schedule of the checkpoint is wrong", () => readSchedules(list));
+  const schedules = within("A schedule of the checkpoint is wrong", () =>
+    readSchedules(list, ownSchedules(groups), make),
+  );
   const states = groups.map((group, index) => {
     const where = `Group ${index} of the checkpoint`;
     const json: unknown = saved[index];
     if (!isObject(json)) return refuse(`${where} is no object`, "an object", json);
     checkNames(where, json.names, group);
     return {
-      options: pytorch ? pytorchOptions(where, json, group) : nativeOptions(where, json, group),
+      options: pytorch ? pytorchOptions(where, json, group, pytorch) : nativeOptions(where, json, group),
       steps: checkSteps(where, pytorch ? json.step : json.steps),
       memory: checkMemory(where, json, group, pytorch),
       ...schedulesOf(where, json, schedules, group),
@@ -157,7 +189,12 @@ function nativeOptions(where: string, json: JSONObject, group: CheckpointGroup):
   return checkedOptions(where, json.options, group);
 }
 
-function pytorchOptions(where: string, json: JSONObject, group: CheckpointGroup): RuleOptions {
+function pytorchOptions(
+  where: string,
+  json: JSONObject,
+  group: CheckpointGroup,
+  { fromPyTorchGroup }: PyTorchTerms,
+): RuleOptions {
   const { optimizer, config } = json;
   if (typeof optimizer !== "string" || !isObject(config))
     return refuse(`${where} is not described as PyTorch does`, "optimizer and config", json);
@@ -183,9 +220,9 @@ function checkMemory(
   where: string,
   json: JSONObject,
   { row }: CheckpointGroup,
-  pytorch: boolean,
+  pytorch: PyTorchTerms | undefined,
 ): RuleMemory {
-  const memory = pytorch ? within(where, () => memoryFromPyTorch(row.name, json)) : json.memory;
+  const memory = pytorch ? within(where, () => pytorch.memoryFromPyTorch(row.name, json)) : json.memory;
   const length = row.memory?.length ?? 0;
   if (Array.isArray(memory) && memory.length === length && memory.every(Number.isFinite)) return memory;
   return refuse(`${where} has not the rule's memory`, `${length} finite numbers`, memory);

@@ -1,5 +1,4 @@
 import { OptimError } from "../errors.js";
-import { memoryToPyTorch, toPyTorch } from "../frameworks/pytorch-state.js";
 import { VERSION } from "../version.js";
 import {
   type CheckpointFormat,
@@ -12,8 +11,10 @@ import {
   stateName,
 } from "./contents.js";
 import type { SavedSchedules } from "./saved-schedules.js";
-import { savedValue } from "./schedules.js";
 import type { TensorDescription } from "./write.js";
+
+/** What describes groups as PyTorch does, loaded where that is asked for. */
+export type PyTorchTerms = typeof import("./pytorch-terms.js");
 
 /** Options of `save` and `saveStream`. */
 export interface SaveOptions {
@@ -27,9 +28,14 @@ export interface SaveOptions {
 
 /**
  * Checks what to save.
+ * @param pytorch with the format of that name, here and below
  * @throws OptimError `invalid-argument`, or `invalid-option` for a rule that PyTorch has not
  */
-export function checkSaveOptions(options: SaveOptions, groups: readonly CheckpointGroup[]): void {
+export function checkSaveOptions(
+  options: SaveOptions,
+  groups: readonly CheckpointGroup[],
+  pytorch: PyTorchTerms | undefined,
+): void {
   const { parameters = true, format = "webgpu-optim", metadata = {} } = options ?? {};
   const names = ["parameters", "format", "metadata"];
   const wrong = (expected: string, got: unknown): never => {
@@ -49,17 +55,7 @@ export function checkSaveOptions(options: SaveOptions, groups: readonly Checkpoi
     if (OWN_KEYS.includes(key)) wrong(`keys other than ${OWN_KEYS.join(", ")}`, `'${key}'`);
     if (typeof value !== "string") wrong(`a string under '${key}'`, value);
   }
-  if (format !== "pytorch") return;
-  for (const { row, options, states } of groups) {
-    toPyTorch(row.name, options, options.lr);
-    const extra = states.find((state) => !row.shader.states.includes(state));
-    if (extra !== undefined)
-      throw new OptimError("invalid-option", `PyTorch's ${row.name} keeps no such state`, {
-        expected: row.shader.states.join(", ") || "no state",
-        got: `'${extra}'`,
-        fix: "save without the format 'pytorch', or create the optimizer without average and slowWeights",
-      });
-  }
+  pytorch?.requirePyTorchForm(groups);
 }
 
 /** The tensors of a checkpoint. */
@@ -88,6 +84,7 @@ export function describeGroups(
   schedules: SavedSchedules,
   guards: GuardProgress | undefined,
   { format = "webgpu-optim", metadata = {} }: SaveOptions,
+  pytorch: PyTorchTerms | undefined,
 ): Map<string, string> {
   const described = groups.map((group, index) => {
     const { row, options } = group;
@@ -100,18 +97,9 @@ export function describeGroups(
         optionSchedules: Object.fromEntries(others.map(([name, other]) => [name, schedules.indexOf(other)])),
       }),
     };
-    if (format === "webgpu-optim") return { rule: row.name, options, names, steps, memory, ...scheduled };
-    const now = Object.fromEntries(
-      others.map(([name, other]) => [name, savedValue(schedules, other, steps)]),
-    );
-    const rate = options.lr * savedValue(schedules, group.schedule, steps);
-    return {
-      ...toPyTorch(row.name, { ...options, ...now }, rate),
-      names,
-      step: steps,
-      ...memoryToPyTorch(row.name, memory),
-      ...scheduled,
-    };
+    if (pytorch)
+      return { ...pytorch.describePyTorchGroup(group, progress[index]!, schedules), names, ...scheduled };
+    return { rule: row.name, options, names, steps, memory, ...scheduled };
   });
   return new Map([
     ...Object.entries(metadata),

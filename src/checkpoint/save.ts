@@ -41,7 +41,8 @@ export async function* fileParts(
   { groups, schedules, control, data }: Captured,
   options: SaveOptions,
 ): AsyncGenerator<Uint8Array, void> {
-  checkSaveOptions(options, groups);
+  const pytorch = options?.format === "pytorch" ? await import("./pytorch-terms.js") : undefined;
+  checkSaveOptions(options, groups, pytorch);
   const tensors = describeTensors(groups, options.parameters ?? true);
   writeSafetensorsHeader(tensors);
   const guards = control && readControl(await data.next(), control);
@@ -50,7 +51,7 @@ export async function* fileParts(
     const taken = steps - late;
     return { steps: taken, memory: memoryAfter(taken) };
   });
-  const metadata = describeGroups(groups, progress, schedules, guards, options);
+  const metadata = describeGroups(groups, progress, schedules, guards, options, pytorch);
   yield writeSafetensorsHeader(tensors, metadata).header;
   for (let part = await data.next(); part; part = await data.next()) yield part;
 }

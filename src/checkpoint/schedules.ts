@@ -1,13 +1,6 @@
-import { scheduleFromJSON } from "../schedules/from-json.js";
 import { isPlateauSchedule } from "../schedules/plateau.js";
 import { type BuiltinSchedule, isBuiltinSchedule, type Schedule } from "../schedules/schedule.js";
-import { type SavedSchedules, scheduleToJSON, USER_SCHEDULE } from "./saved-schedules.js";
-
-/** The value of a schedule as it was taken down; of one of the caller's, as it is now. */
-export function savedValue({ list, indexOf }: SavedSchedules, schedule: Schedule, step: number): number {
-  const json = list[indexOf(schedule)];
-  return (json === USER_SCHEDULE ? schedule : scheduleFromJSON(json))(step);
-}
+import { scheduleToJSON, USER_SCHEDULE } from "./saved-schedules.js";
 
 /**
  * What a group goes on with: its own schedule where the file's is the caller's; its own where it has the same options,
@@ -24,10 +17,33 @@ export function chooseSchedule(
   return { schedule: own, restore: () => copyState(saved, own) };
 }
 
-/** Makes the schedules of a file again; undefined for those of the caller's. @throws OptimError `invalid-schedule` */
-export function readSchedules(list: readonly unknown[]): readonly (BuiltinSchedule | undefined)[] {
-  return list.map((json) => (json === USER_SCHEDULE ? undefined : scheduleFromJSON(json)));
+/** Makes a schedule from JSON; `scheduleFromJSON`, which carries every schedule. */
+export type ScheduleMaker = (json: unknown) => BuiltinSchedule;
+
+/**
+ * Makes the schedules of a file again; undefined for those of the caller's. One that is an own schedule as it is needs no
+ * maker.
+ * @throws OptimError `invalid-schedule`
+ */
+export function readSchedules(
+  list: readonly unknown[],
+  own: readonly Schedule[],
+  make: ScheduleMaker | undefined,
+): readonly (BuiltinSchedule | undefined)[] {
+  return list.map((json) => {
+    if (json === USER_SCHEDULE) return undefined;
+    return findSame(json, own) ?? make?.(json);
+  });
 }
+
+/** Whether reading the schedules of a file takes a maker. */
+export const needsMaker = (list: readonly unknown[], own: readonly Schedule[]): boolean =>
+  list.some((json) => json !== USER_SCHEDULE && !findSame(json, own));
+
+const findSame = (json: unknown, own: readonly Schedule[]): BuiltinSchedule | undefined =>
+  own
+    .filter(isBuiltinSchedule)
+    .find((schedule) => JSON.stringify(scheduleToJSON(schedule)) === JSON.stringify(json));
 
 const withoutState = (json: unknown): string | undefined =>
   json === undefined

@@ -171,9 +171,11 @@ export class Engine {
     encoder: GPUCommandEncoder | undefined,
     encode: (encoder: GPUCommandEncoder) => void,
   ): void {
-    if (encoder === undefined) return this.submit(name, encode);
-    this.requireEncoder(encoder);
-    encode(encoder);
+    if (encoder === undefined) this.submit(name, encode);
+    else {
+      this.requireEncoder(encoder);
+      encode(encoder);
+    }
   }
 
   /** Submits work of the optimizer's own. @throws OptimError `busy` */

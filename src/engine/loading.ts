@@ -1,4 +1,4 @@
-import { checkCheckpoint } from "../checkpoint/check.js";
+import { checkCheckpoint, loadTerms } from "../checkpoint/check.js";
 import { type CheckpointSource, checkLoadOptions, type LoadOptions, readSource } from "../checkpoint/load.js";
 import { readSafetensorsHeader } from "../checkpoint/read.js";
 import { type Upload, upload } from "../checkpoint/upload.js";
@@ -27,11 +27,9 @@ export async function load(
   const bytes = await readSource(source);
   const { device, label, groups, reports, machine } = engine;
   const { memories } = machine;
-  const checked = checkCheckpoint(
-    readSafetensorsHeader(bytes, bytes.length),
-    groups.map((group, index) => ({ ...group.snapshot(), ...contentOf(memories[index]!) })),
-    parameters,
-  );
+  const header = readSafetensorsHeader(bytes, bytes.length);
+  const own = groups.map((group, index) => ({ ...group.snapshot(), ...contentOf(memories[index]!) }));
+  const checked = checkCheckpoint(header, own, parameters, await loadTerms(header, own));
   if (parameters) requireUsage(memories, "be loaded", COPY_DST, "COPY_DST");
   const ranges = rangesOf(memories);
   const uploads: Upload[] = [];

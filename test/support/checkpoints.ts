@@ -2,10 +2,12 @@
 import { checkCheckpoint } from "../../src/checkpoint/check.js";
 import type { CheckpointFormat, CheckpointGroup } from "../../src/checkpoint/contents.js";
 import { describeGroups, describeTensors } from "../../src/checkpoint/describe.js";
+import * as pytorch from "../../src/checkpoint/pytorch-terms.js";
 import { readSafetensorsHeader } from "../../src/checkpoint/read.js";
 import { saveSchedules } from "../../src/checkpoint/saved-schedules.js";
 import { type TensorData, writeSafetensors } from "../../src/checkpoint/write.js";
 import { adamw, nadam, onPlateau, type Rule, type Schedule, warmup } from "../../src/index.js";
+import { scheduleFromJSON } from "../../src/schedules/from-json.js";
 
 /** A group of a rule over tensors of these shapes. */
 export function groupOf(
@@ -35,6 +37,7 @@ export function sample(format: CheckpointFormat = "webgpu-optim", groups = defau
     saveSchedules(groups.map(({ schedule }) => schedule)),
     { dynamic: true, lossScale: 1024, goodSteps: 7, applied: 12, skipped: 1 },
     { format, metadata: { mine: "kept" } },
+    format === "pytorch" ? pytorch : undefined,
   );
   const tensors: TensorData[] = describeTensors(groups, true).map((tensor, index) => {
     const length = tensor.shape.reduce((product, extent) => product * extent, 1);
@@ -50,4 +53,7 @@ export const write = (tensors: readonly TensorData[], metadata: ReadonlyMap<stri
 
 /** All that `load` does before anything changes. */
 export const check = (file: Uint8Array, groups: readonly CheckpointGroup[], parameters = true) =>
-  checkCheckpoint(readSafetensorsHeader(file, file.length), groups, parameters);
+  checkCheckpoint(readSafetensorsHeader(file, file.length), groups, parameters, {
+    pytorch,
+    make: scheduleFromJSON,
+  });

@@ -1,12 +1,6 @@
 /** Fields of a WGSL struct in order, each a word; read from the shaders by the build. */
 export type StructLayout = Readonly<Record<string, "f32" | "u32">>;
 
-/** A shader of the engine's and its structs of words. */
-export interface EngineShader {
-  readonly code: string;
-  readonly structs: Readonly<Record<string, StructLayout>>;
-}
-
 /** Byte offset of each field. */
 export const offsetsOf = (layout: StructLayout): Readonly<Record<string, number>> =>
   Object.fromEntries(Object.keys(layout).map((name, index) => [name, 4 * index]));

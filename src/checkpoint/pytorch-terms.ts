@@ -1,0 +1,46 @@
+// Checkpoints in the terms of torch.optim; loaded where one is asked for.
+import { OptimError } from "../errors.js";
+import { memoryToPyTorch, toPyTorch } from "../frameworks/pytorch-state.js";
+import { scheduleFromJSON } from "../schedules/from-json.js";
+import type { Schedule } from "../schedules/schedule.js";
+import type { CheckpointGroup, GroupProgress } from "./contents.js";
+import { type SavedSchedules, USER_SCHEDULE } from "./saved-schedules.js";
+
+export { fromPyTorchGroup, memoryFromPyTorch } from "../frameworks/pytorch-state.js";
+
+/** @throws OptimError `invalid-option` for a rule that PyTorch has not, or a state that its rule has not */
+export function requirePyTorchForm(groups: readonly CheckpointGroup[]): void {
+  for (const { row, options, states } of groups) {
+    toPyTorch(row.name, options, options.lr);
+    const extra = states.find((state) => !row.shader.states.includes(state));
+    if (extra !== undefined)
+      throw new OptimError("invalid-option", `PyTorch's ${row.name} keeps no such state`, {
+        expected: row.shader.states.join(", ") || "no state",
+        got: `'${extra}'`,
+        fix: "save without the format 'pytorch', or create the optimizer without average and slowWeights",
+      });
+  }
+}
+
+/** A group in PyTorch's terms: options with a schedule of their own, and the rate, as they are at its step. */
+export function describePyTorchGroup(
+  { row, options, schedule, optionSchedules }: CheckpointGroup,
+  { steps, memory }: GroupProgress,
+  schedules: SavedSchedules,
+) {
+  const now = Object.fromEntries(
+    Object.entries(optionSchedules).map(([name, other]) => [name, savedValue(schedules, other, steps)]),
+  );
+  const rate = options.lr * savedValue(schedules, schedule, steps);
+  return {
+    ...toPyTorch(row.name, { ...options, ...now }, rate),
+    step: steps,
+    ...memoryToPyTorch(row.name, memory),
+  };
+}
+
+/** The value of a schedule as it was taken down; of one of the caller's, as it is now. */
+function savedValue({ list, indexOf }: SavedSchedules, schedule: Schedule, step: number): number {
+  const json = list[indexOf(schedule)];
+  return (json === USER_SCHEDULE ? schedule : scheduleFromJSON(json))(step);
+}
