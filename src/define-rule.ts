@@ -1,4 +1,4 @@
-import { OptimError } from "./errors.js";
+import { briefly, OptimError } from "./errors.js";
 import { reflectRule } from "./reflect.js";
 import {
   commonOptions,
@@ -114,7 +114,7 @@ const PARTS: Readonly<
 const wrong = (rule: string, what: string, expected: string, got: unknown) =>
   new OptimError("invalid-option", `The rule '${rule}' ${what}`, {
     expected,
-    got: String(got),
+    got: briefly(got),
     fix: "make the row fit the WGSL",
   });
 

@@ -12,7 +12,7 @@ export {
   type ArenaParameter,
   createArena,
 } from "./engine/memory/arena.js";
-export type { BufferRange, Parameter } from "./engine/memory/parameters.js";
+export type { BufferRange, Parameter, PartialRange } from "./engine/memory/parameters.js";
 export type { Optimizer } from "./engine/optimizer.js";
 export type { AverageOptions, SlowWeightsOptions } from "./engine/options/average-options.js";
 export type { GuardOptions, LossScaleOptions } from "./engine/options/guard-options.js";

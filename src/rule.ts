@@ -1,4 +1,4 @@
-import { OptimError } from "./errors.js";
+import { briefly, OptimError } from "./errors.js";
 import type { ReferenceRule } from "./reference/reference-rule.js";
 
 /** What the build reads from a rule's WGSL file. Nobody writes an offset or a binding number by hand. */
@@ -234,7 +234,7 @@ function fieldsOf(shader: RuleShader): readonly NamedField[] {
 export function checkOptions(row: RuleRow, given: object, base?: RuleOptions): RuleOptions {
   if (typeof given !== "object" || given === null || Array.isArray(given))
     throw new OptimError("invalid-option", `The options of ${row.name} are not an object`, {
-      got: String(given),
+      got: briefly(given),
       fix: `call ${row.name}({ lr: … })`,
     });
   for (const name of Object.keys(given))
@@ -253,7 +253,7 @@ export function checkOptions(row: RuleRow, given: object, base?: RuleOptions): R
     if (expected !== undefined)
       throw new OptimError("invalid-option", `Option '${name}' of ${row.name} is out of range`, {
         expected,
-        got: value === undefined ? "nothing" : String(value),
+        got: briefly(value),
         fix:
           spec.default === undefined
             ? `pass ${name}`
@@ -290,7 +290,7 @@ export function mismatch(spec: OptionSpecs[string], value: unknown): string | un
   const { min, max, exclusiveMin, exclusiveMax } = spec;
   const inside =
     typeof value === "number" &&
-    Number.isFinite(value) &&
+    Number.isFinite(Math.fround(value)) &&
     (exclusiveMin ? value > min : value >= min) &&
     (exclusiveMax ? value < max : value <= max);
   const vanishes = inside && exclusiveMin && min === 0 && value < LEAST;

@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
 import { VERSION } from "../version.js";
 import {
   type CheckpointFormat,
@@ -41,7 +41,7 @@ export function checkSaveOptions(
   const wrong = (expected: string, got: unknown): never => {
     throw new OptimError("invalid-argument", "The options of save are wrong", {
       expected,
-      got: String(got),
+      got: briefly(got),
       fix: "pass { parameters, format, metadata }, each or none",
     });
   };

@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
 
 /** Where a checkpoint comes from: bytes, a file of the page, a fetched body. */
 export type CheckpointSource = Uint8Array | ArrayBuffer | Blob | ReadableStream<Uint8Array>;
@@ -17,7 +17,7 @@ export function checkLoadOptions(options: LoadOptions): boolean {
     return parameters;
   throw new OptimError("invalid-argument", "The options of load are wrong", {
     expected: "{ parameters: true or false }, or nothing",
-    got: unknown === undefined ? String(parameters) : `'${unknown}'`,
+    got: unknown === undefined ? briefly(parameters) : `'${unknown}'`,
     fix: "correct them, or leave them out",
   });
 }
@@ -30,7 +30,7 @@ export async function readSource(source: CheckpointSource): Promise<Uint8Array> 
   if (!isBlob && !(source instanceof ReadableStream))
     throw new OptimError("invalid-argument", "There is no checkpoint to load", {
       expected: "a Uint8Array, ArrayBuffer, Blob or ReadableStream of bytes",
-      got: String(source),
+      got: briefly(source),
       fix: "pass what save() gave",
     });
   try {

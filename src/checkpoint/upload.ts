@@ -2,8 +2,7 @@ import { packChunks } from "../engine/memory/chunks.js";
 import type { BufferRange } from "../engine/memory/parameters.js";
 import { stagingFailure } from "../engine/memory/read-back.js";
 import { scoped } from "../engine/memory/scoped.js";
-
-const COPY_SRC = 0x4; // GPUBufferUsage, absent outside browsers
+import { USAGE } from "../engine/memory/usage.js";
 
 /** Bytes on their way to a range of a GPU buffer; as many as it has. */
 export interface Upload {
@@ -27,7 +26,7 @@ export async function upload(device: GPUDevice, label: string, uploads: readonly
       const buffer = device.createBuffer({
         label: `${label} checkpoint ${index}`,
         size,
-        usage: COPY_SRC,
+        usage: USAGE.COPY_SRC,
         mappedAtCreation: true,
       });
       staged.push(buffer);

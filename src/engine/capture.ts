@@ -8,9 +8,8 @@ import type { Engine } from "./engine.js";
 import type { GroupMemory } from "./memory/group-memory.js";
 import type { BufferRange, Tensor } from "./memory/parameters.js";
 import { ReadBack } from "./memory/read-back.js";
+import { USAGE } from "./memory/usage.js";
 import { copyFresh } from "./verbs.js";
-
-const COPY_SRC = 0x4; // GPUBufferUsage.COPY_SRC, absent outside browsers
 
 /**
  * Takes down an optimizer as it is now: what comes later does not change the file. That is all that happens at once; the
@@ -21,7 +20,7 @@ export function capture(engine: Engine, options: SaveOptions): Captured {
   const { device, label, groups } = engine;
   const { memories, guarding } = engine.machine;
   const parameters = options?.parameters !== false;
-  if (parameters) requireUsage(memories, "be saved", COPY_SRC, "COPY_SRC");
+  if (parameters) requireUsage(memories, "be saved", USAGE.COPY_SRC, "COPY_SRC");
   // A file counts the steps of a group: copies of a tensor that has joined since are taken for begun.
   if (engine.mayBeFresh)
     engine.submit("copies", (encoder) => {

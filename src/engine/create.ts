@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
 import { requireDevice, watchDevice } from "./device.js";
 import { Engine } from "./engine.js";
 import { makeGroup } from "./group.js";
@@ -16,13 +16,13 @@ export async function createOptimizer(device: GPUDevice, options: OptimizerOptio
   if (typeof device?.createComputePipelineAsync !== "function")
     throw new OptimError("invalid-argument", "There is no device", {
       expected: "a GPUDevice",
-      got: String(device),
+      got: briefly(device),
       fix: "await requestDevice() and pass what it gives",
     });
+  await watchDevice(device);
+  requireDevice(device, options?.label ?? options?.rule?.row?.name ?? "optimizer");
   const parts = await loadParts(needsOf(options));
   const checked = checkOptimizerOptions(device, options, parts);
-  await watchDevice(device);
-  requireDevice(device, checked.label);
   const groups = checked.groups.map((group) => makeGroup(checked, group));
   const machine = await buildMachine(device, checked, groups, parts);
   const { guarding, slots } = machine;

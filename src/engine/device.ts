@@ -1,4 +1,5 @@
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
+import { checkNames } from "./options/check-names.js";
 
 /** What is known of a device: set when `device.lost` settles, for a crash and for `device.destroy()` alike. */
 interface Health {
@@ -81,6 +82,8 @@ export function requireDevice(device: GPUDevice, label: string): void {
   if (isLost(device)) throw lossError(device, label);
 }
 
+const POWER: readonly GPUPowerPreference[] = ["low-power", "high-performance"];
+
 /** Options of {@link requestDevice}. */
 export interface RequestDeviceOptions {
   /** Where to ask; `navigator.gpu` if left out. */
@@ -92,9 +95,10 @@ export interface RequestDeviceOptions {
 /**
  * A device with the adapter's own limits of buffers and bindings, which large models and rules of many states need, and
  * timestamps if it has them. Any `GPUDevice` serves as well.
- * @throws OptimError `no-adapter` where WebGPU is missing or no adapter is found.
+ * @throws OptimError `invalid-argument`, or `no-adapter` where WebGPU is missing or no adapter is found.
  */
 export async function requestDevice(options: RequestDeviceOptions = {}): Promise<GPUDevice> {
+  checkNames("requestDevice", options, ["gpu", "powerPreference", "label"]);
   const gpu = options.gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!gpu)
     throw new OptimError("no-adapter", "There is no WebGPU here", {
@@ -102,6 +106,12 @@ export async function requestDevice(options: RequestDeviceOptions = {}): Promise
       fix: "use a browser with WebGPU over https or localhost, or pass { gpu }",
     });
   const { powerPreference, label } = options;
+  if (powerPreference !== undefined && !POWER.includes(powerPreference))
+    throw new OptimError("invalid-argument", "The power preference is unknown", {
+      expected: `one of ${POWER.join(", ")}`,
+      got: briefly(powerPreference),
+      fix: "pass one of these, or leave it out",
+    });
   const adapter = await gpu.requestAdapter(powerPreference ? { powerPreference } : {});
   if (!adapter)
     throw new OptimError("no-adapter", "No GPU adapter was found", {

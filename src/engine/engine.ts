@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
 import { requireDevice } from "./device.js";
 import type { ParameterGroup } from "./group.js";
 import type { Reports } from "./guards/reports.js";
@@ -160,7 +160,7 @@ export class Engine {
     if (typeof encoder?.beginComputePass !== "function")
       throw new OptimError("invalid-argument", `There is no encoder for '${this.label}' to append to`, {
         expected: "a GPUCommandEncoder",
-        got: String(encoder),
+        got: briefly(encoder),
         fix: "pass device.createCommandEncoder()",
       });
   }

@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
 import {
   checkOptions,
   checkScheduledOption,
@@ -349,7 +349,7 @@ export class ParameterGroup {
       `Scalar '${name}' of ${this.rule} has no finite f32 value at step ${t}`,
       {
         expected: "hyperparameters within the range of f32",
-        got: String(value),
+        got: briefly(value),
         fix: `change the options of '${this.#label}': ${JSON.stringify(this.#options)}`,
       },
     );
@@ -389,7 +389,7 @@ export function checkSchedule(label: string, schedule: Schedule): Schedule {
   if (typeof schedule === "function") return schedule;
   throw new OptimError("invalid-schedule", `The schedule of '${label}' is no function`, {
     expected: "a schedule such as cosine({ steps }), or a function of the step",
-    got: String(schedule),
+    got: briefly(schedule),
     fix: "pass a schedule, or leave it out for a constant rate",
   });
 }
@@ -403,7 +403,7 @@ export function checkOptionSchedules(
   if (typeof schedules !== "object" || schedules === null || Array.isArray(schedules))
     throw new OptimError("invalid-schedule", `optionSchedules of '${label}' is no object`, {
       expected: "a schedule by the name of an option, such as { momentum: … }",
-      got: String(schedules),
+      got: briefly(schedules),
       fix: "pass an object, or leave it out",
     });
   for (const [name, schedule] of Object.entries(schedules)) {

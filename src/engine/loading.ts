@@ -7,8 +7,7 @@ import { requireDevice } from "./device.js";
 import type { Engine } from "./engine.js";
 import { CONTROL } from "./guards/control.js";
 import { packStruct } from "./memory/struct.js";
-
-const COPY_DST = 0x8; // GPUBufferUsage.COPY_DST, absent outside browsers
+import { USAGE } from "./memory/usage.js";
 
 /** Bytes of the control block that a loss scale goes on from: the scale and its good steps. */
 const SCALE_BYTES = 8;
@@ -30,7 +29,7 @@ export async function load(
   const header = readSafetensorsHeader(bytes, bytes.length);
   const own = groups.map((group, index) => ({ ...group.snapshot(), ...contentOf(memories[index]!) }));
   const checked = checkCheckpoint(header, own, parameters, await loadTerms(header, own));
-  if (parameters) requireUsage(memories, "be loaded", COPY_DST, "COPY_DST");
+  if (parameters) requireUsage(memories, "be loaded", USAGE.COPY_DST, "COPY_DST");
   const ranges = rangesOf(memories);
   const uploads: Upload[] = [];
   for (const [name, { start, end }] of checked.tensors) {

@@ -1,3 +1,4 @@
+import { briefly, OptimError } from "../errors.js";
 import { requireDevice } from "./device.js";
 import type { Engine } from "./engine.js";
 import type { ParameterGroup } from "./group.js";
@@ -7,7 +8,13 @@ import { ChunkUniforms } from "./kernels/plan.js";
 import { Step } from "./kernels/step.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
 import { type Extras, GroupMemory } from "./memory/group-memory.js";
-import { type BufferRange, checkGradient, refuseOverlap, type Tensor } from "./memory/parameters.js";
+import {
+  checkGradient,
+  type PartialRange,
+  refuseMixed,
+  refuseOverlap,
+  type Tensor,
+} from "./memory/parameters.js";
 import { scoped } from "./memory/scoped.js";
 import { Slots } from "./memory/slots.js";
 import type { CheckedOptions } from "./options/optimizer-options.js";
@@ -147,8 +154,14 @@ export function planGradients({ memories, steps, guarding, accumulations, curvat
  */
 export function moveGradients(
   engine: Pick<Engine, "find" | "tensors" | "machine">,
-  gradients: Readonly<Record<string, GPUBuffer | BufferRange>>,
+  gradients: Readonly<Record<string, GPUBuffer | PartialRange>>,
 ): void {
+  if (typeof gradients !== "object" || gradients === null)
+    throw new OptimError("invalid-argument", "There are no gradients to read", {
+      expected: "a buffer or range by the name of its parameter",
+      got: briefly(gradients),
+      fix: "pass { name: buffer }",
+    });
   const moved = new Map<Tensor, Tensor["gradient"]>();
   for (const [name, grad] of Object.entries(gradients)) {
     const { tensor } = engine.find(name);
@@ -160,7 +173,9 @@ export function moveGradients(
   }
   if (moved.size === 0) return;
   const tensors = [...engine.tensors.values()].map(({ tensor }) => tensor);
-  refuseOverlap(tensors, "gradient", (tensor) => moved.get(tensor) ?? tensor.gradient);
+  const gradientOf = (tensor: Tensor) => moved.get(tensor) ?? tensor.gradient;
+  refuseOverlap(tensors, "gradient", gradientOf);
+  refuseMixed(tensors, gradientOf);
   for (const [tensor, gradient] of moved) tensor.gradient = gradient;
   planGradients(engine.machine);
 }

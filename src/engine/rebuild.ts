@@ -10,6 +10,7 @@ import {
   checkGroup,
   checkLimits,
   type GroupOptions,
+  withDefaults,
 } from "./options/optimizer-options.js";
 import { loadParts } from "./parts.js";
 
@@ -19,8 +20,7 @@ const allTensors = ({ tensors }: Engine): readonly Tensor[] =>
 /** @throws OptimError as `createOptimizer` */
 export async function addGroup(engine: Engine, options: GroupOptions): Promise<void> {
   const { checked, label, groups } = engine;
-  const { rule, schedule, optionSchedules } = checked;
-  const added = checkGroup({ rule, schedule, optionSchedules, ...options }, allTensors(engine));
+  const added = checkGroup(withDefaults(options, checked), allTensors(engine));
   if (checked.sam !== undefined) engine.machine.parts.guard?.refuseLookahead([added]);
   if (added.rule.row.shader.sums.length > 0 && !engine.machine.guarding)
     throw new OptimError(

@@ -173,10 +173,10 @@ describe("rules with sums", () => {
           });
           const before = counts.dispatches;
           optimizer.step();
-          // Of two groups in an arena: measures, sums of pieces and decision of the engine; measures, sums of pieces, of
-          // tensors and of pieces of all, and what is settled, of the rule; steps.
+          // Of two groups in an arena: measures, two levels of sums and decision of the engine; measures, two levels of
+          // sums (for all also sums of tensors and two levels of these), and what is settled, of the rule; steps.
           if (tensors === arena.groups[0])
-            expect(counts.dispatches - before).toBe(2 + 1 + 1 + 2 + (scope === "all" ? 3 : 1) + 2 + 2);
+            expect(counts.dispatches - before).toBe(2 + 2 + 1 + 2 + (scope === "all" ? 5 : 2) + 2 + 2);
           const squares = gradients.map((values) => values.reduce((sum, g) => sum + g * g, 0));
           const all = squares.reduce((sum, value) => sum + value, 0);
           tensors.forEach((_, index) => {

@@ -19,8 +19,8 @@ describe(`${TENSORS} tiny tensors`, () => {
 
   test.each([
     { name: "plain", options: {}, dispatches: 1 },
-    // Measure, sums of pieces, decision, update, and sums of pieces and the record of the step.
-    { name: "monitored", options: { guards: {}, telemetry: {} }, dispatches: 6 },
+    // Measure, two levels of sums, decision, update, and two levels of sums and the record of the step.
+    { name: "monitored", options: { guards: {}, telemetry: {} }, dispatches: 8 },
   ])("in an arena: $name", async ({ name, options, dispatches }) => {
     const { device, counts } = watched();
     const arena = createArena(device, [manyTensors(TENSORS)]);

@@ -4,6 +4,7 @@ import { stepLayout } from "../kernels/pipelines.js";
 import { BLOCK } from "../memory/slots.js";
 import type { MemoryContext } from "../memory/state.js";
 import { writeStruct } from "../memory/struct.js";
+import { USAGE } from "../memory/usage.js";
 import { type Guards, UNLIMITED } from "../options/guard-options.js";
 
 /** Bytes of a group in a row of scalars: a block of the rule's, a block of the engine's. */
@@ -52,7 +53,7 @@ export class Attempts {
   constructor(context: MemoryContext, groups: number, guards: Guards, slots: number, before?: Attempts) {
     const { device, label, own } = context;
     const create = (name: string, size: number, usage: number) =>
-      own(device.createBuffer({ label: `${label} ${name}`, size, usage: usage | GPUBufferUsage.COPY_DST }));
+      own(device.createBuffer({ label: `${label} ${name}`, size, usage: usage | USAGE.COPY_DST }));
     this.#device = device;
     this.#groups = groups;
     this.#rowsOfSlot = rowsOf(guards);
@@ -61,11 +62,11 @@ export class Attempts {
     this.#skipped = before?.skipped ?? 0;
     this.#rowBytes = rowsOf(guards) * groups * GROUP_BYTES;
     this.rows = {
-      buffer: create("rows", slots * this.#rowBytes, GPUBufferUsage.STORAGE),
+      buffer: create("rows", slots * this.#rowBytes, USAGE.STORAGE),
       size: this.#rowBytes,
     };
     this.#staging = new Float32Array(this.#rowBytes / 4);
-    this.#buffer = create("attempts", slots * BLOCK, GPUBufferUsage.UNIFORM);
+    this.#buffer = create("attempts", slots * BLOCK, USAGE.UNIFORM);
     this.#bindGroup = device.createBindGroup({
       label: `${label} attempts`,
       layout: stepLayout(device),

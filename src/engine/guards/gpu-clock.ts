@@ -1,3 +1,4 @@
+import { USAGE } from "../memory/usage.js";
 /** Bytes of two resolved timestamps. */
 export const CLOCK_BYTES = 16;
 
@@ -16,7 +17,7 @@ export class GpuClock {
       device.createBuffer({
         label: `${label} clock`,
         size: CLOCK_BYTES,
-        usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+        usage: USAGE.QUERY_RESOLVE | USAGE.COPY_SRC,
       }),
     );
   }

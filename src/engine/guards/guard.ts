@@ -12,6 +12,7 @@ import type { BufferRange, Tensor } from "../memory/parameters.js";
 import { BLOCK } from "../memory/slots.js";
 import type { MemoryContext } from "../memory/state.js";
 import { offsetsOf, sizeOf } from "../memory/struct.js";
+import { USAGE } from "../memory/usage.js";
 import { checkGuards, type GuardOptions, type Guards, UNLIMITED } from "../options/guard-options.js";
 import { Attempts, GROUP_BYTES, type PreparedRows } from "./attempts.js";
 import { CONTROL, HISTORY, RECORD, SETTLED, VALUES } from "./control.js";
@@ -79,7 +80,7 @@ export class Guard {
           label: `${label} ${name}`,
           // An array of vec4f is bound with room for one, even where there is no tensor.
           size: Math.max(size, 16),
-          usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC | usage,
+          usage: USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC | usage,
         }),
       );
     const table = new StripTable(groups);
@@ -87,11 +88,11 @@ export class Guard {
     this.#index = new Map(tensors.map((tensor, index) => [tensor, index]));
     // Three vec4f each, as `Values` has it.
     const owners = 3 * tensors.length;
-    this.control = create("control", sizeOf(CONTROL), GPUBufferUsage.UNIFORM);
+    this.control = create("control", sizeOf(CONTROL), USAGE.UNIFORM);
     this.history = create("history", HISTORY * sizeOf(RECORD));
     this.lossScale = { buffer: this.control, offset: offsetsOf(CONTROL).loss_scale!, size: 4 };
     device.queue.writeBuffer(this.control, 0, new Float32Array([this.guards.lossScale.initial]));
-    const live = create("live scalars", groups.length * GROUP_BYTES, GPUBufferUsage.UNIFORM);
+    const live = create("live scalars", groups.length * GROUP_BYTES, USAGE.UNIFORM);
     const values = create("values", Math.max(owners * 16 + Math.ceil(table.count / 4) * 16, VALUES));
     device.queue.writeBuffer(values, owners * 16, table.owners());
     this.#memory = {

@@ -1,5 +1,6 @@
 import type { MemoryContext } from "../memory/state.js";
 import { readStruct, sizeOf } from "../memory/struct.js";
+import { READ, USAGE } from "../memory/usage.js";
 import { CONTROL, HISTORY, RECORD } from "./control.js";
 import type { GpuClock } from "./gpu-clock.js";
 import { elapsed } from "./gpu-clock.js";
@@ -49,7 +50,7 @@ export class ReadBacks {
         device.createBuffer({
           label: `${label} report ${i}`,
           size: RECORDS + HISTORY * sizeOf(RECORD) + sums,
-          usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+          usage: USAGE.MAP_READ | USAGE.COPY_DST,
         }),
       ),
     );
@@ -72,7 +73,7 @@ export class ReadBacks {
     if (this.#perTensor && size > 0) encoder.copyBufferToBuffer(buffer, 0, staging, RECORDS + history, size);
     this.#clock?.copyTo(encoder, staging, CLOCK);
     this.#device.queue.submit([encoder.finish()]);
-    return staging.mapAsync(GPUMapMode.READ).then(() => {
+    return staging.mapAsync(READ).then(() => {
       if (staging.mapState !== "mapped") return undefined;
       const view = new DataView(staging.getMappedRange().slice(0));
       staging.unmap();

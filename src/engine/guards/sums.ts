@@ -6,6 +6,7 @@ import { BufferPass } from "../kernels/buffer-pass.js";
 import type { Variant } from "../kernels/pipelines.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
+import { USAGE } from "../memory/usage.js";
 import { type PartLanes, partsOf } from "./compose-sums.js";
 import { cutRuns, type Run } from "./runs.js";
 
@@ -43,7 +44,7 @@ const listOf = ({ device, label, lanes, own }: SumContext, name: string, count: 
     device.createBuffer({
       label: `${label} ${name}`,
       size: Math.max(count, 1) * 4 * lanes,
-      usage: GPUBufferUsage.STORAGE,
+      usage: USAGE.STORAGE,
     }),
   );
 
@@ -55,7 +56,7 @@ function firstsOf({ device, label, own }: SumContext, name: string, runs: readon
     device.createBuffer({
       label: `${label} ${name} runs`,
       size: firsts.byteLength,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+      usage: USAGE.STORAGE | USAGE.COPY_DST,
     }),
   );
   device.queue.writeBuffer(buffer, 0, firsts);

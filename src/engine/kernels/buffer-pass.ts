@@ -1,4 +1,5 @@
 import type { MemoryContext } from "../memory/state.js";
+import { USAGE } from "../memory/usage.js";
 import { type Access, bindChunk, Kernel, type Variant } from "./pipelines.js";
 
 /** A kernel over whole buffers. */
@@ -27,7 +28,7 @@ export class BufferPass {
       device.createBuffer({
         label: `${label} ${name} counts`,
         size: 16,
-        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+        usage: USAGE.UNIFORM | USAGE.COPY_DST,
       }),
     );
     device.queue.writeBuffer(buffer, 0, uniform);

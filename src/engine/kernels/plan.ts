@@ -12,6 +12,7 @@ import {
   WORKGROUP,
 } from "../memory/spans.js";
 import { packStruct, sizeOf } from "../memory/struct.js";
+import { USAGE } from "../memory/usage.js";
 import { type Access, bindChunk, type Kernel, type Variant } from "./pipelines.js";
 
 /** One dispatch, ready to encode. */
@@ -57,7 +58,7 @@ export class ChunkUniforms {
     const buffer = this.#device.createBuffer({
       label: `${this.#label} chunks ${this.#buffers.length}`,
       size: last ? last.size * 2 : 16 * BLOCK,
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      usage: USAGE.UNIFORM | USAGE.COPY_DST,
     });
     this.#buffers.push(buffer);
     this.#used = 0;

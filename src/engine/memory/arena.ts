@@ -1,5 +1,7 @@
-import { OptimError } from "../../errors.js";
+import { briefly, OptimError } from "../../errors.js";
+import { checkNames } from "../options/check-names.js";
 import type { BufferRange, Parameter } from "./parameters.js";
+import { USAGE } from "./usage.js";
 
 /** Bytes: the coarsest offset at which WebGPU lets a caller bind a range. */
 const ALIGNMENT = 256;
@@ -43,6 +45,13 @@ export function createArena<const G extends readonly ArenaGroup[]>(
   groups: G,
   options: ArenaOptions = {},
 ): Arena<G> {
+  if (typeof device?.createBuffer !== "function")
+    throw new OptimError("invalid-argument", "There is no device for the arena", {
+      expected: "a GPUDevice",
+      got: briefly(device),
+      fix: "await requestDevice() and pass what it gives",
+    });
+  checkNames("arena", options, ["label", "usage"]);
   const label = options.label ?? "arena";
   const { layout, size } = layOut(groups);
   if (size > device.limits.maxBufferSize)
@@ -51,8 +60,7 @@ export function createArena<const G extends readonly ArenaGroup[]>(
       got: `${size} bytes`,
       fix: "request a larger limit (requestDevice does), or use several arenas",
     });
-  const usage =
-    GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST | (options.usage ?? 0);
+  const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST | (options.usage ?? 0);
   const create = (role: string) =>
     device.createBuffer({ label: `${label} ${role}`, size: Math.max(size, ALIGNMENT), usage });
   const parameters = create("parameters");
@@ -86,6 +94,12 @@ export function createArena<const G extends readonly ArenaGroup[]>(
 }
 
 function layOut(groups: readonly ArenaGroup[]) {
+  if (!Array.isArray(groups) || groups.some((group) => typeof group !== "object" || group === null))
+    throw new OptimError("invalid-argument", "The arena has no list of groups", {
+      expected: "a list of objects, each with shapes by name",
+      got: briefly(groups),
+      fix: "pass [{ w: [784, 128], b: [128] }]",
+    });
   const names = new Set<string>();
   let size = 0;
   const layout = groups.map((group) =>
@@ -98,7 +112,7 @@ function layOut(groups: readonly ArenaGroup[]) {
       if (!Array.isArray(shape) || !shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0))
         throw new OptimError("invalid-argument", `The shape of '${name}' is not a list of lengths`, {
           expected: "whole numbers of at least 0",
-          got: JSON.stringify(shape),
+          got: briefly(shape),
           fix: "pass { name: [rows, columns] }",
         });
       const bytes = 4 * shape.reduce((product, extent) => product * extent, 1);

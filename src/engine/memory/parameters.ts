@@ -1,4 +1,6 @@
-import { OptimError } from "../../errors.js";
+import { briefly, OptimError } from "../../errors.js";
+import { checkNames } from "../options/check-names.js";
+import { USAGE } from "./usage.js";
 
 /** A part of a buffer, in bytes. */
 export interface BufferRange {
@@ -14,14 +16,17 @@ export interface BufferRange {
   readonly padding?: number;
 }
 
+/** A part of a buffer as a caller may say it: from its start and to its end, where nothing else is said. */
+export type PartialRange = Pick<BufferRange, "buffer"> & Partial<BufferRange>;
+
 /** One tensor: f32 parameters and their gradients, each in a buffer of the caller's. */
 export interface Parameter {
   /** Unique within an optimizer; the key of its state. */
   readonly name: string;
   /** The whole buffer or a part of it; usage `STORAGE`. */
-  readonly param: GPUBuffer | BufferRange;
+  readonly param: GPUBuffer | PartialRange;
   /** At least as long as the parameter, in another buffer; usage `STORAGE`. */
-  readonly grad: GPUBuffer | BufferRange;
+  readonly grad: GPUBuffer | PartialRange;
   /** Without it, the length is that of `param`. */
   readonly shape?: readonly number[];
 }
@@ -43,9 +48,6 @@ export interface Tensor {
   gradient: Range;
 }
 
-// GPUBufferUsage is absent outside browsers until WebGPU is set up, so the value stands here.
-const STORAGE = 0x80;
-
 /**
  * Checks the parameters of groups.
  * @param others tensors that they join
@@ -58,6 +60,7 @@ export function checkParameters(
   const names = new Set(others.map(({ name }) => name));
   const checked = groups.map((group) =>
     group.map((parameter) => {
+      checkNames("parameter", parameter, ["name", "param", "grad", "shape"]);
       const { name } = parameter;
       if (typeof name !== "string" || name === "")
         throw new OptimError("invalid-argument", "A parameter has no name", {
@@ -78,6 +81,7 @@ export function checkParameters(
   const tensors = [...others, ...checked.flat()];
   refuseOverlap(tensors, "parameter", (tensor) => tensor.param);
   refuseOverlap(tensors, "gradient", (tensor) => tensor.gradient);
+  refuseMixed(tensors, (tensor) => tensor.gradient);
   return checked;
 }
 
@@ -108,7 +112,7 @@ function checkTensor({ name, param, grad, shape }: Parameter): Tensor {
  */
 export function checkGradient(
   { name, size, param }: Pick<Tensor, "name" | "size" | "param">,
-  grad: GPUBuffer | BufferRange,
+  grad: GPUBuffer | PartialRange,
 ): Range {
   const range = checkRange(`Gradient of '${name}'`, grad);
   if (range.size < size)
@@ -130,21 +134,29 @@ function elementCount(name: string, shape: readonly number[]): number {
   if (!Array.isArray(shape) || !shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0))
     throw new OptimError("invalid-argument", `The shape of '${name}' is not a list of lengths`, {
       expected: "whole numbers of at least 0",
-      got: JSON.stringify(shape),
+      got: briefly(shape),
       fix: "pass the tensor's shape, or leave it out",
     });
   return shape.reduce((product, extent) => product * extent, 1);
 }
 
-function checkRange(what: string, given: GPUBuffer | BufferRange): Range & { readonly size: number } {
-  const range = isRange(given) ? given : { buffer: given, offset: 0, size: given?.size };
-  const { buffer, offset, size, padding = 0 } = range;
+function checkRange(what: string, given: GPUBuffer | PartialRange): Range & { readonly size: number } {
+  if (isRange(given)) checkNames("range", given, ["buffer", "offset", "size", "padding"]);
+  const range: PartialRange = isRange(given) ? given : { buffer: given };
+  const { buffer, offset = 0, padding = 0 } = range;
+  // As WebGPU has it: the rest of the buffer.
+  const { size = Math.max(0, buffer?.size - offset - padding) } = range;
   const refuse = (problem: string, expected: string, got: string, fix: string): never => {
     throw new OptimError("invalid-buffer", `${what} ${problem}`, { expected, got, fix });
   };
   if (typeof buffer?.size !== "number" || typeof buffer.usage !== "number")
-    refuse("is not a GPUBuffer", "a GPUBuffer or { buffer, offset, size }", String(given), "pass the buffer");
-  if (!(buffer.usage & STORAGE))
+    refuse(
+      "is not a GPUBuffer",
+      "a GPUBuffer or { buffer, offset, size }",
+      briefly(given),
+      "pass the buffer",
+    );
+  if (!(buffer.usage & USAGE.STORAGE))
     refuse(
       "cannot be bound",
       "usage STORAGE",
@@ -156,7 +168,7 @@ function checkRange(what: string, given: GPUBuffer | BufferRange): Range & { rea
       refuse(
         `has a wrong ${field}`,
         "a multiple of 4 bytes, at least 0",
-        String(value),
+        briefly(value),
         "count in bytes of f32",
       );
   if (offset + size + padding > buffer.size)
@@ -169,8 +181,9 @@ function checkRange(what: string, given: GPUBuffer | BufferRange): Range & { rea
   return { buffer, offset, size, padding };
 }
 
-function isRange(given: GPUBuffer | BufferRange): given is BufferRange {
-  return typeof given === "object" && given !== null && "buffer" in given;
+function isRange(given: GPUBuffer | PartialRange): given is PartialRange {
+  // Typed arrays have a buffer, too.
+  return typeof given === "object" && given !== null && "buffer" in given && !ArrayBuffer.isView(given);
 }
 
 /** @throws OptimError `aliased-buffers` where two ranges of one role share bytes. */
@@ -204,5 +217,38 @@ export function refuseOverlap(
           },
         );
     });
+  }
+}
+
+/** @throws OptimError `aliased-buffers` where a parameter shares bytes with the gradient of any tensor. */
+export function refuseMixed(tensors: readonly Tensor[], gradientOf: (tensor: Tensor) => Range): void {
+  const written = new Set(tensors.map(({ param }) => param.buffer));
+  const mixed = tensors.filter((tensor) => tensor.size > 0 && written.has(gradientOf(tensor).buffer));
+  if (mixed.length === 0) return;
+  const read = new Set(mixed.map((tensor) => gradientOf(tensor).buffer));
+  const ranges = [
+    ...tensors.map((tensor) => ({ tensor, role: "parameter", range: tensor.param })),
+    ...mixed.map((tensor) => ({ tensor, role: "gradient", range: gradientOf(tensor) })),
+  ].filter(({ tensor, range }) => tensor.size > 0 && read.has(range.buffer));
+  for (const buffer of read) {
+    const sorted = ranges
+      .filter(({ range }) => range.buffer === buffer)
+      .sort((a, b) => a.range.offset - b.range.offset);
+    // Those of one role do not overlap, so one of each is enough to remember.
+    const ends = new Map<string, (typeof sorted)[number]>();
+    for (const next of sorted) {
+      const other = ends.get(next.role === "parameter" ? "gradient" : "parameter");
+      if (other && other.range.offset + other.tensor.size > next.range.offset)
+        throw new OptimError(
+          "aliased-buffers",
+          `The ${next.role} of '${next.tensor.name}' shares bytes with the ${other.role} of '${other.tensor.name}'`,
+          {
+            expected: "gradients that no step overwrites",
+            got: `both at byte ${next.range.offset} of one buffer`,
+            fix: "put gradients into a buffer of their own",
+          },
+        );
+      ends.set(next.role, next);
+    }
   }
 }

@@ -2,9 +2,7 @@ import { lossError } from "../device.js";
 import { packChunks } from "./chunks.js";
 import type { BufferRange } from "./parameters.js";
 import { scoped } from "./scoped.js";
-
-const MAP_READ = 0x1; // GPUBufferUsage, absent outside browsers
-const COPY_DST = 0x8;
+import { READ, USAGE } from "./usage.js";
 
 /** What is said where a checkpoint cannot be staged. */
 export const stagingFailure = (label: string) => ({
@@ -33,7 +31,7 @@ export class ReadBack {
       for (const ranges of lists) {
         const sizes = ranges.map(({ size }) => size);
         for (const { size, pieces } of packChunks(sizes, device.limits.maxBufferSize)) {
-          const usage = MAP_READ | COPY_DST;
+          const usage = USAGE.MAP_READ | USAGE.COPY_DST;
           const name = `${label} checkpoint ${this.#staged.length}`;
           const buffer = device.createBuffer({ label: name, size, usage });
           this.#staged.push(buffer);
@@ -55,7 +53,7 @@ export class ReadBack {
     const buffer = this.#staged[0];
     if (!buffer) return undefined;
     try {
-      await buffer.mapAsync(GPUMapMode.READ);
+      await buffer.mapAsync(READ);
     } catch (cause) {
       this.release();
       throw lossError(this.#device, this.#label, { cause });

@@ -1,5 +1,6 @@
 import { OptimError } from "../../errors.js";
 import { stepLayout } from "../kernels/pipelines.js";
+import { USAGE } from "./usage.js";
 
 /** Bytes of one uniform block: the coarsest alignment of dynamic offsets. */
 export const BLOCK = 256;
@@ -38,7 +39,7 @@ export class Slots {
     this.#buffer = device.createBuffer({
       label: `${label} uniforms`,
       size: count * groups * 2 * BLOCK,
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      usage: USAGE.UNIFORM | USAGE.COPY_DST,
     });
     this.bindGroup = device.createBindGroup({
       label: `${label} uniforms`,

@@ -1,6 +1,7 @@
 import { OptimError } from "../../errors.js";
 import type { BufferRange, Range, Tensor } from "./parameters.js";
 import { joinSpans, type PlanLimits } from "./spans.js";
+import { USAGE } from "./usage.js";
 
 /** Where a tensor's state lies: in which slab, at which byte of each of its buffers. */
 export interface Placement {
@@ -89,7 +90,7 @@ function createFilled(
     device.createBuffer({
       label: `${label} ${name}`,
       size,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      usage: USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST,
       mappedAtCreation,
     }),
   );

@@ -1,4 +1,4 @@
-import { OptimError } from "../../errors.js";
+import { briefly, OptimError } from "../../errors.js";
 import { checkNames } from "./check-names.js";
 
 /** A running average of the parameters, kept beside them for evaluation. */
@@ -83,7 +83,7 @@ function count(name: string, value: number): number {
 function refuse(name: string, expected: string, got: unknown): never {
   throw new OptimError("invalid-argument", `'${name}' is out of range`, {
     expected,
-    got: String(got),
+    got: briefly(got),
     fix: `pass ${expected}, or leave it out`,
   });
 }

@@ -1,11 +1,11 @@
-import { OptimError } from "../../errors.js";
+import { briefly, OptimError } from "../../errors.js";
 
 /** @throws OptimError `invalid-argument` for what is no object, or has other names. */
 export function checkNames(what: string, given: object, names: readonly string[]): void {
   if (typeof given !== "object" || given === null || Array.isArray(given))
     throw new OptimError("invalid-argument", `The option '${what}' is no object`, {
       expected: `an object with any of ${names.join(", ")}`,
-      got: String(given),
+      got: briefly(given),
       fix: "pass an object, or leave it out",
     });
   for (const name of Object.keys(given))

@@ -1,4 +1,4 @@
-import { OptimError } from "../../errors.js";
+import { briefly, OptimError } from "../../errors.js";
 import { checkNames } from "./check-names.js";
 
 /** Dynamic loss scale, as mixed-precision training needs it (Micikevicius et al. 2018, sec. 3.2; PyTorch GradScaler). */
@@ -124,7 +124,7 @@ function number(name: string, value: number, valid: (value: number) => boolean, 
   if (typeof value === "number" && Number.isFinite(rounded) && valid(value) && valid(rounded)) return value;
   throw new OptimError("invalid-argument", `'${name}' is out of range`, {
     expected,
-    got: String(value),
+    got: briefly(value),
     fix: `pass ${expected}, or leave it out`,
   });
 }
@@ -133,7 +133,7 @@ function oneOf<T extends string>(name: string, value: T, values: readonly T[]): 
   if (values.includes(value)) return value;
   throw new OptimError("invalid-argument", `'${name}' is unknown`, {
     expected: `one of ${values.join(", ")}`,
-    got: String(value),
+    got: briefly(value),
     fix: "pass one of these",
   });
 }

@@ -1,10 +1,11 @@
-import { OptimError } from "../../errors.js";
+import { briefly, OptimError } from "../../errors.js";
 import { checkOptions, type Rule } from "../../rule.js";
 import type { Schedule } from "../../schedules/schedule.js";
 import { type BlendWeights, checkOptionSchedules, checkSchedule, type OptionSchedules } from "../group.js";
 import type { TelemetryOptions } from "../guards/reports.js";
 import { checkParameters, type Parameter, type Tensor } from "../memory/parameters.js";
 import { BLOCK } from "../memory/slots.js";
+import { USAGE } from "../memory/usage.js";
 import type { Parts } from "../parts.js";
 import type { AverageOptions, SlowWeightsOptions } from "./average-options.js";
 import type { GuardOptions, Guards } from "./guard-options.js";
@@ -91,8 +92,6 @@ export interface CheckedGroup {
 
 const constantRate: Schedule = () => 1;
 
-const COPY_DST = 0x8; // GPUBufferUsage.COPY_DST, absent outside browsers
-
 /** All that {@link createOptimizer} was asked for, checked. */
 export interface CheckedOptions {
   readonly label: string;
@@ -158,11 +157,11 @@ export function checkOptimizerOptions(
 }
 
 function checkGroups(options: OptimizerOptions): CheckedGroup[] {
-  const { parameters, groups, rule, schedule, optionSchedules } = options ?? {};
+  const { parameters, groups } = options ?? {};
   if (!(parameters === undefined ? Array.isArray(groups) : Array.isArray(parameters) && groups === undefined))
     throw new OptimError("invalid-argument", "There are no parameters", {
       expected: "either a list 'parameters' or a list 'groups'",
-      got: parameters === undefined ? String(groups) : groups === undefined ? String(parameters) : "both",
+      got: parameters === undefined ? briefly(groups) : groups === undefined ? briefly(parameters) : "both",
       fix: "pass { parameters: [{ name, param, grad }] }",
     });
   const given: readonly GroupOptions[] = groups ?? [{ parameters: parameters ?? [] }];
@@ -176,23 +175,42 @@ function checkGroups(options: OptimizerOptions): CheckedGroup[] {
       });
     }),
   );
-  if (tensors.length === 0)
-    throw new OptimError("invalid-argument", "There is no parameter group", {
-      expected: "at least one group",
+  if (tensors.flat().length === 0)
+    throw new OptimError("invalid-argument", `There is no parameter${tensors.length === 0 ? " group" : ""}`, {
+      expected: "at least one, in some group",
       got: "none",
       fix: "pass the parameters to train",
     });
   return given.map((group, index) =>
-    checkedGroup({ rule, schedule, optionSchedules, ...group }, tensors[index] ?? [], `Group ${index}`),
+    checkedGroup(withDefaults(group, options), tensors[index] ?? [], `Group ${index}`),
   );
 }
+
+/** A group with the optimizer's rule and schedules where it has none of its own, or undefined ones. */
+export const withDefaults = (
+  group: GroupOptions,
+  {
+    rule,
+    schedule,
+    optionSchedules,
+  }: {
+    readonly rule?: Rule | undefined;
+    readonly schedule?: Schedule | undefined;
+    readonly optionSchedules?: OptionSchedules | undefined;
+  },
+): GivenGroup => ({
+  ...group,
+  rule: group?.rule ?? rule,
+  schedule: group?.schedule ?? schedule,
+  optionSchedules: group?.optionSchedules ?? optionSchedules,
+});
 
 /**
  * Checks a group that joins others.
  * @throws OptimError as `createOptimizer`
  */
 export function checkGroup(group: GivenGroup, others: readonly Tensor[]): CheckedGroup {
-  if (!Array.isArray(group.parameters))
+  if (!Array.isArray(group?.parameters))
     throw new OptimError("invalid-argument", "There are no parameters", {
       expected: "{ parameters: [{ name, param, grad }] }",
       got: String(group.parameters),
@@ -211,7 +229,7 @@ function checkedGroup(
   if (typeof rule !== "object" || typeof rule?.row?.shader !== "object" || typeof rule.options !== "object")
     throw new OptimError("invalid-argument", `${what} has no rule`, {
       expected: "a rule from a factory, such as adam({ lr: 1e-3 })",
-      got: typeof rule === "function" ? "a function" : rule === undefined ? "nothing" : String(rule),
+      got: briefly(rule),
       fix: "import { adam } and pass rule: adam()",
     });
   if (rule.row.shader.lookahead) for (const tensor of tensors) requireCopyTarget(rule, tensor);
@@ -225,7 +243,7 @@ function checkedGroup(
 
 /** restore() copies parameters back. */
 function requireCopyTarget({ row }: Rule, { name, param }: Tensor): void {
-  if (param.buffer.usage & COPY_DST) return;
+  if (param.buffer.usage & USAGE.COPY_DST) return;
   throw new OptimError("invalid-buffer", `Parameter of '${name}' cannot be restored after a look-ahead`, {
     expected: `usage STORAGE | COPY_DST, which ${row.name} needs`,
     got: `usage 0x${param.buffer.usage.toString(16)}`,

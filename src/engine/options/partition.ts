@@ -1,4 +1,4 @@
-import { OptimError } from "../../errors.js";
+import { briefly, OptimError } from "../../errors.js";
 import type { Parameter } from "../memory/parameters.js";
 import type { GroupOptions } from "./optimizer-options.js";
 
@@ -19,11 +19,18 @@ export function partition(
   parameters: readonly Parameter[],
   patterns: readonly GroupPattern[],
 ): readonly GroupOptions[] {
+  for (const [what, list] of Object.entries({ parameters, patterns }))
+    if (!Array.isArray(list) || list.some((item) => typeof item !== "object" || item === null))
+      throw new OptimError("invalid-argument", `The ${what} to sort are no list of objects`, {
+        expected: "partition([{ name, param, grad }], [{ match: /bias/, weightDecay: 0 }, {}])",
+        got: briefly(list),
+        fix: "pass two lists",
+      });
   const groups = patterns.map(({ match, ...options }) => {
     if (match !== undefined && typeof match !== "function" && !(match instanceof RegExp))
       throw new OptimError("invalid-argument", "A group pattern matches by what is no pattern", {
         expected: "a regular expression or a function of name and shape",
-        got: String(match),
+        got: briefly(match),
         fix: "pass match: /bias/",
       });
     return { match, options, parameters: [] as Parameter[] };
