@@ -1,26 +1,37 @@
 import type { RuleFactory } from "../index.js";
 import { describeOptions, type Job } from "./job.js";
 import { judgeRuns, noOutcome } from "./outcome.js";
-import { runBeyond, runRule } from "./run-rule.js";
+import { type Extras, runBeyond, runRule } from "./run-rule.js";
 import { neededBy, type Options, variantsOf } from "./variants.js";
 
 /** Options that the stages around a rule carry out and not its own kernel. */
 const STAGES = ["weightDecay", "decay", "maximize"];
 
+const STAGED: Options = { weightDecay: 0.05, maximize: true };
+
 /** The two kernels of a step: gradients as they are, and with the stages around the rule. */
 const forms: readonly { readonly name: string; readonly options: Options }[] = [
   { name: "bare", options: { weightDecay: 0 } },
-  { name: "staged", options: { weightDecay: 0.05, maximize: true } },
+  { name: "staged", options: STAGED },
+];
+
+/** The kernels of guarded steps, and of those that are reported. Nothing is skipped, though squares may overflow. */
+const guardedForms: readonly { readonly name: string; readonly extras: Extras }[] = [
+  { name: "guarded", extras: { guards: { nonFinite: "keep" } } },
+  { name: "reported", extras: { guards: { nonFinite: "keep", clipNorm: 1e30 }, telemetry: {} } },
 ];
 
 /** A rule at each of its variants through both forms of its kernels, and under gradients that f32 cannot square. */
 export function ruleJobs(factory: RuleFactory): Job[] {
   const { name } = factory.row;
   const head = (id: string) => ({ id: `rule/${name}/${id}`, kind: "rule", rule: name }) as const;
-  const variant = (id: string, options: Options): Job => ({
+  const variant = (id: string, options: Options, extras?: Extras): Job => ({
     cases: [head(id)],
-    run: async ({ device, software }) => [judgeRuns(await runRule(device, factory(options)), software)],
+    run: async ({ device, software }) => [
+      judgeRuns(await runRule(device, factory(options), undefined, extras), software),
+    ],
   });
+  const needed = neededBy(factory);
   return [
     ...variantsOf(factory).flatMap((options) =>
       Object.keys(options).some((option) => STAGES.includes(option))
@@ -29,11 +40,12 @@ export function ruleJobs(factory: RuleFactory): Job[] {
             variant(`${describeOptions(options)}/${form.name}`, { ...options, ...form.options }),
           ),
     ),
+    ...guardedForms.map(({ name, extras }) =>
+      variant(`${describeOptions(needed)}/${name}`, { ...needed, ...STAGED }, extras),
+    ),
     {
       cases: [head("finite")],
-      run: async ({ device }) => [
-        { ...noOutcome, errors: await runBeyond(device, factory(neededBy(factory))) },
-      ],
+      run: async ({ device }) => [{ ...noOutcome, errors: await runBeyond(device, factory(needed)) }],
     },
   ];
 }

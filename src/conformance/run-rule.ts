@@ -1,4 +1,10 @@
-import { type BufferRange, createOptimizer, type Rule, type Schedule } from "../index.js";
+import {
+  type BufferRange,
+  createOptimizer,
+  type OptimizerOptions,
+  type Rule,
+  type Schedule,
+} from "../index.js";
 import { keptBy, type Run } from "./judge.js";
 import { normals } from "./numbers.js";
 import { record } from "./record.js";
@@ -39,6 +45,9 @@ const estimateOf = (step: number) =>
     (value, i) => (i % 4 === 3 ? value : Math.abs(value)) * 10 ** ((i % 5) - 2),
   );
 
+/** What a run goes through beside the rule. */
+export type Extras = Pick<OptimizerOptions, "guards" | "telemetry">;
+
 /** A rate that changes in mid-run. */
 const change: Schedule = (step) => (step < RATE_CHANGE - 1 ? 1 : 0.25);
 
@@ -61,12 +70,15 @@ export async function runRule(
   device: GPUDevice,
   rule: Rule,
   schedule: Schedule = change,
+  extras: Extras = {},
 ): Promise<RegimeRun[]> {
   const judged = regimes.filter(({ name }) => name !== "tiny" || !Object.hasOwn(NOT_TINY, rule.row.name));
-  if (rule.row.scope !== "all") return runRegimes(device, rule, schedule, judged);
+  if (rule.row.scope !== "all") return runRegimes(device, rule, schedule, judged, extras);
   const results: RegimeRun[] = [];
   for (const regime of judged)
-    results.push(joined(regime.name, regime.free, await runRegimes(device, rule, schedule, [regime])));
+    results.push(
+      joined(regime.name, regime.free, await runRegimes(device, rule, schedule, [regime], extras)),
+    );
   return results;
 }
 
@@ -97,6 +109,7 @@ async function runRegimes(
   rule: Rule,
   schedule: Schedule,
   regimes: readonly Regime[],
+  extras: Extras,
 ): Promise<RegimeRun[]> {
   const block = regimes.length * BYTES + 16;
   const size = Math.ceil((kernels.length * block) / 256) * 256;
@@ -129,6 +142,7 @@ async function runRegimes(
       schedule,
       parameters: tensors.map(({ name, param, grad }) => ({ name, param, grad })),
       stepsInFlight: 3 * STEPS,
+      ...extras,
     });
     try {
       const kinds = keptBy(rule);

@@ -472,10 +472,10 @@ describe("what fails at a step changes nothing", () => {
 
   test("a scalar that overflows f32 although the rate does not", async () => {
     await harmless({ rule: adam() }, async (optimizer, encoder) => {
-      const { lr, beta1 } = optimizer.groups[1]!.options;
-      optimizer.groups[1]!.set({ lr: 1e30, beta1: 1 - 1e-12 });
+      const { lr, beta1 } = optimizer.groups[0]!.options;
+      optimizer.groups[0]!.set({ lr: 1e30, beta1: 1 - 1e-12 });
       await refused(() => optimizer.encode(encoder), "invalid-option", "step_size");
-      optimizer.groups[1]!.set({ lr, beta1: beta1! });
+      optimizer.groups[0]!.set({ lr, beta1: beta1! });
     });
   });
 
