@@ -97,7 +97,8 @@ test("a kernel that failed to compile once is compiled again", async () => {
 test("with the same strips unused, sums are of the last step alone", async () => {
   const { device } = watched();
   // Gradients of one length that lie aligned, with a head and a tail, and for single lanes.
-  const param = upload(device, filled(100, 0), { offset: 4 });
+  // What a step leaves in their place are squares of parameters.
+  const param = upload(device, filled(100, 100), { offset: 4 });
   const offsets = [4, 20, 8];
   const grads = offsets.map((offset, i) => upload(device, filled(100, i + 1), { offset }));
   const norms: number[] = [];
