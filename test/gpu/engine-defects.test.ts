@@ -117,3 +117,29 @@ test("with the same strips unused, sums are of the last step alone", async () =>
   optimizer.destroy();
   for (const { buffer } of [param, ...grads]) buffer.destroy();
 });
+
+test("sums over all and by tensor may take turns, where strips of the one hold two tensors", async () => {
+  const { device } = watched();
+  const [params, grads] = [upload(device, filled(72, 100)), upload(device, filled(72, 1))];
+  const part = (buffer: GPUBuffer, index: number) => ({ buffer, offset: 144 * index, size: 144 });
+  const norms: number[] = [];
+  const optimizer = await createOptimizer(device, {
+    rule: sgd(),
+    parameters: ["x", "y"].map((name, i) => ({
+      name,
+      param: part(params.buffer, i),
+      grad: part(grads.buffer, i),
+    })),
+    guards: {},
+    telemetry: { onReport: ({ gradientNorm }) => norms.push(gradientNorm) },
+  });
+  for (const clipNorm of [Infinity, 100, Infinity, 100, 100, Infinity]) {
+    optimizer.setGuards({ clipNorm });
+    optimizer.step();
+    await optimizer.settled();
+  }
+  for (const norm of norms) expect(Math.abs(norm / Math.sqrt(72) - 1)).toBeLessThan(1e-6);
+  expect(norms).toHaveLength(6);
+  optimizer.destroy();
+  for (const { buffer } of [params, grads]) buffer.destroy();
+});
