@@ -134,7 +134,8 @@ function partOf(
   return { binding, first: within / (4 * width) };
 }
 
-function firstStrip({ end, start }: Chunk, { first, count, ends }: StripPlace): number {
+/** Place of the first partial sum of a chunk. */
+export function firstStrip({ end, start }: Chunk, { first, count, ends }: StripPlace): number {
   if (end === "head") return first;
   return end === "tail" ? first + count - 1 : first + Number(ends) + Math.floor(start / STRIP);
 }
