@@ -5,6 +5,7 @@ import { makeGroup, type ParameterGroup } from "./group.js";
 import { buildMachine } from "./machine.js";
 import { byName, type GroupMemory, type GroupTensor } from "./memory/group-memory.js";
 import type { Parameter, Tensor } from "./memory/parameters.js";
+import type { AnyOptions } from "./options/hyperparameters.js";
 import {
   type CheckedGroup,
   checkGroup,
@@ -17,7 +18,7 @@ const allTensors = ({ tensors }: Engine): readonly Tensor[] =>
   [...tensors.values()].map(({ tensor }) => tensor);
 
 /** @throws OptimError as `createOptimizer` */
-export async function addGroup(engine: Engine, options: GroupOptions): Promise<void> {
+export async function addGroup(engine: Engine, options: GroupOptions<AnyOptions>): Promise<void> {
   const { checked, label, groups } = engine;
   const { rule, schedule, optionSchedules } = checked;
   const added = checkGroup({ rule, schedule, optionSchedules, ...options }, allTensors(engine));
