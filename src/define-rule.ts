@@ -5,6 +5,7 @@ import {
   mismatch,
   type OptionSpecs,
   type OptionValues,
+  type Rule,
   type RuleFactory,
   type RuleOptions,
   type RuleRow,
@@ -50,7 +51,7 @@ export interface RuleDefinition<D>
  */
 export function defineRule<const D extends Readonly<Record<string, Default>> = Record<never, never>>(
   definition: RuleDefinition<D>,
-): RuleFactory<Options<D>> {
+): RuleFactory<Options<D>, Rule<Options<D>>> {
   const {
     name = "custom",
     wgsl,
@@ -79,7 +80,7 @@ export function defineRule<const D extends Readonly<Record<string, Default>> = R
   const whole = { ...row, name, shader: reflectRule(`${name}.wgsl`, wgsl), options, formula, source };
   const factory = ruleFactory(() => whole as never);
   checkRow(factory.row);
-  return factory as unknown as RuleFactory<Options<D>>;
+  return factory as unknown as RuleFactory<Options<D>, Rule<Options<D>>>;
 }
 
 const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);

@@ -142,19 +142,25 @@ export interface RuleRow<O = RuleOptions> {
   ) => Readonly<Record<string, number>>;
 }
 
-/** A rule with its hyperparameters: plain data that the engine runs. Made by a factory such as `adam(options)`. */
-export interface Rule {
+/**
+ * A rule with its hyperparameters: plain data that the engine runs. Made by a factory such as `adam(options)`. `O` are
+ * options of a rule that the caller defined.
+ */
+export interface Rule<O = unknown> {
   readonly row: RuleRow;
-  readonly options: RuleOptions;
+  readonly options: RuleOptions & O;
 }
 
 /** Checked option values of any rule. */
 export type RuleOptions = OptionValues<Common> & Readonly<Record<string, number | boolean | string>>;
 
 /** Makes a {@link Rule} from options; those left out take the row's defaults. */
-export interface RuleFactory<O = Readonly<Record<string, number | boolean | string>>> {
+export interface RuleFactory<
+  O = Readonly<Record<string, number | boolean | string>>,
+  Made extends Rule = Rule,
+> {
   /** @throws OptimError `invalid-option` */
-  (options?: Partial<O>): Rule;
+  (options?: { readonly [K in keyof O]?: O[K] | undefined }): Made;
   readonly row: RuleRow;
 }
 

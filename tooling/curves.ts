@@ -19,21 +19,23 @@ const BOTTOM = 28;
 /** Most points of a curve, about one for each unit of width. */
 const POINTS = 600;
 
-/** Curves below each other over the same steps, as an SVG for light and dark backgrounds. */
+/**
+ * Curves below each other over the same steps, as an SVG for light and dark backgrounds. Colours are attributes, which
+ * every renderer understands; only what follows the reader's scheme is left to a style sheet.
+ */
 export function curvesSvg(curves: readonly Curve[], steps: number): string {
   const height = PANEL * curves.length;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="system-ui, sans-serif" font-size="12" fill="#222">
 <style>
-  :root { color-scheme: light dark; --back: #fff; --ink: #222; --grid: #ddd; --line: #0b62c4; }
-  @media (prefers-color-scheme: dark) { :root { --back: #16181c; --ink: #ddd; --grid: #3a3d44; --line: #6db3ff; } }
-  .back { fill: var(--back); }
-  text { font: 12px system-ui, sans-serif; fill: var(--ink); }
-  .title { font-weight: 600; }
-  .grid { stroke: var(--grid); }
-  .curve { fill: none; stroke: var(--line); stroke-width: 1.5; stroke-linejoin: round; }
-  .point { fill: var(--line); }
+  @media (prefers-color-scheme: dark) {
+    .back { fill: #16181c; }
+    text { fill: #ddd; }
+    .grid { stroke: #3a3d44; }
+    .curve { stroke: #6db3ff; }
+    .point { fill: #6db3ff; }
+  }
 </style>
-<rect class="back" width="${WIDTH}" height="${height}"/>
+<rect class="back" width="${WIDTH}" height="${height}" fill="#fff"/>
 ${curves.map((curve, index) => panel(curve, steps, index * PANEL)).join("\n")}
 </svg>
 `;
@@ -51,17 +53,17 @@ function panel({ title, points, format, from, to }: Curve, steps: number, top: n
   const lines = [0, 1, 2, 3, 4].map((tick) => {
     const value = low + ((high - low) * tick) / 4;
     const at = y(value).toFixed(1);
-    return `<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at}" y2="${at}"/>
+    return `<line class="grid" stroke="#ddd" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at}" y2="${at}"/>
 <text x="${LEFT - 8}" y="${at}" dy="4" text-anchor="end">${format(value)}</text>`;
   });
   const path = drawn.map(({ step, value }) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
   const dots = drawn.length > 40 ? [] : drawn;
-  return `<text class="title" x="${LEFT}" y="${top + 18}">${title}</text>
+  return `<text font-weight="600" x="${LEFT}" y="${top + 18}">${title}</text>
 ${lines.join("\n")}
 <text x="${LEFT}" y="${top + PANEL - 8}" text-anchor="middle">0</text>
 <text x="${WIDTH - RIGHT}" y="${top + PANEL - 8}" text-anchor="end">${steps} steps</text>
-<polyline class="curve" points="${path}"/>
-${dots.map(({ step, value }) => `<circle class="point" cx="${x(step).toFixed(1)}" cy="${y(value).toFixed(1)}" r="3"/>`).join("\n")}`;
+<polyline class="curve" fill="none" stroke="#0b62c4" stroke-width="1.5" stroke-linejoin="round" points="${path}"/>
+${dots.map(({ step, value }) => `<circle class="point" fill="#0b62c4" cx="${x(step).toFixed(1)}" cy="${y(value).toFixed(1)}" r="3"/>`).join("\n")}`;
 }
 
 /** Means over equal numbers of points, where there are too many to draw. */

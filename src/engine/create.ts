@@ -4,6 +4,7 @@ import { Engine } from "./engine.js";
 import { makeGroup } from "./group.js";
 import { buildMachine } from "./machine.js";
 import { Optimizer } from "./optimizer.js";
+import type { AnyOptions, NoOptions } from "./options/hyperparameters.js";
 import { checkOptimizerOptions, type OptimizerOptions } from "./options/optimizer-options.js";
 import { loadParts, needsOf } from "./parts.js";
 
@@ -12,7 +13,14 @@ import { loadParts, needsOf } from "./parts.js";
  * @throws OptimError before any GPU work for bad input; `out-of-memory`, `invalid-shader` or `device-lost` after it,
  * with all that was made destroyed.
  */
-export async function createOptimizer(device: GPUDevice, options: OptimizerOptions): Promise<Optimizer> {
+export async function createOptimizer<Own extends object = NoOptions>(
+  device: GPUDevice,
+  options: OptimizerOptions<Own>,
+): Promise<Optimizer>;
+export async function createOptimizer(
+  device: GPUDevice,
+  options: OptimizerOptions<AnyOptions>,
+): Promise<Optimizer> {
   if (typeof device?.createComputePipelineAsync !== "function")
     throw new OptimError("invalid-argument", "There is no device", {
       expected: "a GPUDevice",

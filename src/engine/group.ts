@@ -12,6 +12,7 @@ import type { Schedule } from "../schedules/schedule.js";
 import { STAGE, type Stages } from "./kernels/compose.js";
 import { BLOCK } from "./memory/slots.js";
 import type { AverageWeight, BlendWeight } from "./options/average-options.js";
+import type { Hyperparameters, NoOptions } from "./options/hyperparameters.js";
 import type { CheckedGroup, CheckedOptions } from "./options/optimizer-options.js";
 
 /** What a group's next step will be, worked out before anything changes. */
@@ -119,13 +120,14 @@ export class ParameterGroup {
   /**
    * Changes hyperparameters from the next encoded step on. With guards, call it after `settled()` where the rule has a
    * memory (Nadam): what skipped steps in flight remember was worked out with the old ones.
+   * Options of a rule that the caller defined: `set<OptionsOf<typeof myRule>>({ … })`.
    * @throws OptimError `invalid-option`, also for those that are compiled into the kernel or were used at creation.
    */
-  set(options: Readonly<Record<string, number | boolean | string>>): void {
+  set<Own extends object = NoOptions>(options: Hyperparameters<NoInfer<Own>>): void {
     this.#options = this.#changed(options);
   }
 
-  #changed(options: Readonly<Record<string, number | boolean | string>>): RuleOptions {
+  #changed(options: object): RuleOptions {
     const { row } = this.#rule;
     const next = checkOptions(row, options, this.#options);
     for (const fixed of [row.constants, row.initial])

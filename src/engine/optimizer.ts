@@ -7,6 +7,7 @@ import type { StepReport } from "./guards/reports.js";
 import { moveGradients } from "./machine.js";
 import type { BufferRange, Parameter, PartialRange } from "./memory/parameters.js";
 import type { GuardOptions } from "./options/guard-options.js";
+import type { NoOptions } from "./options/hyperparameters.js";
 import type { GroupOptions } from "./options/optimizer-options.js";
 import { encodeRestore, encodeStep } from "./verbs.js";
 
@@ -213,7 +214,7 @@ export class Optimizer {
    * optimizer cannot be used until this resolves; state is allocated anew for all, so for a moment there is twice as much.
    * @throws OptimError as `createOptimizer`, and `busy` in the middle of a step; then nothing has changed
    */
-  async addGroup(options: GroupOptions): Promise<void> {
+  async addGroup<Own extends object = NoOptions>(options: GroupOptions<Own>): Promise<void> {
     this.#engine.requireIdle("addGroup()");
     await this.#engine.alone(async () => (await import("./rebuild.js")).addGroup(this.#engine, options));
   }

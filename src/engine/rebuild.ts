@@ -5,6 +5,7 @@ import { makeGroup, type ParameterGroup } from "./group.js";
 import { buildMachine } from "./machine.js";
 import { byName, type GroupMemory, type GroupTensor } from "./memory/group-memory.js";
 import type { Parameter, Tensor } from "./memory/parameters.js";
+import type { AnyOptions } from "./options/hyperparameters.js";
 import {
   type CheckedGroup,
   checkGroup,
@@ -18,7 +19,7 @@ const allTensors = ({ tensors }: Engine): readonly Tensor[] =>
   [...tensors.values()].map(({ tensor }) => tensor);
 
 /** @throws OptimError as `createOptimizer` */
-export async function addGroup(engine: Engine, options: GroupOptions): Promise<void> {
+export async function addGroup(engine: Engine, options: GroupOptions<AnyOptions>): Promise<void> {
   const { checked, label, groups } = engine;
   const added = checkGroup(withDefaults(options, checked), allTensors(engine));
   if (checked.sam !== undefined) engine.machine.parts.guard?.refuseLookahead([added]);

@@ -1,4 +1,8 @@
-import type { RangeTest, RangeTestOptions, RangeTestSuggestion } from "./range-test.js";
+/** Rates so far, ascending, and the smoothed loss at each. */
+export interface RangeTestCurve {
+  readonly rates: readonly number[];
+  readonly losses: readonly number[];
+}
 
 const width = 720;
 const height = 360;
@@ -7,11 +11,20 @@ const right = 24;
 const top = 32;
 const bottom = 56;
 
-/** The curve of a range test, with a mark at the suggestion. The axis of the rates is logarithmic for such a sweep. */
+/** How lines and texts of the marks look, beside colours of the dark scheme. */
+const marks = {
+  minimum: { line: 'stroke="#222" stroke-dasharray="4 4"', text: "" },
+  suggestion: { line: 'stroke="#b3400d" stroke-width="1.5"', text: ' fill="#b3400d" font-weight="600"' },
+};
+
+/**
+ * The curve of a range test, with a mark at the suggestion. The axis of the rates is logarithmic for such a sweep. Colours
+ * are attributes, which every renderer understands; only what follows the reader's scheme is left to a style sheet.
+ */
 export function rangeTestSVG(
-  { rates, losses }: RangeTest["curve"],
-  suggestion: RangeTestSuggestion | undefined,
-  mode: NonNullable<RangeTestOptions["mode"]>,
+  { rates, losses }: RangeTestCurve,
+  suggestion: { readonly rate: number; readonly minimum: number } | undefined,
+  mode: "exponential" | "linear",
 ): string {
   const place = mode === "exponential" ? Math.log10 : (rate: number) => rate;
   const first = place(rates[0] ?? 1);
@@ -28,37 +41,39 @@ export function rangeTestSVG(
   const rateTicks = mode === "exponential" ? decades(first, last) : fifths(first, last);
   const lossTicks = fifths(lowest, lowest + range);
   const curve = losses.map((loss, i) => `${at(x(rates[i]!))},${at(y(loss))}`).join(" ");
-  const mark = (rate: number, style: string, text: string, anchor: string) => `
-<line class="${style}" x1="${at(x(rate))}" x2="${at(x(rate))}" y1="${top}" y2="${height - bottom}"/>
-<text class="${style}" x="${at(x(rate) + (anchor === "end" ? -6 : 6))}" y="${top - 10}" text-anchor="${anchor}">${text}</text>`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" class="lr-range-test" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Loss over learning rate">
+  const mark = (rate: number, style: keyof typeof marks, text: string, anchor: string) => `
+<line class="${style}" ${marks[style].line} x1="${at(x(rate))}" x2="${at(x(rate))}" y1="${top}" y2="${height - bottom}"/>
+<text class="${style}"${marks[style].text} x="${at(x(rate) + (anchor === "end" ? -6 : 6))}" y="${top - 10}" text-anchor="${anchor}">${text}</text>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" class="lr-range-test" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="system-ui, sans-serif" font-size="12" fill="#222" role="img" aria-label="Loss over learning rate">
 <style>
-  .lr-range-test { --ink: #222; --grid: #ddd; --line: #0b62c4; --mark: #b3400d; }
-  @media (prefers-color-scheme: dark) { .lr-range-test { --ink: #ddd; --grid: #3a3d44; --line: #6db3ff; --mark: #ffa36b; } }
-  .lr-range-test text { font: 12px system-ui, sans-serif; fill: var(--ink); }
-  .lr-range-test .grid { stroke: var(--grid); }
-  .lr-range-test .curve { fill: none; stroke: var(--line); stroke-width: 2; stroke-linejoin: round; }
-  .lr-range-test line.suggestion { stroke: var(--mark); stroke-width: 1.5; }
-  .lr-range-test line.minimum { stroke: var(--ink); stroke-dasharray: 4 4; }
-  .lr-range-test text.suggestion { fill: var(--mark); font-weight: 600; }
+  @media (prefers-color-scheme: dark) {
+    .lr-range-test text { fill: #ddd; }
+    .lr-range-test .grid { stroke: #3a3d44; }
+    .lr-range-test .curve { stroke: #6db3ff; }
+    .lr-range-test line.minimum { stroke: #ddd; }
+    .lr-range-test line.suggestion { stroke: #ffa36b; }
+    .lr-range-test text.suggestion { fill: #ffa36b; }
+  }
 </style>
 ${rateTicks
   .map(
     (
       rate,
-    ) => `<line class="grid" x1="${at(x(rate))}" x2="${at(x(rate))}" y1="${top}" y2="${height - bottom}"/>
+    ) => `<line class="grid" stroke="#ddd" x1="${at(x(rate))}" x2="${at(x(rate))}" y1="${top}" y2="${height - bottom}"/>
 <text x="${at(x(rate))}" y="${height - bottom + 18}" text-anchor="middle">${label(rate)}</text>`,
   )
   .join("\n")}
 ${lossTicks
   .map(
-    (loss) => `<line class="grid" x1="${left}" x2="${width - right}" y1="${at(y(loss))}" y2="${at(y(loss))}"/>
+    (
+      loss,
+    ) => `<line class="grid" stroke="#ddd" x1="${left}" x2="${width - right}" y1="${at(y(loss))}" y2="${at(y(loss))}"/>
 <text x="${left - 8}" y="${at(y(loss))}" dy="4" text-anchor="end">${label(loss)}</text>`,
   )
   .join("\n")}
 <text x="${(left + width - right) / 2}" y="${height - 12}" text-anchor="middle">learning rate${mode === "exponential" ? " (log scale)" : ""}</text>
 <text x="14" y="${(top + height - bottom) / 2}" text-anchor="middle" transform="rotate(-90 14 ${(top + height - bottom) / 2})">smoothed training loss</text>
-<polyline class="curve" points="${curve}"/>${
+<polyline class="curve" fill="none" stroke="#0b62c4" stroke-width="2" stroke-linejoin="round" points="${curve}"/>${
     suggestion
       ? mark(suggestion.minimum, "minimum", `lowest ${label(suggestion.minimum)}`, "start") +
         mark(suggestion.rate, "suggestion", `proposed ${label(suggestion.rate)}`, "end")

@@ -2,7 +2,7 @@ import { OptimError } from "../errors.js";
 import { checkOptions, choice, describe, positive, type Requirement } from "./arguments.js";
 import { exponential } from "./exponential.js";
 import { linear } from "./polynomial.js";
-import { rangeTestSVG } from "./range-test-svg.js";
+import { type RangeTestCurve, rangeTestSVG } from "./range-test-svg.js";
 import { scaled } from "./scaled.js";
 import type { BuiltinSchedule } from "./schedule.js";
 
@@ -35,7 +35,7 @@ export interface RangeTest {
   /** Whether all steps are reported, or the loss has diverged. */
   readonly done: boolean;
   /** Rates so far, ascending, and the smoothed loss at each. */
-  readonly curve: { readonly rates: readonly number[]; readonly losses: readonly number[] };
+  readonly curve: RangeTestCurve;
   /** What to choose; undefined while there is no fall in the loss to choose from. */
   readonly suggestion: RangeTestSuggestion | undefined;
   /**

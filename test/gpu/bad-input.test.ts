@@ -475,7 +475,7 @@ describe("what fails at a step changes nothing", () => {
       const { lr, beta1 } = optimizer.groups[0]!.options;
       optimizer.groups[0]!.set({ lr: 1e30, beta1: 1 - 1e-12 });
       await refused(() => optimizer.encode(encoder), "invalid-option", "step_size");
-      optimizer.groups[0]!.set({ lr, beta1: beta1! });
+      optimizer.groups[0]!.set({ lr, beta1: Number(beta1) });
     });
   });
 

@@ -12,6 +12,7 @@ import {
   nesterov,
   novograd,
   type OptimizerOptions,
+  type Rule,
   radam,
   radamAmsgrad,
   rmsprop,
@@ -23,9 +24,8 @@ import {
 import { published } from "../vectors/published.js";
 
 /** A run of the engine: from the initial parameters along the gradients. */
-export interface PublishedRun
-  extends Required<Pick<OptimizerOptions, "rule">>,
-    Pick<OptimizerOptions, "slowWeights"> {
+export interface PublishedRun extends Pick<OptimizerOptions, "slowWeights"> {
+  readonly rule: Rule;
   /** Hyperparameters of step t, where they change. */
   readonly at?: (t: number) => Readonly<Record<string, number>>;
 }

@@ -9,46 +9,58 @@ import { USAGE } from "../memory/usage.js";
 import type { Parts } from "../parts.js";
 import type { AverageOptions, SlowWeightsOptions } from "./average-options.js";
 import type { GuardOptions, Guards } from "./guard-options.js";
+import type { AnyOptions, Hyperparameters, NoOptions } from "./hyperparameters.js";
 
-/** Parameters with their own rule, schedule or hyperparameters: any option of the rule may stand here. */
-export interface GroupOptions {
+/**
+ * What a group has beside hyperparameters. Of its rule, `Rule<Own>` is where TypeScript finds `Own`, and `Rule` lets others
+ * stand there.
+ */
+export interface GroupParts<Own extends object = NoOptions> {
   readonly parameters: readonly Parameter[];
   /** Instead of the optimizer's. */
-  readonly rule?: Rule;
+  readonly rule?: Rule | Rule<Own> | undefined;
   /** Instead of the optimizer's. */
-  readonly schedule?: Schedule;
+  readonly schedule?: Schedule | undefined;
   /** Instead of the optimizer's. */
-  readonly optionSchedules?: OptionSchedules;
-  readonly [option: string]: unknown;
+  readonly optionSchedules?: OptionSchedules | undefined;
 }
 
-/** Options of {@link createOptimizer}. */
-export interface OptimizerOptions {
+/**
+ * Parameters with their own rule, schedule or hyperparameters: any option of the rule may stand here. `Own` are options of
+ * a rule that the caller defined: `GroupOptions<OptionsOf<typeof myRule>>`.
+ */
+export type GroupOptions<Own extends object = NoOptions> = GroupParts<Own> & Hyperparameters<NoInfer<Own>>;
+
+/**
+ * Options of {@link createOptimizer}. `Own` are options of the caller's rules that its groups may give. TypeScript finds
+ * them by the rule; where there are several such rules, name them: `createOptimizer<OptionsOf<typeof a> & OptionsOf<typeof b>>`.
+ */
+export interface OptimizerOptions<Own extends object = NoOptions> {
   /** What every step computes, from a factory such as `adamw({ lr: 1e-3 })`. A group may have its own. */
-  readonly rule?: Rule;
+  readonly rule?: Rule | Rule<Own> | undefined;
   /** Factor on each group's rate at a step counted from 0; constant 1 if left out. */
-  readonly schedule?: Schedule;
+  readonly schedule?: Schedule | undefined;
   /** Schedules of other options than the rate, by name: each gives the option's value at a step counted from 0. */
-  readonly optionSchedules?: OptionSchedules;
+  readonly optionSchedules?: OptionSchedules | undefined;
   /** All parameters, in one group; or else `groups`. */
-  readonly parameters?: readonly Parameter[];
-  readonly groups?: readonly GroupOptions[];
+  readonly parameters?: readonly Parameter[] | undefined;
+  readonly groups?: readonly GroupOptions<Own>[] | undefined;
   /** Whether `accumulate()` will be used; it costs a buffer as large as the parameters. */
-  readonly accumulation?: boolean;
+  readonly accumulation?: boolean | undefined;
   /** Steps, look-aheads and accumulations that may be encoded and not yet submitted; default 64. */
-  readonly stepsInFlight?: number;
+  readonly stepsInFlight?: number | undefined;
   /** Clipping, unscaling, loss scale and what is done about NaN: all on the GPU. */
-  readonly guards?: GuardOptions;
+  readonly guards?: GuardOptions | undefined;
   /** Reports of norms, non-finite gradients and skipped steps, some steps late. */
-  readonly telemetry?: TelemetryOptions;
+  readonly telemetry?: TelemetryOptions | undefined;
   /** A running average of the parameters, for evaluation: `swapAverage()`. */
-  readonly average?: AverageOptions;
+  readonly average?: AverageOptions | undefined;
   /** Lookahead's slow weights around the rule. */
-  readonly slowWeights?: SlowWeightsOptions;
+  readonly slowWeights?: SlowWeightsOptions | undefined;
   /** Sharpness-aware minimization around the rule: `ascend()` before the gradient of each step. */
-  readonly sam?: SamOptions;
+  readonly sam?: SamOptions | undefined;
   /** Begins the label of every GPU object; default the rule's name. */
-  readonly label?: string;
+  readonly label?: string | undefined;
 }
 
 /** SAM (Foret et al. 2021, algorithm 1): the gradient is taken at θ + ρ·g/‖g‖. */
@@ -113,7 +125,7 @@ export interface CheckedOptions {
 /** Checks everything that can be checked without the GPU. @param parts that the options ask for @throws OptimError */
 export function checkOptimizerOptions(
   device: GPUDevice,
-  options: OptimizerOptions,
+  options: OptimizerOptions<AnyOptions>,
   parts: Parts,
 ): CheckedOptions {
   const { guard, copying } = parts;
@@ -156,7 +168,7 @@ export function checkOptimizerOptions(
   return checked;
 }
 
-function checkGroups(options: OptimizerOptions): CheckedGroup[] {
+function checkGroups(options: OptimizerOptions<AnyOptions>): CheckedGroup[] {
   const { parameters, groups } = options ?? {};
   if (!(parameters === undefined ? Array.isArray(groups) : Array.isArray(parameters) && groups === undefined))
     throw new OptimError("invalid-argument", "There are no parameters", {
@@ -164,7 +176,7 @@ function checkGroups(options: OptimizerOptions): CheckedGroup[] {
       got: parameters === undefined ? briefly(groups) : groups === undefined ? briefly(parameters) : "both",
       fix: "pass { parameters: [{ name, param, grad }] }",
     });
-  const given: readonly GroupOptions[] = groups ?? [{ parameters: parameters ?? [] }];
+  const given: readonly GroupOptions<AnyOptions>[] = groups ?? [{ parameters: parameters ?? [] }];
   const tensors = checkParameters(
     given.map((group, index) => {
       if (Array.isArray(group?.parameters)) return group.parameters;

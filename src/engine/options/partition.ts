@@ -1,13 +1,13 @@
 import { briefly, OptimError } from "../../errors.js";
 import type { Parameter } from "../memory/parameters.js";
-import type { GroupOptions } from "./optimizer-options.js";
+import type { AnyOptions, Hyperparameters, NoOptions } from "./hyperparameters.js";
+import type { GroupOptions, GroupParts } from "./optimizer-options.js";
 
 /** Which parameters a group takes, and its options: all but `parameters` of {@link GroupOptions}. */
-export interface GroupPattern {
+export type GroupPattern<Own extends object = NoOptions> = Omit<GroupParts<Own>, "parameters"> & {
   /** On names: a regular expression, or a predicate that also sees the shape. Left out: all that are left. */
-  readonly match?: RegExp | ((name: string, shape: readonly number[] | undefined) => boolean);
-  readonly [option: string]: unknown;
-}
+  readonly match?: RegExp | ((name: string, shape: readonly number[] | undefined) => boolean) | undefined;
+} & Hyperparameters<NoInfer<Own>>;
 
 /**
  * Sorts parameters into groups: each goes to the first pattern that matches. Groups that stay empty are left out. For
@@ -15,10 +15,14 @@ export interface GroupPattern {
  * `partition(parameters, [{ match: /bias|norm/, weightDecay: 0 }, {}])`.
  * @throws OptimError `invalid-argument` for a parameter that no pattern takes, or a pattern that is none
  */
+export function partition<Own extends object = NoOptions>(
+  parameters: readonly Parameter[],
+  patterns: readonly GroupPattern<Own>[],
+): readonly GroupOptions<Own>[];
 export function partition(
   parameters: readonly Parameter[],
-  patterns: readonly GroupPattern[],
-): readonly GroupOptions[] {
+  patterns: readonly GroupPattern<AnyOptions>[],
+): readonly GroupOptions<AnyOptions>[] {
   for (const [what, list] of Object.entries({ parameters, patterns }))
     if (!Array.isArray(list) || list.some((item) => typeof item !== "object" || item === null))
       throw new OptimError("invalid-argument", `The ${what} to sort are no list of objects`, {
