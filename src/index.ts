@@ -3,7 +3,7 @@ export type { SaveOptions } from "./checkpoint/describe.js";
 export type { CheckpointSource, LoadOptions } from "./checkpoint/load.js";
 export { createOptimizer } from "./engine/create.js";
 export { type RequestDeviceOptions, requestDevice } from "./engine/device.js";
-export type { OptionSchedules, ParameterGroup } from "./engine/group.js";
+export type { ParameterGroup } from "./engine/group.js";
 export type { StepReport, TelemetryOptions, TensorReport } from "./engine/guards/reports.js";
 export {
   type Arena,
@@ -19,6 +19,7 @@ export type { GuardOptions, LossScaleOptions } from "./engine/options/guard-opti
 export type { Hyperparameters, NoOptions, OptionsOf } from "./engine/options/hyperparameters.js";
 export type { GroupOptions, OptimizerOptions, SamOptions } from "./engine/options/optimizer-options.js";
 export { type GroupPattern, partition } from "./engine/options/partition.js";
+export type { OptionSchedules } from "./engine/options/schedule-options.js";
 export { OptimError, type OptimErrorCode, type OptimErrorDetails } from "./errors.js";
 export * from "./frameworks/index.js";
 export * from "./frameworks/schedules/index.js";

@@ -1,19 +1,12 @@
 import { briefly, OptimError } from "../errors.js";
-import {
-  checkOptions,
-  checkScheduledOption,
-  type Rule,
-  type RuleMemory,
-  type RuleOptions,
-  type RuleRow,
-  scalarsAt,
-} from "../rule.js";
+import { checkOptions, type Rule, type RuleMemory, type RuleOptions, scalarsAt } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
 import { STAGE, type Stages } from "./kernels/compose.js";
 import { BLOCK } from "./memory/slots.js";
 import type { AverageWeight, BlendWeight } from "./options/average-options.js";
 import type { Hyperparameters, NoOptions } from "./options/hyperparameters.js";
 import type { CheckedGroup, CheckedOptions } from "./options/optimizer-options.js";
+import { checkOptionSchedules, checkSchedule, type OptionSchedules } from "./options/schedule-options.js";
 
 /** What a group's next step will be, worked out before anything changes. */
 export interface PendingStep {
@@ -41,12 +34,6 @@ export interface BlendWeights {
   readonly slow: BlendWeight | undefined;
   readonly average: AverageWeight | undefined;
 }
-
-/**
- * Schedules of options other than the rate, by name: each gives the option's VALUE at a step counted from 0, such as a
- * momentum that cycles against the rate.
- */
-export type OptionSchedules = Readonly<Record<string, Schedule>>;
 
 /** What a group goes on from. */
 export interface ResumedGroup {
@@ -384,33 +371,4 @@ function decayOf(
   if (decay === "independent") return { style: "subtracted", amount: weightDecay };
   if (decay === "proximal") return { style: "proximal", amount: scaled / (1 + scaled) };
   return { style: decay === "cautious" ? "cautious" : "subtracted", amount: scaled };
-}
-
-/** @throws OptimError `invalid-schedule` for what is no function. */
-export function checkSchedule(label: string, schedule: Schedule): Schedule {
-  if (typeof schedule === "function") return schedule;
-  throw new OptimError("invalid-schedule", `The schedule of '${label}' is no function`, {
-    expected: "a schedule such as cosine({ steps }), or a function of the step",
-    got: briefly(schedule),
-    fix: "pass a schedule, or leave it out for a constant rate",
-  });
-}
-
-/** @throws OptimError `invalid-option` for what is no number of the rule's, `invalid-schedule` for what is no function */
-export function checkOptionSchedules(
-  label: string,
-  row: RuleRow,
-  schedules: OptionSchedules,
-): OptionSchedules {
-  if (typeof schedules !== "object" || schedules === null || Array.isArray(schedules))
-    throw new OptimError("invalid-schedule", `optionSchedules of '${label}' is no object`, {
-      expected: "a schedule by the name of an option, such as { momentum: … }",
-      got: briefly(schedules),
-      fix: "pass an object, or leave it out",
-    });
-  for (const [name, schedule] of Object.entries(schedules)) {
-    checkScheduledOption(row, name);
-    checkSchedule(label, schedule);
-  }
-  return { ...schedules };
 }

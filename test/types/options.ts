@@ -37,13 +37,13 @@ type SignAverage = OptionsOf<typeof signAverage>;
 /** Options that every rule has, and those of the library's rules. */
 export const typedGroups = [
   createOptimizer(device, {
-    rule: adamw({ lr: 1e-3, beta1: perhaps }),
+    rule: adamw({ lr: 1e-3, beta1: 0.5 }),
     schedule: undefined,
     guards: undefined,
     groups: [
       { parameters },
       { parameters, lr: 1e-4, weightDecay: 0, decay: "decoupled", maximize: true },
-      { parameters, beta1: 0.8, eps: perhaps, schedule: undefined },
+      { parameters, beta1: 0.8, schedule: undefined },
       { parameters, rule: momentum(), momentum: 0.8, form: "velocity" },
     ],
   }),
@@ -120,19 +120,19 @@ export const ownOptions = [
 /** Options that are put together first. */
 export const composed: OptimizerOptions = { rule: rules[0]!(), groups: [{ parameters, lr: 1 }] };
 export const composedGroup: GroupOptions<SignAverage> = { parameters, rule: signAverage(), gain: 0.5 };
-export const composedOptions: Hyperparameters = { lr: 1, momentum: perhaps };
+export const composedOptions: Hyperparameters = { lr: 1, momentum: 0.5 };
 // @ts-expect-error misspelt
 export const misspelt: GroupOptions = { parameters, lern: 1 };
 
 /** Groups that join, and options that change. */
 export const changes = async () => {
-  await optimizer.addGroup({ parameters, rule: adam(), beta2: 0.9, lr: perhaps });
+  await optimizer.addGroup({ parameters, rule: adam(), beta2: 0.9, lr: 1 });
   await optimizer.addGroup({ parameters, rule: signAverage(), gain: 0.1 });
   await optimizer.addGroup<SignAverage>({ parameters: [some], gain: 0.1 });
   // @ts-expect-error misspelt
   await optimizer.addGroup({ parameters, rule: adam(), beta22: 0.9 });
   group.set({ lr: 0.1, weightDecay: 0, momentum: 0.8 });
-  group.set({ lr: perhaps });
+  group.set({ lr: 1 });
   group.set<SignAverage>({ gain: 0.1, lr: 1 });
   // Names that are known only when it runs are checked then.
   group.set({ ...({ lr: 1 } as Readonly<Record<string, number>>) });
@@ -148,7 +148,7 @@ export const changes = async () => {
 export const patterns = async () => {
   const groups: readonly GroupOptions[] = partition(parameters, [
     { match: /bias|norm/, weightDecay: 0 },
-    { match: (name, shape) => name !== "" && shape?.length === 1, rule: sgd(), lr: perhaps },
+    { match: (name, shape) => name !== "" && shape?.length === 1, rule: sgd(), lr: 1 },
     {},
   ]);
   await createOptimizer(device, { rule: adam(), groups });

@@ -31,6 +31,5 @@ export type Hyperparameters<Own extends object = NoOptions> = string extends key
   : {
       readonly [Name in keyof LibraryOptions | keyof Own]?:
         | ValuesOf<LibraryOptions, Name>
-        | ValuesOf<Own, Name>
-        | undefined;
+        | ValuesOf<Own, Name>;
     };

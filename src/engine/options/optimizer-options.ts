@@ -1,7 +1,7 @@
 import { briefly, OptimError } from "../../errors.js";
 import { checkOptions, type Rule } from "../../rule.js";
 import type { Schedule } from "../../schedules/schedule.js";
-import { type BlendWeights, checkOptionSchedules, checkSchedule, type OptionSchedules } from "../group.js";
+import type { BlendWeights } from "../group.js";
 import type { TelemetryOptions } from "../guards/reports.js";
 import { checkParameters, type Parameter, type Tensor } from "../memory/parameters.js";
 import { BLOCK } from "../memory/slots.js";
@@ -10,6 +10,7 @@ import type { Parts } from "../parts.js";
 import type { AverageOptions, SlowWeightsOptions } from "./average-options.js";
 import type { GuardOptions, Guards } from "./guard-options.js";
 import type { AnyOptions, Hyperparameters, NoOptions } from "./hyperparameters.js";
+import { checkOptionSchedules, checkSchedule, type OptionSchedules } from "./schedule-options.js";
 
 /**
  * What a group has beside hyperparameters. Of its rule, `Rule<Own>` is where TypeScript finds `Own`, and `Rule` lets others
