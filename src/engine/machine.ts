@@ -8,13 +8,7 @@ import { ChunkUniforms } from "./kernels/plan.js";
 import { Step } from "./kernels/step.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
 import { type Extras, GroupMemory } from "./memory/group-memory.js";
-import {
-  checkGradient,
-  type PartialRange,
-  refuseMixed,
-  refuseOverlap,
-  type Tensor,
-} from "./memory/parameters.js";
+import { checkGradient, type PartialRange, refuseOverlap, type Tensor } from "./memory/parameters.js";
 import { scoped } from "./memory/scoped.js";
 import { Slots } from "./memory/slots.js";
 import type { CheckedOptions } from "./options/optimizer-options.js";
@@ -174,8 +168,7 @@ export function moveGradients(
   if (moved.size === 0) return;
   const tensors = [...engine.tensors.values()].map(({ tensor }) => tensor);
   const gradientOf = (tensor: Tensor) => moved.get(tensor) ?? tensor.gradient;
-  refuseOverlap(tensors, "gradient", gradientOf);
-  refuseMixed(tensors, gradientOf);
+  refuseOverlap(tensors, gradientOf);
   for (const [tensor, gradient] of moved) tensor.gradient = gradient;
   planGradients(engine.machine);
 }

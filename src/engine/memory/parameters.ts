@@ -79,9 +79,7 @@ export function checkParameters(
     }),
   );
   const tensors = [...others, ...checked.flat()];
-  refuseOverlap(tensors, "parameter", (tensor) => tensor.param);
-  refuseOverlap(tensors, "gradient", (tensor) => tensor.gradient);
-  refuseMixed(tensors, (tensor) => tensor.gradient);
+  refuseOverlap(tensors);
   return checked;
 }
 
@@ -186,69 +184,40 @@ function isRange(given: GPUBuffer | PartialRange): given is PartialRange {
   return typeof given === "object" && given !== null && "buffer" in given && !ArrayBuffer.isView(given);
 }
 
-/** @throws OptimError `aliased-buffers` where two ranges of one role share bytes. */
+/**
+ * Every parameter and every gradient has its own bytes, padding included.
+ * @throws OptimError `aliased-buffers`
+ */
 export function refuseOverlap(
   tensors: readonly Tensor[],
-  role: string,
-  rangeOf: (tensor: Tensor) => Range,
+  gradientOf: (tensor: Tensor) => Range = ({ gradient }) => gradient,
 ): void {
-  const byBuffer = new Map<GPUBuffer, Tensor[]>();
-  for (const tensor of tensors) {
-    if (tensor.size === 0) continue;
-    const { buffer } = rangeOf(tensor);
-    const sharing = byBuffer.get(buffer);
-    if (sharing) sharing.push(tensor);
-    else byBuffer.set(buffer, [tensor]);
-  }
-  for (const sharing of byBuffer.values()) {
-    const sorted = sharing.sort((a, b) => rangeOf(a).offset - rangeOf(b).offset);
-    sorted.forEach((tensor, index) => {
-      const next = sorted[index + 1];
-      if (!next) return;
-      const { offset, padding } = rangeOf(tensor);
-      if (offset + tensor.size + padding > rangeOf(next).offset)
-        throw new OptimError(
-          "aliased-buffers",
-          `The ${role}s of '${tensor.name}' and '${next.name}' overlap`,
-          {
-            expected: "ranges that share no byte, padding included",
-            got: `bytes ${offset} to ${offset + tensor.size + padding} and from ${rangeOf(next).offset}`,
-            fix: `give each tensor its own range, or list a shared ${role} once`,
-          },
-        );
-    });
-  }
-}
-
-/** @throws OptimError `aliased-buffers` where a parameter shares bytes with the gradient of any tensor. */
-export function refuseMixed(tensors: readonly Tensor[], gradientOf: (tensor: Tensor) => Range): void {
-  const written = new Set(tensors.map(({ param }) => param.buffer));
-  const mixed = tensors.filter((tensor) => tensor.size > 0 && written.has(gradientOf(tensor).buffer));
-  if (mixed.length === 0) return;
-  const read = new Set(mixed.map((tensor) => gradientOf(tensor).buffer));
-  const ranges = [
-    ...tensors.map((tensor) => ({ tensor, role: "parameter", range: tensor.param })),
-    ...mixed.map((tensor) => ({ tensor, role: "gradient", range: gradientOf(tensor) })),
-  ].filter(({ tensor, range }) => tensor.size > 0 && read.has(range.buffer));
-  for (const buffer of read) {
-    const sorted = ranges
-      .filter(({ range }) => range.buffer === buffer)
-      .sort((a, b) => a.range.offset - b.range.offset);
-    // Those of one role do not overlap, so one of each is enough to remember.
-    const ends = new Map<string, (typeof sorted)[number]>();
-    for (const next of sorted) {
-      const other = ends.get(next.role === "parameter" ? "gradient" : "parameter");
-      if (other && other.range.offset + other.tensor.size > next.range.offset)
-        throw new OptimError(
-          "aliased-buffers",
-          `The ${next.role} of '${next.tensor.name}' shares bytes with the ${other.role} of '${other.tensor.name}'`,
-          {
-            expected: "gradients that no step overwrites",
-            got: `both at byte ${next.range.offset} of one buffer`,
-            fix: "put gradients into a buffer of their own",
-          },
-        );
-      ends.set(next.role, next);
+  const byBuffer = new Map<GPUBuffer, { tensor: Tensor; role: string; start: number; end: number }[]>();
+  for (const tensor of tensors)
+    for (const [role, { buffer, offset, padding }] of [
+      ["parameter", tensor.param],
+      ["gradient", gradientOf(tensor)],
+    ] as const) {
+      if (tensor.size === 0) continue;
+      const ranges = byBuffer.get(buffer) ?? [];
+      ranges.push({ tensor, role, start: offset, end: offset + tensor.size + padding });
+      byBuffer.set(buffer, ranges);
     }
+  for (const ranges of byBuffer.values()) {
+    ranges.sort((a, b) => a.start - b.start);
+    ranges.forEach(({ tensor, role, start }, index) => {
+      const before = ranges[index - 1];
+      if (!before || before.end <= start) return;
+      const names = `of '${before.tensor.name}' and ${role === before.role ? "" : `the ${role} of `}'${tensor.name}'`;
+      throw new OptimError(
+        "aliased-buffers",
+        `The ${before.role}${role === before.role ? "s" : ""} ${names} overlap`,
+        {
+          expected: "ranges that share no byte, padding included",
+          got: `bytes ${before.start} to ${before.end} and from ${start}`,
+          fix: `give each its own range, or list a shared ${role} once`,
+        },
+      );
+    });
   }
 }
