@@ -22,6 +22,7 @@ import measure from "../../src/shaders/engine/measure.wgsl?raw";
 import recordShader from "../../src/shaders/engine/record.wgsl?raw";
 import sum from "../../src/shaders/engine/sum.wgsl?raw";
 import tensorSums from "../../src/shaders/engine/tensors.wgsl?raw";
+import total from "../../src/shaders/engine/total.wgsl?raw";
 import { read, upload, whole, write } from "../support/buffers.js";
 import { descend } from "../support/descend.js";
 import { useDevice, type Watched } from "../support/device.js";
@@ -469,9 +470,9 @@ describe("on a device as it is", () => {
       ]),
     ),
     sum: partsOf(2) + sum,
-    decide: STAGE_STRUCT + partsOf(4) + control + clip + decide,
+    decide: STAGE_STRUCT + partsOf(4) + control + clip + total + decide,
     tensors: partsOf(2) + control + clip + tensorSums,
-    record: partsOf(2) + control + recordShader,
+    record: partsOf(2) + control + total + recordShader,
   });
   const modules = new Map([
     ...engineModules,

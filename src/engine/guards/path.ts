@@ -3,6 +3,7 @@ import controlShader from "../../shaders/engine/control.wgsl?engine";
 import decideShader from "../../shaders/engine/decide.wgsl?engine";
 import measureShader from "../../shaders/engine/measure.wgsl?engine";
 import recordShader from "../../shaders/engine/record.wgsl?engine";
+import totalShader from "../../shaders/engine/total.wgsl?engine";
 import { BufferPass } from "../kernels/buffer-pass.js";
 import { overLanes, STAGE_STRUCT, type Stages, stepVariant } from "../kernels/compose.js";
 import type { Access, Variant } from "../kernels/pipelines.js";
@@ -133,7 +134,7 @@ export class Path {
     this.#ruleSums = kind.ruleSums
       ? new RuleSums(context, groups, (group) => [...stepStreams(group), ...streams], table, partials, values)
       : undefined;
-    const parts = partsOf(lanes) + controlShader.code;
+    const parts = partsOf(lanes) + controlShader.code + totalShader.code;
     const { buffer, count } = this.#gradientSums;
     this.#decide = new BufferPass(context, {
       name: "decide",

@@ -11,15 +11,12 @@ struct Decision {
 @group(0) @binding(0) var<uniform> attempt: Attempt;
 @group(1) @binding(0) var<uniform> decision: Decision;
 @group(1) @binding(1) var<storage, read_write> control: Control;
-// Σg² and how many gradients are not finite, in parts.
-@group(1) @binding(2) var<storage, read> sums: array<engine_Part>;
+// Binding 2: Σg² and how many gradients are not finite, in parts.
 // Of the attempt's slot.
 @group(1) @binding(3) var<storage, read> rows: array<Row>;
 @group(1) @binding(4) var<storage, read_write> live: array<Row>;
 @group(1) @binding(5) var<storage, read_write> history: array<Record>;
 
-const THREADS = 64u;
-var<workgroup> shared_sums: array<vec2f, THREADS>;
 // What thread 0 decided.
 var<workgroup> shared_row: u32;
 var<workgroup> shared_scale: f32;
@@ -62,19 +59,8 @@ fn judge(total: vec2f) {
 
 @compute @workgroup_size(THREADS)
 fn engine_main(@builtin(local_invocation_index) thread: u32) {
-  var sum = vec2f();
-  for (var i = thread; i < decision.sums; i += THREADS) {
-    sum += sums[i].xy;
-  }
-  shared_sums[thread] = sum;
-  for (var stride = THREADS / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (thread < stride) {
-      shared_sums[thread] += shared_sums[thread + stride];
-    }
-  }
+  let total = total_of(decision.sums, thread);
   if (thread == 0u) {
-    let total = shared_sums[0];
     if ((attempt.flags & ASCENT) != 0u) {
       let norm = sqrt(total.x);
       // No ascent along a gradient that is zero or not finite.
