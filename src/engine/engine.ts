@@ -25,6 +25,8 @@ export class Engine {
   lookedAhead = false;
   /** Sizes of the micro-batches accumulated since the last step. */
   samples: { readonly first: number; readonly total: number } | undefined;
+  /** Why the gradients that were moved last cannot be read, once that is known. */
+  refusedGradients: OptimError | undefined;
   #machine: Machine;
   #tensors: ReadonlyMap<string, GroupTensor>;
   #changing = false;
@@ -118,8 +120,9 @@ export class Engine {
     });
   }
 
-  /** @throws OptimError `averaged` */
+  /** @throws OptimError `averaged`, or `invalid-buffer` for gradients that cannot be read */
   requireOwnParameters(): void {
+    if (this.refusedGradients) throw this.refusedGradients;
     if (this.averaged)
       throw new OptimError("averaged", `The parameters of '${this.label}' are their average`, {
         expected: "swapAverage() again before the next step",

@@ -147,7 +147,7 @@ export function planGradients({ memories, steps, guarding, accumulations, curvat
  * @throws OptimError `unknown-name`, `invalid-buffer` or `aliased-buffers`; then nothing has changed
  */
 export function moveGradients(
-  engine: Pick<Engine, "find" | "tensors" | "machine">,
+  engine: Engine,
   gradients: Readonly<Record<string, GPUBuffer | PartialRange>>,
 ): void {
   if (typeof gradients !== "object" || gradients === null)
@@ -170,7 +170,26 @@ export function moveGradients(
   const gradientOf = (tensor: Tensor) => moved.get(tensor) ?? tensor.gradient;
   refuseOverlap(tensors, gradientOf);
   for (const [tensor, gradient] of moved) tensor.gradient = gradient;
+  engine.refusedGradients = undefined;
+  // Whose device a buffer is of, only binding it shows, and later.
+  engine.device.pushErrorScope("validation");
   planGradients(engine.machine);
+  engine.device.popErrorScope().then(
+    (error) => {
+      if (error)
+        engine.refusedGradients = new OptimError(
+          "invalid-buffer",
+          `Gradients of '${engine.label}' cannot be bound`,
+          {
+            expected: "buffers of the optimizer's device",
+            got: error.message,
+            fix: "pass others to setGradients()",
+          },
+        );
+    },
+    // A lost device tells by itself.
+    () => {},
+  );
 }
 
 /** Compiles what steps will need, so that nothing compiles later unless options change. */

@@ -6,6 +6,7 @@ import type { ParameterGroup } from "./group.js";
 import type { StepReport } from "./guards/reports.js";
 import { moveGradients } from "./machine.js";
 import type { BufferRange, Parameter, PartialRange } from "./memory/parameters.js";
+import { checkNames } from "./options/check-names.js";
 import type { GuardOptions } from "./options/guard-options.js";
 import type { NoOptions } from "./options/hyperparameters.js";
 import type { GroupOptions } from "./options/optimizer-options.js";
@@ -103,7 +104,9 @@ export class Optimizer {
    * the whole batch. Gradient buffers must live until the submit: a dropped accumulation is not found by guards.
    * @throws OptimError `invalid-argument` without the option `accumulation` or for a size that is no positive number.
    */
-  accumulate({ samples = 1 }: { readonly samples?: number } = {}, encoder?: GPUCommandEncoder): void {
+  accumulate(batch: { readonly samples?: number } = {}, encoder?: GPUCommandEncoder): void {
+    checkNames("accumulate", batch, ["samples"]);
+    const { samples = 1 } = batch;
     const engine = this.#engine;
     engine.run("accumulate", encoder, (encoder) => {
       const { accumulating } = engine.machine.parts;

@@ -169,6 +169,24 @@ describe("buffers", () => {
   });
 });
 
+test("a gradient of another device is refused by the next call, and others may take its place", async () => {
+  const { device } = watched();
+  const other = await requestDevice();
+  const [x, foreign] = [tensor(device, "x", 8), tensor(other, "x", 8)];
+  const optimizer = await createOptimizer(device, { rule: sgd(), parameters: [x], accumulation: true });
+  optimizer.setGradients({ x: foreign.grad });
+  await device.queue.onSubmittedWorkDone();
+  for (const call of [() => optimizer.step(), () => optimizer.accumulate()])
+    await expectError(call, "invalid-buffer", "of the optimizer's device");
+  optimizer.setGradients({ x: x.grad });
+  await expectError(() => optimizer.accumulate({ sample: 2 } as never), "invalid-argument", "'sample'");
+  optimizer.step();
+  expect(optimizer.groups[0]!.steps).toBe(1);
+  optimizer.destroy();
+  destroyTensors([x, foreign]);
+  other.destroy();
+});
+
 test("a number that f32 does not hold is refused at once", async () => {
   const { device } = watched();
   const x = tensor(device, "x", 4);

@@ -22,6 +22,7 @@ export const accumulationPass = (context: PlanContext, group: GroupMemory): Tens
 
 /** The gradients of a micro-batch. */
 export function encodeAccumulate(engine: Engine, encoder: GPUCommandEncoder, samples: number): void {
+  engine.requireOwnParameters();
   const { accumulations, slots } = engine.machine;
   if (!(typeof samples === "number" && samples > 0 && Number.isFinite(Math.fround(samples))))
     throw new OptimError("invalid-argument", "The size of a micro-batch is no positive number", {
