@@ -24,7 +24,7 @@ export default [
     name: "one rule",
     path: "dist/index.js",
     import: "{ adam, createOptimizer }",
-    limit: "18.2 kB",
+    limit: "18.5 kB",
     ...loading(),
   },
   {

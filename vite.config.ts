@@ -15,7 +15,13 @@ export default defineConfig({
     lib: { entry: ["src/index.ts", "src/define-rule.ts", "src/conformance/index.ts"], formats: ["es"] },
     rolldownOptions: {
       external: [/^wgsl_reflect/],
-      output: { preserveModules: true, preserveModulesRoot: "src", entryFileNames: "[name].js" },
+      output: {
+        preserveModules: true,
+        preserveModulesRoot: "src",
+        entryFileNames: "[name].js",
+        // Doc comments stand in the declarations.
+        comments: { annotation: true, jsdoc: false, legal: true },
+      },
     },
   },
   test: {
