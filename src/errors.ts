@@ -52,26 +52,27 @@ export class OptimError extends Error {
 /** Longest text that a message quotes. */
 const LONGEST = 80;
 
-/** What a caller passed, in short: whole where it is short, else its kind. */
+/** What a caller passed, in short: whole where it is short, else its kind. Texts are quoted. */
 export function briefly(value: unknown): string {
   if (typeof value === "function") return "a function";
   if (typeof value === "string")
-    return value.length > LONGEST
-      ? `a text of ${value.length} characters`
-      : `${value || "an empty one"} (a text)`;
+    return value.length > LONGEST ? `a text of ${value.length} characters` : `'${value}'`;
   if (typeof value !== "object" || value === null) return value === undefined ? "nothing" : String(value);
   const length = (value as { length?: unknown }).length;
   // Not all of a long list, only to find that it is long.
   const text = typeof length === "number" && length > LONGEST ? undefined : asJSON(value);
   if (text !== undefined && text !== "{}" && text.length <= LONGEST && !ArrayBuffer.isView(value))
     return text;
-  const kind = (value as object).constructor?.name ?? "Object";
+  const kind = value.constructor?.name ?? "Object";
   return typeof length === "number" ? `${kind} of ${length}` : `an object of type ${kind}`;
 }
 
 function asJSON(value: object): string | undefined {
   try {
-    return JSON.stringify(value);
+    // JSON has no NaN.
+    return JSON.stringify(value, (_, item) =>
+      typeof item === "number" && !Number.isFinite(item) ? String(item) : item,
+    );
   } catch {
     return undefined;
   }

@@ -1,6 +1,5 @@
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
 import { scheduleFromFramework } from "../frameworks/schedules/index.js";
-import { describe } from "../schedules/arguments.js";
 import { isPlateauSchedule } from "../schedules/plateau.js";
 
 /** A schedule in a framework's own terms and the rates it gave there. */
@@ -55,7 +54,7 @@ export function readScheduleVectors(
   const refuse = (expected: string, got: unknown): never => {
     throw new OptimError("invalid-argument", `${file} is no file of schedule vectors`, {
       expected,
-      got: describe(got),
+      got: briefly(got),
       fix: "pass a whole file of the format schedules/1",
     });
   };
@@ -145,6 +144,6 @@ function isNumbers(value: unknown): value is readonly number[] {
 const invalid = (expected: string, got: unknown) =>
   new OptimError("invalid-argument", "The case is not valid", {
     expected,
-    got: describe(got).slice(0, 200),
+    got: briefly(got),
     fix: "correct the case",
   });

@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
 import type { Rule } from "../rule.js";
 
 /** Stands in a table for a number that the framework has no default for. */
@@ -75,7 +75,7 @@ export function framework<T extends Readonly<Record<string, Keys>>>(
 
 /** A wrong configuration: which of `keys` it is about, in whose terms. */
 export function invalidConfig(what: string, expected: string, got: unknown, fix: string): OptimError {
-  return new OptimError("invalid-option", what, { expected, got: describe(got), fix });
+  return new OptimError("invalid-option", what, { expected, got: briefly(got), fix });
 }
 
 /**
@@ -87,9 +87,9 @@ export function importRule(from: Framework, optimizer: string, config: object = 
   const name = typeof optimizer === "string" ? (from.spelling?.(optimizer) ?? optimizer) : "";
   const entry = Object.hasOwn(from.optimizers, name) ? from.optimizers[name] : undefined;
   if (!entry)
-    throw new OptimError("unknown-name", `${from.name} has no optimizer '${optimizer}' here`, {
+    throw new OptimError("unknown-name", `${from.name} has no optimizer ${briefly(optimizer)} here`, {
       expected: `one of ${Object.keys(from.optimizers).join(", ")}`,
-      got: `'${String(optimizer)}'`,
+      got: briefly(optimizer),
       fix: `spell it as ${from.name} does`,
     });
   const title = `${from.name}'s ${name}`;
@@ -147,11 +147,4 @@ function mismatch(normal: Exclude<Default, Neutral>, value: unknown): string | u
       ? undefined
       : "a pair of numbers";
   return isNumber(value) ? undefined : "a finite number";
-}
-
-/** The value as an error message shows it. */
-function describe(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(describe).join(", ")}]`;
-  if (value === undefined) return "nothing";
-  return typeof value === "object" && value !== null ? "an object" : String(value);
 }

@@ -1,7 +1,7 @@
 // The serialized form of Keras: an optimizer with all that stands around its rule.
 import type { AverageOptions } from "../engine/options/average-options.js";
 import type { GuardOptions } from "../engine/options/guard-options.js";
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
 import type { Rule } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
 import { importRule, invalidConfig } from "./import.js";
@@ -132,7 +132,7 @@ function scaled(config: object): KerasOptimizer {
       throw invalidConfig(
         `Key '${key}' of ${title} cannot be carried out`,
         Object.hasOwn(PASSIVE, key)
-          ? String(PASSIVE[key])
+          ? briefly(PASSIVE[key])
           : "inner_optimizer, initial_scale, dynamic_growth_steps",
         value,
         "set it on the inner optimizer, or leave it out",
@@ -167,14 +167,14 @@ function checkObject(serialized: KerasObject): KerasObject {
     });
   };
   const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
-  if (!isObject(serialized)) refuse("{ class_name, config }", String(serialized));
+  if (!isObject(serialized)) refuse("{ class_name, config }", briefly(serialized));
   for (const field of Object.keys(serialized))
     if (!FIELDS.includes(field)) refuse(`fields ${FIELDS.join(", ")}`, `'${field}'`);
   const { class_name, config, module, registered_name } = serialized;
-  if (typeof class_name !== "string") refuse("class_name, a text", String(class_name));
-  if (!isObject(config)) refuse("config, an object", String(config));
+  if (typeof class_name !== "string") refuse("class_name, a text", briefly(class_name));
+  if (!isObject(config)) refuse("config, an object", briefly(config));
   // A class of the user's own has a registered name and another module.
-  if (module !== undefined && !module?.startsWith("keras")) refuse("a module of keras", String(module));
-  if (registered_name != null && registered_name !== class_name) refuse(class_name, String(registered_name));
+  if (module !== undefined && !module?.startsWith("keras")) refuse("a module of keras", briefly(module));
+  if (registered_name != null && registered_name !== class_name) refuse(class_name, briefly(registered_name));
   return serialized;
 }

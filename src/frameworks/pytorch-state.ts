@@ -1,6 +1,6 @@
 // What PyTorch calls the options of our rules. States bear PyTorch's names already. No rule is imported here, so that a
 // page carries those it names only.
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
 import type { RuleMemory, RuleOptions } from "../rule.js";
 
 type Value = number | boolean;
@@ -173,15 +173,15 @@ export function toPyTorch(rule: string, options: RuleOptions, rate: number): PyT
       refuse(
         rule,
         `${name} ${value}`,
-        String(options[name]),
+        briefly(options[name]),
         "save without the format 'pytorch', or train so",
       );
   for (const name of form.positive ?? [])
     if (!(Number(options[name]) > 0))
-      refuse(rule, `${name} above 0`, String(options[name]), "train by the rule without momentum");
+      refuse(rule, `${name} above 0`, briefly(options[name]), "train by the rule without momentum");
   const decoupled = options.decay === "decoupled";
   if (!decoupled && options.decay !== "coupled" && options.weightDecay !== 0)
-    refuse(rule, "coupled or decoupled weight decay", String(options.decay), "train with one of these");
+    refuse(rule, "coupled or decoupled weight decay", briefly(options.decay), "train with one of these");
   const decouples = form.decoupled !== undefined || form.decoupledKey === true;
   if (decoupled && options.weightDecay !== 0 && !decouples)
     refuse(rule, "coupled weight decay", "decoupled", "pass decay: 'coupled', or train by adamw");
@@ -201,16 +201,20 @@ export function fromPyTorchGroup(rule: string, { optimizer, config }: PyTorchGro
   const form = formOf(rule);
   const classes = [form.optimizer, ...(form.decoupled ? [form.decoupled] : [])];
   const wrong = (expected: string, got: string): never => {
-    throw new OptimError("invalid-option", `The group of PyTorch's ${String(optimizer)} is none of ${rule}`, {
-      expected,
-      got,
-      fix: "create the optimizer with the rule that the file is of",
-    });
+    throw new OptimError(
+      "invalid-option",
+      `The group of PyTorch's ${briefly(optimizer)} is none of ${rule}`,
+      {
+        expected,
+        got,
+        fix: "create the optimizer with the rule that the file is of",
+      },
+    );
   };
-  if (!classes.includes(optimizer)) wrong(classes.join(" or "), String(optimizer));
+  if (!classes.includes(optimizer)) wrong(classes.join(" or "), briefly(optimizer));
   for (const [key, value] of Object.entries(form.fixed ?? {})) {
     const given = config[key] ?? (typeof value === "boolean" ? false : 0);
-    if (given !== value) wrong(`${key} ${value}`, String(given));
+    if (given !== value) wrong(`${key} ${value}`, briefly(given));
   }
   const known = ["lr", "decoupled_weight_decay", ...Object.keys({ ...form.keys, ...form.fixed }), ...IGNORED];
   for (const key of Object.keys(config))

@@ -43,7 +43,7 @@ export const pytorch: Framework = /* @__PURE__ */ framework(
           throw invalidConfig(
             "PyTorch's SGD takes nesterov only with momentum and without dampening",
             "momentum > 0 and dampening = 0",
-            `momentum ${mu} and dampening ${dampening}`,
+            { momentum: mu, dampening },
             "set both so, or leave nesterov out",
           );
         const common = { lr, weightDecay, maximize };

@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
 import type { Schedule } from "./schedule.js";
 
 /** What one option of a schedule must be. Left out, it takes its default; with neither default nor `optional` it is required. */
@@ -107,7 +107,7 @@ export function checkOptions<T extends object>(
   if (typeof given !== "object" || given === null || Array.isArray(given))
     throw new OptimError("invalid-schedule", `The options of schedule '${kind}' are not an object`, {
       expected: "an object",
-      got: given === null ? "null" : Array.isArray(given) ? "a list" : typeof given,
+      got: briefly(given),
       fix: `pass { ${Object.keys(requirements).join(", ")} }`,
     });
   for (const name of Object.keys(given))
@@ -126,18 +126,10 @@ export function checkOptions<T extends object>(
     if (!holds(value))
       throw new OptimError("invalid-schedule", `Option '${name}' of schedule '${kind}' is not valid`, {
         expected,
-        got: describe(value),
+        got: briefly(value),
         fix: fallback === undefined ? `pass ${name}` : `correct it, or leave it out for ${String(fallback)}`,
       });
     values[name] = Array.isArray(value) ? Object.freeze([...value]) : value;
   }
   return Object.freeze(values) as T;
-}
-
-/** A short text for any value, also one without a text of its own. */
-export function describe(value: unknown): string {
-  if (value === undefined) return "nothing";
-  if (Array.isArray(value)) return `[${value.map(describe).join(", ")}]`;
-  if (typeof value === "string") return `'${value}'`;
-  return typeof value === "object" && value !== null ? "an object" : String(value);
 }

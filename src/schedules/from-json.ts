@@ -1,5 +1,4 @@
-import { OptimError } from "../errors.js";
-import { describe } from "./arguments.js";
+import { briefly, OptimError } from "../errors.js";
 import { chained } from "./chained.js";
 import { type ClampedOptions, clamped } from "./clamped.js";
 import { constant } from "./constant.js";
@@ -95,7 +94,7 @@ function read(json: unknown, depth: number): BuiltinSchedule {
   if (typeof json !== "object" || json === null || Array.isArray(json))
     throw new OptimError("invalid-schedule", "The JSON of a schedule is not an object", {
       expected: "an object with 'kind' and options",
-      got: describe(json),
+      got: briefly(json),
       fix: "pass what JSON.parse returns for a schedule written by JSON.stringify",
     });
   const { kind, ...options } = json as { kind?: unknown };
@@ -103,7 +102,7 @@ function read(json: unknown, depth: number): BuiltinSchedule {
   if (make === undefined)
     throw new OptimError("invalid-schedule", "The JSON of a schedule is of an unknown kind", {
       expected: `one of ${Object.keys(factories).join(", ")}`,
-      got: describe(kind),
+      got: briefly(kind),
       fix: "correct the kind, or read the file with the version of the library that wrote it",
     });
   return make(options as Unchecked, (inner) => read(inner, depth + 1));

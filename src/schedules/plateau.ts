@@ -1,13 +1,5 @@
-import { OptimError } from "../errors.js";
-import {
-  belowOne,
-  checkOptions,
-  choice,
-  describe,
-  nonNegative,
-  type Requirement,
-  whole,
-} from "./arguments.js";
+import { briefly, OptimError } from "../errors.js";
+import { belowOne, checkOptions, choice, nonNegative, type Requirement, whole } from "./arguments.js";
 import {
   type BuiltinSchedule,
   builtinSchedule,
@@ -84,7 +76,7 @@ export function onPlateau(options: PlateauOptions = {}): PlateauSchedule {
   if (mode === "min" && thresholdMode === "relative" && threshold >= 1)
     throw new OptimError("invalid-schedule", "With this threshold schedule 'onPlateau' sees no improvement", {
       expected: "a relative threshold below 1 for mode min",
-      got: String(threshold),
+      got: briefly(threshold),
       fix: "pass a smaller threshold, or thresholdMode 'absolute'",
     });
   const sign = mode === "min" ? -1 : 1;
@@ -104,7 +96,7 @@ export function onPlateau(options: PlateauOptions = {}): PlateauSchedule {
         "The metric reported to schedule 'onPlateau' is not a number",
         {
           expected: "a number",
-          got: describe(metric),
+          got: briefly(metric),
           fix: "look for NaN in the loss; report the metric as a JavaScript number",
         },
       );

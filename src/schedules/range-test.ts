@@ -1,5 +1,5 @@
-import { OptimError } from "../errors.js";
-import { checkOptions, choice, describe, positive, type Requirement } from "./arguments.js";
+import { briefly, OptimError } from "../errors.js";
+import { checkOptions, choice, positive, type Requirement } from "./arguments.js";
 import { exponential } from "./exponential.js";
 import { linear } from "./polynomial.js";
 import { type RangeTestCurve, rangeTestSVG } from "./range-test-svg.js";
@@ -126,7 +126,7 @@ export function lrRangeTest(options: RangeTestOptions): RangeTest {
       if (typeof loss !== "number")
         throw new OptimError("invalid-argument", "The loss reported to the range test is not a number", {
           expected: "a number",
-          got: describe(loss),
+          got: briefly(loss),
           fix: "report the loss as a JavaScript number",
         });
       if (isDone()) return;

@@ -1,4 +1,4 @@
-import { OptimError } from "../errors.js";
+import { briefly, OptimError } from "../errors.js";
 
 /**
  * A learning-rate schedule: the factor on each group's own rate at a step counted from 0, η(s) = lr · schedule(s).
@@ -57,7 +57,7 @@ export function builtinSchedule(spec: ScheduleSpec, evaluate: Schedule): Builtin
         `The step given to schedule '${spec.kind}' is not a step count`,
         {
           expected: "a whole number from 0 to 2⁵³ − 1",
-          got: String(step),
+          got: briefly(step),
           fix: "count steps from 0, in ones",
         },
       );

@@ -269,7 +269,7 @@ describe("options of createOptimizer", () => {
       "invalid-argument",
       "Group 1 has no rule",
     ],
-    ["a name for a rule", (p) => ({ rule: "adam", parameters: p }), "invalid-argument", "got adam"],
+    ["a name for a rule", (p) => ({ rule: "adam", parameters: p }), "invalid-argument", "got 'adam'"],
     [
       "an object for a rule",
       (p) => ({ rule: { lr: 1 }, parameters: p }),

@@ -417,7 +417,7 @@ describe("what cannot be saved or loaded", () => {
       new Uint8Array(),
     ])
       await expectError(() => optimizer.load(bad), "invalid-checkpoint");
-    await expectError(() => optimizer.load("file" as unknown as Blob), "invalid-argument", "got file");
+    await expectError(() => optimizer.load("file" as unknown as Blob), "invalid-argument", "got 'file'");
     expect(await bits()).toEqual(before.values);
     expect(position(optimizer)).toEqual(before.position);
     run(6, 7);
@@ -464,7 +464,7 @@ describe("what cannot be saved or loaded", () => {
     await expectError(() => optimizer.save(), "duplicate-name", "x.exp_avg");
     const wrong = (options: object) => () => optimizer.save(options as { parameters?: boolean });
     await expectError(wrong({ form: "pytorch" }), "invalid-argument", "'form'");
-    await expectError(wrong({ format: "keras" }), "invalid-argument", "got keras");
+    await expectError(wrong({ format: "keras" }), "invalid-argument", "got 'keras'");
     await expectError(wrong({ metadata: { groups: "mine" } }), "invalid-argument", "'groups'");
     await expectError(wrong({ metadata: { a: 1 } }), "invalid-argument", "got 1");
     await expectError(

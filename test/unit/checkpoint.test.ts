@@ -308,7 +308,7 @@ describe("PyTorch's terms", () => {
       fromPyTorchGroup(rule, { optimizer, config: given as Record<string, unknown> });
     await expectError(wrong("adam", "Adam", config), "invalid-option", "amsgrad false, got true");
     await expectError(wrong("amsgrad", "Adam", { ...config, amsgrad: false }), "invalid-option", "amsgrad");
-    await expectError(wrong("amsgrad", "Adamax", config), "invalid-option", "Adam or AdamW, got Adamax");
+    await expectError(wrong("amsgrad", "Adamax", config), "invalid-option", "Adam or AdamW, got 'Adamax'");
     await expectError(wrong("sgd", "SGD", { lr: 1, momentum: 0.9 }), "invalid-option", "momentum 0, got 0.9");
     await expectError(wrong("nesterov", "SGD", { lr: 1, momentum: 0.9 }), "invalid-option", "nesterov true");
     await expectError(

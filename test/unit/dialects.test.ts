@@ -215,7 +215,7 @@ describe("what changes no result is passed over, and nothing else", () => {
     const plain = fromOptax("adamw", { learning_rate });
     expect(fromOptax("adamw", { learning_rate, mask: null, mu_dtype: "float32" })).toEqual(plain);
     expect(() => fromOptax("adamw", { learning_rate, mu_dtype: "bfloat16" })).toThrow(
-      invalid(/'mu_dtype' of optax's adamw cannot be carried out.*null or float32, got bfloat16/),
+      invalid(/'mu_dtype' of optax's adamw cannot be carried out.*null or float32, got 'bfloat16'/),
     );
     expect(() => fromOptax("adamw", { learning_rate, mask: {} })).toThrow(invalid(/'mask'.*expected null/));
     expect(() => fromOptax("adam", { learning_rate, mask: null })).toThrow(invalid(/no key 'mask'/));
@@ -377,7 +377,7 @@ describe("a serialized optimizer of Keras", () => {
 
   test.each([
     [{ clipnorm: 1, clipvalue: 1 }, /'clipnorm'.*one kind of clipping/],
-    [{ clipnorm: "1" }, /'clipnorm'.*a finite number or null, got 1/],
+    [{ clipnorm: "1" }, /'clipnorm'.*a finite number or null, got '1'/],
     [{ use_ema: 1 }, /'use_ema'.*true or false/],
     [{ use_ema: true, ema_overwrite_frequency: 3 }, /'ema_overwrite_frequency'.*swapAverage/],
     [{ use_ema: true, gradient_accumulation_steps: 2 }, /'gradient_accumulation_steps'.*use_ema/],
@@ -399,9 +399,9 @@ describe("a serialized optimizer of Keras", () => {
       [{ class_name: "Adam" }, "config, an object"],
       [{ class_name: "Adam", config: [] }, "config, an object"],
       [{ class_name: "Adam", config: {}, clipnorm: 1 }, "'clipnorm'"],
-      [{ class_name: "Adam", config: {}, module: "my.own" }, "a module of keras, got my.own"],
+      [{ class_name: "Adam", config: {}, module: "my.own" }, "a module of keras, got 'my.own'"],
       [{ class_name: "Adam", config: {}, module: null }, "a module of keras"],
-      [{ class_name: "Adam", config: {}, registered_name: "mine>Adam" }, "got mine>Adam"],
+      [{ class_name: "Adam", config: {}, registered_name: "mine>Adam" }, "got 'mine>Adam'"],
     ];
     for (const [object, part] of wrong)
       await expectError(() => fromKeras(object as KerasObject), "invalid-argument", part);

@@ -1,5 +1,5 @@
 // What guards, telemetry and SAM are asked for, checked.
-import { OptimError } from "../../errors.js";
+import { briefly, OptimError } from "../../errors.js";
 import type { RuleRow } from "../../rule.js";
 import type { TelemetryOptions } from "../guards/reports.js";
 import { STRIP } from "../memory/spans.js";
@@ -33,7 +33,7 @@ function checkSam(options: SamOptions): number {
   if (rho >= 0 && Number.isFinite(Math.fround(rho))) return rho;
   throw new OptimError("invalid-argument", "'sam.rho' is out of range", {
     expected: "a finite number of at least 0",
-    got: String(rho),
+    got: briefly(rho),
     fix: "pass a radius such as 0.05",
   });
 }
@@ -61,7 +61,7 @@ function checkTelemetry(options: TelemetryOptions): TelemetryOptions {
     return options;
   throw new OptimError("invalid-argument", "The telemetry options are ill-typed", {
     expected: "onReport a function, every a whole number of at least 1, perTensor true or false",
-    got: `onReport ${typeof onReport}, every ${String(every)}, perTensor ${String(perTensor)}`,
+    got: `onReport ${typeof onReport}, every ${briefly(every)}, perTensor ${briefly(perTensor)}`,
     fix: "correct them, or leave them out",
   });
 }

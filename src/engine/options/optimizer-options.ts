@@ -4,7 +4,7 @@ import type { Schedule } from "../../schedules/schedule.js";
 import type { BlendWeights } from "../group.js";
 import type { TelemetryOptions } from "../guards/reports.js";
 import { checkParameters, type Parameter, type Tensor } from "../memory/parameters.js";
-import { BLOCK } from "../memory/slots.js";
+import { GROUP_BYTES } from "../memory/slots.js";
 import { USAGE } from "../memory/usage.js";
 import type { Parts } from "../parts.js";
 import type { AverageOptions, SlowWeightsOptions } from "./average-options.js";
@@ -142,7 +142,7 @@ export function checkOptimizerOptions(
   if (!Number.isSafeInteger(stepsInFlight) || stepsInFlight < 1)
     throw new OptimError("invalid-argument", "stepsInFlight is no count", {
       expected: "a whole number of at least 1",
-      got: String(stepsInFlight),
+      got: briefly(stepsInFlight),
       fix: "leave it out for 64",
     });
   const label = options.label ?? groups[0]?.rule.row.name ?? "optimizer";
@@ -178,16 +178,7 @@ function checkGroups(options: OptimizerOptions<AnyOptions>): CheckedGroup[] {
       fix: "pass { parameters: [{ name, param, grad }] }",
     });
   const given: readonly GroupOptions<AnyOptions>[] = groups ?? [{ parameters: parameters ?? [] }];
-  const tensors = checkParameters(
-    given.map((group, index) => {
-      if (Array.isArray(group?.parameters)) return group.parameters;
-      throw new OptimError("invalid-argument", `Group ${index} has no list of parameters`, {
-        expected: "{ parameters: [{ name, param, grad }], … }",
-        got: String(group?.parameters),
-        fix: "pass a list",
-      });
-    }),
-  );
+  const tensors = checkParameters(given.map((group, index) => requireList(group, `Group ${index}`)));
   if (tensors.flat().length === 0)
     throw new OptimError("invalid-argument", `There is no parameter${tensors.length === 0 ? " group" : ""}`, {
       expected: "at least one, in some group",
@@ -197,6 +188,18 @@ function checkGroups(options: OptimizerOptions<AnyOptions>): CheckedGroup[] {
   return given.map((group, index) =>
     checkedGroup(withDefaults(group, options), tensors[index] ?? [], `Group ${index}`),
   );
+}
+
+function requireList(
+  group: { readonly parameters: readonly Parameter[] } | undefined,
+  what: string,
+): readonly Parameter[] {
+  if (Array.isArray(group?.parameters)) return group.parameters;
+  throw new OptimError("invalid-argument", `${what} has no list of parameters`, {
+    expected: "{ parameters: [{ name, param, grad }], … }",
+    got: briefly(group?.parameters),
+    fix: "pass a list",
+  });
 }
 
 /** A group with the optimizer's rule and schedules where it has none of its own, or undefined ones. */
@@ -223,13 +226,7 @@ export const withDefaults = (
  * @throws OptimError as `createOptimizer`
  */
 export function checkGroup(group: GivenGroup, others: readonly Tensor[]): CheckedGroup {
-  if (!Array.isArray(group?.parameters))
-    throw new OptimError("invalid-argument", "There are no parameters", {
-      expected: "{ parameters: [{ name, param, grad }] }",
-      got: String(group.parameters),
-      fix: "pass a list",
-    });
-  const [tensors = []] = checkParameters([group.parameters], others);
+  const [tensors = []] = checkParameters([requireList(group, "The group")], others);
   return checkedGroup(group, tensors, "The group");
 }
 
@@ -299,7 +296,7 @@ export function checkLimits(device: GPUDevice, checked: CheckedOptions, { guard 
       "request a larger limit from the adapter",
     );
   }
-  const blocks = stepsInFlight * groups.length * 2 * BLOCK;
+  const blocks = stepsInFlight * groups.length * GROUP_BYTES;
   requireAtMost(label, "uniform bytes", "maxBufferSize", maxBufferSize, blocks, "lower stepsInFlight");
   guard?.checkGuardLimits(device, checked, blocks);
 }

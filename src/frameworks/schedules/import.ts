@@ -1,5 +1,5 @@
-import { OptimError } from "../../errors.js";
-import { checkOptions, describe, type Requirement } from "../../schedules/arguments.js";
+import { briefly, OptimError } from "../../errors.js";
+import { checkOptions, type Requirement } from "../../schedules/arguments.js";
 import type { BuiltinSchedule } from "../../schedules/schedule.js";
 
 /** What a framework's schedule is here: its rate at step s is `lr · schedule(s)`. */
@@ -44,14 +44,14 @@ export function importSchedule(
   if (!make)
     throw new OptimError("unknown-name", `${from.name} has no schedule '${name}' here`, {
       expected: `one of ${Object.keys(from.schedules).join(", ")}`,
-      got: describe(name),
+      got: briefly(name),
       fix: `spell it as ${from.name} does`,
     });
   const title = `${from.name} ${name}`;
   if (typeof params !== "object" || params === null || Array.isArray(params))
     throw new OptimError("invalid-schedule", `The parameters of ${title} are not an object`, {
       expected: "an object",
-      got: describe(params),
+      got: briefly(params),
       fix: "pass { … }",
     });
   const rest: Record<string, unknown> = { ...params };
@@ -60,7 +60,7 @@ export function importSchedule(
     if (!holds(rest[key]))
       throw new OptimError("invalid-schedule", `Parameter '${key}' of ${title} is not valid`, {
         expected,
-        got: describe(rest[key]),
+        got: briefly(rest[key]),
         fix: "leave it out",
       });
     delete rest[key];
@@ -71,7 +71,7 @@ export function importSchedule(
       if (Number.isFinite(baseLr) && baseLr! > 0) return baseLr!;
       throw new OptimError("invalid-schedule", `${title} multiplies the rate of its optimizer`, {
         expected: "a base rate, a finite number > 0",
-        got: describe(baseLr),
+        got: briefly(baseLr),
         fix: "pass the optimizer's learning rate as the base rate",
       });
     },

@@ -1,5 +1,4 @@
-import { OptimError } from "../../errors.js";
-import { describe } from "../../schedules/arguments.js";
+import { briefly, OptimError } from "../../errors.js";
 import type { ImportedSchedule } from "./import.js";
 import { scheduleFromKeras } from "./keras.js";
 import { scheduleFromOptax } from "./optax.js";
@@ -41,7 +40,7 @@ export function scheduleFromFramework(
   if (from) return from(name, params, baseLr);
   throw new OptimError("unknown-name", "There is no framework of this name with schedules", {
     expected: `one of ${Object.keys(imports).join(", ")}`,
-    got: describe(framework),
+    got: briefly(framework),
     fix: "pass one of these",
   });
 }

@@ -1,9 +1,8 @@
-import { OptimError } from "../../errors.js";
+import { briefly, OptimError } from "../../errors.js";
 import {
   ascendingSteps,
   atLeastOne,
   count,
-  describe,
   finite,
   finites,
   flag,
@@ -107,7 +106,7 @@ export function scheduleFromKeras(serialized: {
   if (typeof class_name !== "string" || other !== undefined)
     throw new OptimError("invalid-schedule", "This is no serialized Keras schedule", {
       expected: "{ class_name, config }",
-      got: describe(other ?? class_name),
+      got: briefly(other ?? class_name),
       fix: "pass what keras.optimizers.schedules.serialize returns",
     });
   return importSchedule(kerasSchedules, class_name, config as object | undefined);

@@ -1,10 +1,9 @@
-import { OptimError } from "../../errors.js";
+import { briefly, OptimError } from "../../errors.js";
 import {
   ascendingSteps,
   belowOne,
   choice,
   count,
-  describe,
   finite,
   flag,
   fraction,
@@ -74,7 +73,7 @@ function importParts(
         `PyTorch's ${owner} of this ${type} is no composition of both`,
         {
           expected: `one of ${allowed.join(", ")}${allowed === multiplying ? " (CosineAnnealingLR with eta_min 0)" : ""}`,
-          got: describe(type),
+          got: briefly(type),
           fix: "compose schedules of this library instead",
         },
       );
