@@ -1,71 +1,53 @@
-// biome-ignore-all assist/source/organizeImports: in order of increasing complexity
 // The table of contents of the rules. A family's rows, shaders and references lie under its name in rules/, shaders/ and
 // reference/; docs/rules.md tells how to add one.
 import type { RuleFactory } from "./rule.js";
-import { sgd } from "./rules/sgd.js";
-import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
+import { adabelief, adabeliefAmsgrad } from "./rules/adabelief.js";
+import { adadelta } from "./rules/adadelta.js";
 import { adagrad } from "./rules/adagrad.js";
+import { adam, adamax, adamw, amsgrad, nadam } from "./rules/adam.js";
+import { adan } from "./rules/adan.js";
+import { ademamix } from "./rules/ademamix.js";
+import { asgd } from "./rules/asgd.js";
+import { ftrl } from "./rules/ftrl.js";
+import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
+import { novograd } from "./rules/novograd.js";
+import { prodigy } from "./rules/prodigy.js";
+import { radam, radamAmsgrad } from "./rules/radam.js";
 import {
   rmsprop,
   rmspropCentered,
-  rmspropMomentum,
   rmspropCenteredMomentum,
+  rmspropMomentum,
   rmspropNesterov,
 } from "./rules/rmsprop.js";
-import { adadelta } from "./rules/adadelta.js";
-import { adam, amsgrad, adamw, adamax, nadam } from "./rules/adam.js";
-import { radam, radamAmsgrad } from "./rules/radam.js";
 import { rprop } from "./rules/rprop.js";
-import { asgd } from "./rules/asgd.js";
+import { scheduleFreeAdamw, scheduleFreeSgd } from "./rules/schedule-free.js";
+import { sgd } from "./rules/sgd.js";
 import { lion, signSgd, signum } from "./rules/sign.js";
-import { adabelief, adabeliefAmsgrad } from "./rules/adabelief.js";
-import { yogi } from "./rules/yogi.js";
-import { adan } from "./rules/adan.js";
-import { ademamix } from "./rules/ademamix.js";
-import { ftrl } from "./rules/ftrl.js";
 import { sophia } from "./rules/sophia.js";
-import { scheduleFreeSgd, scheduleFreeAdamw } from "./rules/schedule-free.js";
-import { novograd } from "./rules/novograd.js";
-import { prodigy } from "./rules/prodigy.js";
+import { yogi } from "./rules/yogi.js";
 
-export {
-  sgd,
-  momentum,
-  nesterov,
-  nesterovLookahead,
-  adagrad,
-  rmsprop,
-  rmspropCentered,
-  rmspropMomentum,
-  rmspropCenteredMomentum,
-  rmspropNesterov,
-  adadelta,
-  adam,
-  amsgrad,
-  adamw,
-  adamax,
-  nadam,
-  radam,
-  radamAmsgrad,
-  rprop,
-  asgd,
-  lion,
-  signSgd,
-  signum,
-  adabelief,
-  adabeliefAmsgrad,
-  yogi,
-  adan,
-  ademamix,
-  ftrl,
-  sophia,
-  scheduleFreeSgd,
-  scheduleFreeAdamw,
-  novograd,
-  prodigy,
-};
+export * from "./rules/adabelief.js";
+export * from "./rules/adadelta.js";
+export * from "./rules/adagrad.js";
+export * from "./rules/adam.js";
+export * from "./rules/adan.js";
+export * from "./rules/ademamix.js";
+export * from "./rules/asgd.js";
+export * from "./rules/ftrl.js";
+export * from "./rules/momentum.js";
+export * from "./rules/novograd.js";
+export * from "./rules/prodigy.js";
+export { radam, radamAmsgrad } from "./rules/radam.js";
+export * from "./rules/rmsprop.js";
+export * from "./rules/rprop.js";
+export * from "./rules/schedule-free.js";
+export * from "./rules/sgd.js";
+export * from "./rules/sign.js";
+export * from "./rules/sophia.js";
+export * from "./rules/yogi.js";
 
-/** Every rule. */
+/** Every rule, in order of increasing complexity. */
 export const rules: readonly RuleFactory[] = [
   sgd,
   momentum,
