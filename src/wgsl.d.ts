@@ -14,11 +14,9 @@ declare module "*.wgsl?raw" {
   export default code;
 }
 
-/** A shader of the engine's: its text and the layouts of its structs. */
+/** A shader of the engine's: its text, the layouts of its structs and its whole numbers. */
 declare module "*.wgsl?engine" {
-  const shader: {
-    readonly code: string;
-    readonly structs: Readonly<Record<string, import("./engine/memory/struct.js").StructLayout>>;
-  };
-  export default shader;
+  export const code: string;
+  export const structs: Readonly<Record<string, import("./engine/memory/struct.js").StructLayout>>;
+  export const constants: Readonly<Record<string, number>>;
 }

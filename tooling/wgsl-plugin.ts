@@ -3,11 +3,11 @@ import { basename } from "node:path";
 import type { Plugin } from "vite";
 import { OptimError } from "../src/errors.ts";
 import { reflectRule } from "../src/reflect.ts";
-import { reflectStructs } from "./reflect-structs.ts";
+import { reflectConstants, reflectStructs } from "./reflect-structs.ts";
 
 /**
  * `import adam from "./adam.wgsl"` gives the rule's text and what reflection reads from it; `?engine` a shader of the
- * engine's with the layouts of its structs. `?raw` is left to Vite. A build leaves comments out.
+ * engine's with the layouts of its structs and its whole numbers. `?raw` is left to Vite. A build leaves comments out.
  */
 export function wgsl(): Plugin {
   let building = false;
@@ -24,9 +24,11 @@ export function wgsl(): Plugin {
       const text = await readFile(path, "utf8");
       const code = building ? withoutComments(text) : text;
       try {
-        const content =
-          query === "engine" ? { code, structs: reflectStructs(code) } : reflectRule(basename(path), code);
-        return { code: `export default ${JSON.stringify(content)};`, map: null, moduleSideEffects: false };
+        const module =
+          query === "engine"
+            ? constantsOf({ code, structs: reflectStructs(code), constants: reflectConstants(code) })
+            : `export default ${JSON.stringify(reflectRule(basename(path), code))};`;
+        return { code: module, map: null, moduleSideEffects: false };
       } catch (error) {
         if (error instanceof OptimError) return this.error({ message: error.message, id: path });
         throw error;
@@ -34,6 +36,12 @@ export function wgsl(): Plugin {
     },
   };
 }
+
+/** A module of constants: bundles leave out what nobody reads. */
+const constantsOf = (values: Readonly<Record<string, unknown>>) =>
+  Object.entries(values)
+    .map(([name, value]) => `export const ${name} = ${JSON.stringify(value)};`)
+    .join("\n");
 
 /** The lines stay, so that a compiler's messages have the file's numbers. */
 const withoutComments = (text: string) => text.replace(/[ \t]*\/\/.*$/gm, "");

@@ -208,7 +208,7 @@ export class Engine {
     if (!Number.isSafeInteger(freed) || freed < 0 || freed > slots.held)
       throw new OptimError("invalid-argument", "More was said to be submitted than was encoded", {
         expected: `a whole number from 0 to ${slots.held}`,
-        got: String(count),
+        got: briefly(count),
         fix: "call submitted() without a count after queue.submit()",
       });
     slots.release(freed);

@@ -200,7 +200,7 @@ export class ParameterGroup {
     if (factor >= 0 && Number.isFinite(Math.fround(rate))) return rate;
     throw new OptimError("invalid-schedule", `The schedule of '${this.#label}' fails at step ${step}`, {
       expected: "a finite factor of at least 0",
-      got: `${String(factor)} (base rate ${this.#options.lr})`,
+      got: `${briefly(factor)} (base rate ${this.#options.lr})`,
       fix: "correct the schedule, or wrap it in clamped()",
     });
   }

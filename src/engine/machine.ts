@@ -4,11 +4,17 @@ import type { Engine } from "./engine.js";
 import type { ParameterGroup } from "./group.js";
 import type { Guard } from "./guards/guard.js";
 import type { Guarding } from "./guards/reports.js";
-import { ChunkUniforms } from "./kernels/plan.js";
+import { type BoundDispatches, ChunkUniforms } from "./kernels/plan.js";
 import { Step } from "./kernels/step.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
 import { type Extras, GroupMemory } from "./memory/group-memory.js";
-import { checkGradient, type PartialRange, refuseOverlap, type Tensor } from "./memory/parameters.js";
+import {
+  checkGradient,
+  gradientOf,
+  type PartialRange,
+  refuseOverlap,
+  type Tensor,
+} from "./memory/parameters.js";
 import { scoped } from "./memory/scoped.js";
 import { Slots } from "./memory/slots.js";
 import type { CheckedOptions } from "./options/optimizer-options.js";
@@ -19,6 +25,7 @@ import type { Copies } from "./passes/copies.js";
 export interface Machine {
   readonly parts: Parts;
   readonly memories: readonly GroupMemory[];
+  readonly bound: BoundDispatches;
   readonly slots: Slots;
   /** The update of each group, where no guard decides about it. */
   readonly steps: readonly Step[] | undefined;
@@ -91,7 +98,8 @@ function allocate(
   const { limits } = device;
   const uniforms = own(new ChunkUniforms(device, label));
   const slots = own(new Slots(device, label, groups.length, stepsInFlight));
-  const context = { device, label, limits, uniforms, own };
+  const bound: BoundDispatches = new WeakMap();
+  const context = { device, label, limits, uniforms, bound, own };
   const contextOf = (index: number) =>
     groups.length > 1 ? { ...context, label: `${label} ${index}` } : context;
   const extras: Extras = {
@@ -108,6 +116,7 @@ function allocate(
   const machine: Machine = {
     parts,
     memories,
+    bound,
     slots,
     steps: guards ? undefined : each((context, memory) => new Step(context, memory, accumulation)),
     guarding:
@@ -137,8 +146,7 @@ export function planGradients({ memories, steps, guarding, accumulations, curvat
   for (const step of steps ?? []) step.gradientsMoved();
   guarding?.guard.gradientsMoved();
   memories.forEach(({ active }, index) => {
-    for (const pass of [accumulations[index], curvatures[index]])
-      pass?.plan(active, ({ gradient }) => gradient);
+    for (const pass of [accumulations[index], curvatures[index]]) pass?.plan(active, gradientOf);
   });
 }
 
@@ -150,7 +158,8 @@ export function moveGradients(
   engine: Engine,
   gradients: Readonly<Record<string, GPUBuffer | PartialRange>>,
 ): void {
-  if (typeof gradients !== "object" || gradients === null)
+  // A list, a map or a buffer names none.
+  if (Object.prototype.toString.call(gradients) !== "[object Object]")
     throw new OptimError("invalid-argument", "There are no gradients to read", {
       expected: "a buffer or range by the name of its parameter",
       got: briefly(gradients),
@@ -167,25 +176,27 @@ export function moveGradients(
   }
   if (moved.size === 0) return;
   const tensors = [...engine.tensors.values()].map(({ tensor }) => tensor);
-  const gradientOf = (tensor: Tensor) => moved.get(tensor) ?? tensor.gradient;
-  refuseOverlap(tensors, gradientOf);
+  refuseOverlap(tensors, (tensor) => moved.get(tensor) ?? tensor.gradient);
   for (const [tensor, gradient] of moved) tensor.gradient = gradient;
   engine.refusedGradients = undefined;
   // Whose device a buffer is of, only binding it shows, and later.
   engine.device.pushErrorScope("validation");
-  planGradients(engine.machine);
+  const { machine } = engine;
+  planGradients(machine);
   engine.device.popErrorScope().then(
     (error) => {
-      if (error)
-        engine.refusedGradients = new OptimError(
-          "invalid-buffer",
-          `Gradients of '${engine.label}' cannot be bound`,
-          {
-            expected: "buffers of the optimizer's device",
-            got: error.message,
-            fix: "pass others to setGradients()",
-          },
-        );
+      if (!error) return;
+      // Bound anew where one is passed again.
+      for (const { buffer } of moved.values()) machine.bound.delete(buffer);
+      engine.refusedGradients = new OptimError(
+        "invalid-buffer",
+        `Gradients of '${engine.label}' cannot be bound`,
+        {
+          expected: "buffers of the optimizer's device",
+          got: error.message,
+          fix: "pass others to setGradients()",
+        },
+      );
     },
     // A lost device tells by itself.
     () => {},

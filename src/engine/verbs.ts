@@ -2,7 +2,7 @@
 import type { Engine } from "./engine.js";
 import type { PendingStep } from "./group.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
-import { BLOCK } from "./memory/slots.js";
+import { GROUP_BYTES } from "./memory/slots.js";
 
 /** One step over all groups. */
 export function encodeStep(engine: Engine, encoder: GPUCommandEncoder): void {
@@ -31,7 +31,7 @@ export function encodeStep(engine: Engine, encoder: GPUCommandEncoder): void {
     uniforms = guard.live;
   } else offset = slots.take();
   pending.forEach((next, index) => {
-    const at = offset + index * 2 * BLOCK;
+    const at = offset + index * GROUP_BYTES;
     pass.setBindGroup(0, uniforms, [at, at]);
     if (guard) guard.step(pass, index, next, accumulated);
     else steps![index]!.encode(pass, next.stages, accumulated);
@@ -75,7 +75,7 @@ export function encodePasses(
   beginCopies(engine, pass);
   const { bindGroup } = engine.machine.slots;
   passes.forEach((tensors, index) => {
-    tensors?.encode(pass, bindGroup, offset + index * 2 * BLOCK);
+    tensors?.encode(pass, bindGroup, offset + index * GROUP_BYTES);
   });
   pass.end();
 }

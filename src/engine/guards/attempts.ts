@@ -1,22 +1,16 @@
-import controlShader from "../../shaders/engine/control.wgsl?engine";
+import * as controlShader from "../../shaders/engine/control.wgsl?engine";
 import type { ParameterGroup, PendingStep } from "../group.js";
-import { stepLayout } from "../kernels/pipelines.js";
-import { BLOCK } from "../memory/slots.js";
+import { bindStep } from "../kernels/pipelines.js";
+import { BLOCK, GROUP_BYTES } from "../memory/slots.js";
 import type { MemoryContext } from "../memory/state.js";
 import { writeStruct } from "../memory/struct.js";
 import { USAGE } from "../memory/usage.js";
 import { type Guards, UNLIMITED } from "../options/guard-options.js";
 
-/** Bytes of a group in a row of scalars: a block of the rule's, a block of the engine's. */
-export const GROUP_BYTES = 2 * BLOCK;
-
 const ATTEMPT = controlShader.structs.Attempt!;
-
-/** Flags of `Attempt`. */
-const SKIP_NON_FINITE = 1;
-const OPTAX_NORM = 2;
-const DYNAMIC_SCALE = 4;
-const ASCENT = 8;
+/** The flags among these constants that are set. */
+const flagsOf = (set: Readonly<Record<string, boolean>>): number =>
+  Object.keys(set).reduce((flags, name) => flags | (set[name] ? controlShader.constants[name]! : 0), 0);
 
 /** Rows of scalars for a step: one if none in flight is skipped, and one for each that may be. */
 export const rowsOf = ({ skipsInFlight }: Guards): number => skipsInFlight + 1;
@@ -67,11 +61,8 @@ export class Attempts {
     };
     this.#staging = new Float32Array(this.#rowBytes / 4);
     this.#buffer = create("attempts", slots * BLOCK, USAGE.UNIFORM);
-    this.#bindGroup = device.createBindGroup({
-      label: `${label} attempts`,
-      layout: stepLayout(device),
-      entries: [0, 1].map((binding) => ({ binding, resource: { buffer: this.#buffer, size: BLOCK } })),
-    });
+    const attempt = { buffer: this.#buffer, size: BLOCK };
+    this.#bindGroup = bindStep(device, `${label} attempts`, attempt, attempt);
   }
 
   /** Steps encoded. */
@@ -122,10 +113,6 @@ export class Attempts {
     this.#number += 1;
     const words = (rows * this.#groups * GROUP_BYTES) / 4;
     this.#device.queue.writeBuffer(this.rows.buffer, slot * this.#rowBytes, this.#staging, 0, words);
-    const flags =
-      (guards.nonFinite === "skip" ? SKIP_NON_FINITE : 0) |
-      (guards.clipFormula === "optax" ? OPTAX_NORM : 0) |
-      (guards.dynamicScale ? DYNAMIC_SCALE : 0);
     const { clipValue, clipNorm, clipGlobalNorm, lossScale } = guards;
     this.#write(slot, {
       gradient_scale: scale,
@@ -135,7 +122,11 @@ export class Attempts {
       number: this.#number,
       newest_applied: newest,
       rows,
-      flags,
+      flags: flagsOf({
+        SKIP_NON_FINITE: guards.nonFinite === "skip",
+        OPTAX_NORM: guards.clipFormula === "optax",
+        DYNAMIC_SCALE: guards.dynamicScale,
+      }),
       growth: lossScale.growth,
       backoff: lossScale.backoff,
       growth_interval: lossScale.interval,
@@ -150,7 +141,7 @@ export class Attempts {
       gradient_scale: 1,
       clip_value: UNLIMITED,
       clip_norm: UNLIMITED,
-      flags: ASCENT,
+      flags: flagsOf({ ASCENT: true }),
       radius,
     });
   }

@@ -10,6 +10,7 @@ import {
   storage,
 } from "../kernels/compose.js";
 import { type Width, WORKGROUP } from "../memory/spans.js";
+import { SETTLED, VALUES } from "./control.js";
 
 /** Lanes of a partial sum: four where a rule has sums of its own. */
 export type PartLanes = 2 | 4;
@@ -47,11 +48,11 @@ export const COMPONENTS = ["x", "y", "z", "w"] as const;
 export const tensorValues = ({ settled }: RuleShader, strip: string) => `
   let engine_strip = engine_chunk.strip + ${strip};
   let engine_owner = bitcast<vec4u>(engine_tensors[engine_chunk.owners + engine_strip / 4u])[engine_strip % 4u];
-  let engine_factor = engine_tensors[3u * engine_owner].x;${
+  let engine_factor = engine_tensors[${VALUES / 16}u * engine_owner].x;${
     settled.length === 0
       ? ""
       : `
-  let engine_kept = engine_tensors[3u * engine_owner + 2u];
+  let engine_kept = engine_tensors[${VALUES / 16}u * engine_owner + ${SETTLED / 16}u];
   let engine_settled = Settled(${settled.map((_, i) => `engine_kept.${COMPONENTS[i]}`).join(", ")});`
   }`;
 

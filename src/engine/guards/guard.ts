@@ -1,22 +1,21 @@
 import { OptimError } from "../../errors.js";
-import ascentShader from "../../shaders/engine/ascent.wgsl?engine";
-import controlShader from "../../shaders/engine/control.wgsl?engine";
+import * as ascentShader from "../../shaders/engine/ascent.wgsl?engine";
+import * as controlShader from "../../shaders/engine/control.wgsl?engine";
 import type { ParameterGroup, PendingStep } from "../group.js";
 import { overLanes, type Stages } from "../kernels/compose.js";
-import { stepLayout } from "../kernels/pipelines.js";
 import { type Dispatch, GRADIENT, type PlanContext, written } from "../kernels/plan.js";
-import { gradientOf, type Step } from "../kernels/step.js";
+import type { Step } from "../kernels/step.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { type GroupMemory, ORIGIN } from "../memory/group-memory.js";
-import type { BufferRange, Tensor } from "../memory/parameters.js";
-import { BLOCK } from "../memory/slots.js";
+import { type BufferRange, gradientOf, type Tensor } from "../memory/parameters.js";
+import { bindBlocks, GROUP_BYTES } from "../memory/slots.js";
 import type { MemoryContext } from "../memory/state.js";
 import { offsetsOf, sizeOf } from "../memory/struct.js";
 import { USAGE } from "../memory/usage.js";
 import { checkGuards, type GuardOptions, type Guards, UNLIMITED } from "../options/guard-options.js";
-import { Attempts, GROUP_BYTES, type PreparedRows } from "./attempts.js";
+import { Attempts, type PreparedRows } from "./attempts.js";
 import { CONTROL, HISTORY, RECORD, SETTLED, VALUES } from "./control.js";
-import { Path } from "./path.js";
+import { type GuardMemory, Path } from "./path.js";
 import type { TelemetryOptions } from "./reports.js";
 import { StripTable } from "./strips.js";
 
@@ -49,7 +48,7 @@ export class Guard {
   readonly #context: PlanContext & MemoryContext;
   readonly #plan: GuardPlan;
   readonly #groups: readonly GroupMemory[];
-  readonly #memory: ConstructorParameters<typeof Path>[3];
+  readonly #memory: GuardMemory;
   readonly #index: ReadonlyMap<Tensor, number>;
   readonly #ascents: readonly TensorPass[];
   readonly #ruleSums: boolean;
@@ -86,8 +85,8 @@ export class Guard {
     const table = new StripTable(groups);
     const tensors = [...table.tensors, ...groups.flatMap(({ frozen }) => frozen)];
     this.#index = new Map(tensors.map((tensor, index) => [tensor, index]));
-    // Three vec4f each, as `Values` has it.
-    const owners = 3 * tensors.length;
+    // Behind the values, in vec4f.
+    const owners = (VALUES / 16) * tensors.length;
     this.control = create("control", sizeOf(CONTROL), USAGE.UNIFORM);
     this.history = create("history", HISTORY * sizeOf(RECORD));
     this.lossScale = { buffer: this.control, offset: offsetsOf(CONTROL).loss_scale!, size: 4 };
@@ -105,14 +104,7 @@ export class Guard {
       rows: this.attempts.rows,
       live,
     };
-    this.live = device.createBindGroup({
-      label: `${label} live scalars`,
-      layout: stepLayout(device),
-      entries: [0, 1].map((binding) => ({
-        binding,
-        resource: { buffer: live, offset: binding * BLOCK, size: BLOCK },
-      })),
-    });
+    this.live = bindBlocks(device, `${label} live scalars`, live);
     for (const group of groups) {
       group.settled = (tensor, field) => this.#settled(tensor, field);
       this.#writeInitial(group);

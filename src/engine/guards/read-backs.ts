@@ -1,7 +1,7 @@
 import type { MemoryContext } from "../memory/state.js";
 import { readStruct, sizeOf } from "../memory/struct.js";
 import { READ, USAGE } from "../memory/usage.js";
-import { CONTROL, HISTORY, RECORD } from "./control.js";
+import { CONTROL, FOUND, HISTORY, RECORD, VALUES } from "./control.js";
 import type { GpuClock } from "./gpu-clock.js";
 import { elapsed } from "./gpu-clock.js";
 import type { Guard } from "./guard.js";
@@ -92,22 +92,18 @@ export class ReadBacks {
   }
 }
 
-function tensorsOf(view: DataView, { tensors, values }: Guard): ReadonlyMap<string, TensorReport> {
+function tensorsOf(view: DataView, { tensors }: Guard): ReadonlyMap<string, TensorReport> {
   const start = RECORDS + HISTORY * sizeOf(RECORD);
-  const each = values.size / tensors.length;
   return new Map(
     tensors.map(({ name }, index) => {
-      // In the order of `Values`.
-      const [, gradient = 0, nonFinite = 0, parameter = 0, update = 0] = [0, 1, 2, 3, 4].map((word) =>
-        view.getFloat32(start + index * each + 4 * word, true),
-      );
+      const found = readStruct(view, start + index * VALUES, FOUND);
       return [
         name,
         {
-          parameterNorm: Math.sqrt(parameter),
-          updateNorm: Math.sqrt(update),
-          gradientNorm: Math.sqrt(gradient),
-          nonFinite,
+          parameterNorm: Math.sqrt(found.parameter_squares!),
+          updateNorm: Math.sqrt(found.update_squares!),
+          gradientNorm: Math.sqrt(found.gradient_squares!),
+          nonFinite: found.non_finite!,
         },
       ];
     }),

@@ -8,12 +8,20 @@ import type { Tensor } from "../memory/parameters.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
 import { COMPONENTS, composeMeasure, packed } from "./compose-sums.js";
+import { SETTLED } from "./control.js";
 import type { Run } from "./runs.js";
 import type { StripTable } from "./strips.js";
-import { compileSums, encodeSums, type Reduction, type RunSums, sumPieces, sumRuns } from "./sums.js";
+import {
+  compileSums,
+  encodeSums,
+  type Reduction,
+  type RunSums,
+  sumPieces,
+  sumRuns,
+  WORKGROUP,
+} from "./sums.js";
 
 const SETTLING = { first: "u32", count: "u32", run: "u32", apart: "u32" } as const;
-const WORKGROUP = 64;
 
 /** Settles the sums of a group's tensors, a tensor an invocation; those that share a sum settle the same. */
 export function composeSettle(shader: RuleShader): string {
@@ -22,7 +30,7 @@ export function composeSettle(shader: RuleShader): string {
   return `${shader.code}
 ${STAGE_STRUCT}@group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
 struct Values {
-  @size(32) found: f32,
+  @size(${SETTLED}) found: f32,
   settled: vec4f,
 }
 struct engine_Settling {

@@ -1,7 +1,7 @@
-import clipShader from "../../shaders/engine/clip.wgsl?engine";
-import controlShader from "../../shaders/engine/control.wgsl?engine";
-import sumShader from "../../shaders/engine/sum.wgsl?engine";
-import tensorsShader from "../../shaders/engine/tensors.wgsl?engine";
+import * as clipShader from "../../shaders/engine/clip.wgsl?engine";
+import * as controlShader from "../../shaders/engine/control.wgsl?engine";
+import * as sumShader from "../../shaders/engine/sum.wgsl?engine";
+import * as tensorsShader from "../../shaders/engine/tensors.wgsl?engine";
 import { BufferPass } from "../kernels/buffer-pass.js";
 import type { Variant } from "../kernels/pipelines.js";
 import type { MemoryContext } from "../memory/state.js";
@@ -33,7 +33,8 @@ export interface RunSums extends Reduction {
 export const FACTORS: Variant = { factors: 1 };
 export const NO_FACTORS: Variant = { factors: 0 };
 
-const WORKGROUP = 64;
+/** Invocations per workgroup of passes over sums. */
+export const WORKGROUP = 64;
 /** Powers of two, at least that root. */
 const root = (degree: number) => (count: number) => 2 ** Math.ceil(Math.log2(Math.max(count, 1)) / degree);
 const CUBE_ROOT = root(3);

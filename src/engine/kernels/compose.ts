@@ -1,11 +1,11 @@
 // Writes the kernels around a rule: bindings, loads, the stages before and after the rule, stores. The rule's text comes
 // first, so that line numbers are the file's.
 import type { RuleShader } from "../../rule.js";
-import chunkShader from "../../shaders/engine/chunk.wgsl?engine";
-import oneLane from "../../shaders/engine/lanes-1.wgsl?engine";
-import fourLanes from "../../shaders/engine/lanes-4.wgsl?engine";
-import stageShader from "../../shaders/engine/stage.wgsl?engine";
-import stepShader from "../../shaders/engine/step.wgsl?engine";
+import * as chunkShader from "../../shaders/engine/chunk.wgsl?engine";
+import * as oneLane from "../../shaders/engine/lanes-1.wgsl?engine";
+import * as fourLanes from "../../shaders/engine/lanes-4.wgsl?engine";
+import * as stageShader from "../../shaders/engine/stage.wgsl?engine";
+import * as stepShader from "../../shaders/engine/step.wgsl?engine";
 import { type Width, WORKGROUP } from "../memory/spans.js";
 import { offsetsOf } from "../memory/struct.js";
 import type { Variant } from "./pipelines.js";
@@ -18,14 +18,11 @@ export const STAGE_STRUCT = stageShader.code;
 
 /** What every kernel over tensors is written with. */
 export const overLanes = (width: Width): string =>
-  `${(width === 4 ? fourLanes : oneLane).code}${stageShader.code}${chunkShader.code}`;
-
-/** Styles of decay as the kernels know them. */
-export const DECAY_STYLES = { none: 0, coupled: 1, subtracted: 2, proximal: 3, cautious: 4 } as const;
+  `${width === 4 ? fourLanes.code : oneLane.code}${stageShader.code}${chunkShader.code}`;
 
 /** What of the stages around a rule a step needs. */
 export interface Stages {
-  readonly decay: keyof typeof DECAY_STYLES;
+  readonly decay: "none" | "coupled" | "subtracted" | "proximal" | "cautious";
   readonly scaled: boolean;
   readonly guarded?: boolean;
   readonly clipped?: boolean;
@@ -38,7 +35,7 @@ const variants = new Map<string, Variant>();
 /** The constants of a step; equal stages give the same object. */
 export function stepVariant({ decay, scaled, guarded, clipped, zeroed, byTensor }: Stages): Variant {
   const flags = {
-    engine_decay_style: DECAY_STYLES[decay],
+    engine_decay_style: stepShader.constants[`engine_${decay.toUpperCase()}`] ?? 0,
     engine_scaled: Number(scaled),
     engine_guarded: Number(guarded ?? false),
     engine_clipped: Number(clipped ?? false),

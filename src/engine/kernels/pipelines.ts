@@ -21,6 +21,7 @@ export type Variant = Readonly<Record<string, number>>;
 const ONLY: Variant = {};
 
 interface DeviceCache {
+  /** Of bind group 0. */
   readonly step: GPUBindGroupLayout;
   readonly chunks: Map<string, GPUBindGroupLayout>;
   readonly modules: Map<string, GPUShaderModule>;
@@ -56,13 +57,21 @@ function cacheOf(device: GPUDevice): DeviceCache {
   return cache;
 }
 
-/** Layout of bind group 0: the rule's scalars and the engine's, at dynamic offsets. One a device. */
-export function stepLayout(device: GPUDevice): GPUBindGroupLayout {
-  return cacheOf(device).step;
-}
+/** A bind group 0: the rule's scalars and the engine's, at dynamic offsets. */
+export const bindStep = (
+  device: GPUDevice,
+  label: string,
+  scalars: GPUBufferBinding,
+  stage: GPUBufferBinding,
+): GPUBindGroup =>
+  device.createBindGroup({
+    label,
+    layout: cacheOf(device).step,
+    entries: [scalars, stage].map((resource, binding) => ({ binding, resource })),
+  });
 
 /** Layout of bind group 1: a uniform, then the storage buffers. One a device and list of accesses. */
-export function chunkLayout(device: GPUDevice, storages: readonly Access[]): GPUBindGroupLayout {
+function chunkLayout(device: GPUDevice, storages: readonly Access[]): GPUBindGroupLayout {
   const { chunks } = cacheOf(device);
   const key = storages.join();
   let layout = chunks.get(key);
@@ -154,7 +163,7 @@ export class Kernel {
       label: `${label} ${file}`,
       layout: device.createPipelineLayout({
         label: `${label} ${file}`,
-        bindGroupLayouts: [stepLayout(device), chunkLayout(device, storages)],
+        bindGroupLayouts: [cacheOf(device).step, chunkLayout(device, storages)],
       }),
       compute: { module: moduleOf(device, `${label} ${file}`, code), entryPoint: "engine_main", constants },
     });

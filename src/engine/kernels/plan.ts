@@ -1,4 +1,4 @@
-import chunkShader from "../../shaders/engine/chunk.wgsl?engine";
+import * as chunkShader from "../../shaders/engine/chunk.wgsl?engine";
 import type { Range, Tensor } from "../memory/parameters.js";
 import { BLOCK } from "../memory/slots.js";
 import {
@@ -76,7 +76,14 @@ export interface PlanContext {
   readonly label: string;
   readonly limits: PlanLimits;
   readonly uniforms: ChunkUniforms;
+  readonly bound: BoundDispatches;
 }
+
+/**
+ * What was bound for a span, by gradient buffer, pass and place. The buffer holds it weakly: autodiff libraries recycle a
+ * handful.
+ */
+export type BoundDispatches = WeakMap<GPUBuffer, Map<Planner, Map<string, readonly Dispatch[]>>>;
 
 /** What a pass binds: a part of a range of each tensor, of its gradient, or a whole buffer. */
 export type Stream =
@@ -176,14 +183,10 @@ function bindSpan(
   });
 }
 
-/**
- * Turns tensors into what one kind of pass encodes for them. What was bound for a span is kept by the identity of its
- * gradient buffer, weakly: autodiff libraries recycle a handful.
- */
+/** Turns tensors into what one kind of pass encodes for them. */
 export class Planner {
   readonly #context: PlanContext;
   readonly #kind: PassKind;
-  readonly #known = new WeakMap<GPUBuffer, Map<string, readonly Dispatch[]>>();
 
   constructor(context: PlanContext, kind: PassKind) {
     this.#context = context;
@@ -202,19 +205,25 @@ export class Planner {
   #bound(span: Span, gradient: Range | undefined): readonly Dispatch[] {
     const [first] = span.tensors;
     const { buffer, offset } = gradient ?? this.#kind.lead(first);
-    let known = this.#known.get(buffer);
-    if (!known) {
-      known = new Map();
-      this.#known.set(buffer, known);
-    }
+    const ofBuffer = getOr(this.#context.bound, buffer, () => new Map());
+    const ofPass = getOr(ofBuffer, this, () => new Map());
     const key = `${first.name}\n${span.size}\n${offset}`;
-    let bound = known.get(key);
-    if (!bound) {
-      bound = bindSpan(this.#context, this.#kind, span, gradient);
-      known.set(key, bound);
-    }
-    return bound;
+    return getOr(ofPass, key, () => bindSpan(this.#context, this.#kind, span, gradient));
   }
+}
+
+/** What a map has under a key; made where there is nothing. */
+function getOr<K, V>(
+  map: { get(key: K): V | undefined; set(key: K, value: V): unknown },
+  key: K,
+  make: () => V,
+): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
 }
 
 /** The widths that dispatches have. */

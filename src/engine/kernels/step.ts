@@ -1,7 +1,7 @@
 import type { RuleShader } from "../../rule.js";
 import type { GroupMemory } from "../memory/group-memory.js";
 import { ACCUMULATOR, ORIGIN } from "../memory/group-memory.js";
-import type { Range, Tensor } from "../memory/parameters.js";
+import { gradientOf } from "../memory/parameters.js";
 import type { Width } from "../memory/spans.js";
 import { composeStep, type Stages, stepVariant } from "./compose.js";
 import { Kernel } from "./pipelines.js";
@@ -35,9 +35,6 @@ export const stepStreams = (group: GroupMemory): readonly Stream[] => [
     written(group.range(name)),
   ),
 ];
-
-/** Where the caller's gradient is. */
-export const gradientOf = (tensor: Tensor): Range => tensor.gradient;
 
 /** The update of a group, of the gradients or of what was accumulated. */
 export class Step {
@@ -77,8 +74,8 @@ export class Step {
   }
 
   /** Looks the plan up again after the gradients of a tensor moved. */
-  gradientsMoved(gradient: (tensor: Tensor) => Range = gradientOf): void {
-    this.#direct = this.#planner.plan(this.#group.active, gradient);
+  gradientsMoved(): void {
+    this.#direct = this.#planner.plan(this.#group.active, gradientOf);
   }
 
   dispatches(accumulated: boolean): readonly Dispatch[] {

@@ -1,6 +1,6 @@
 import { briefly, OptimError } from "../../errors.js";
 import { checkNames } from "../options/check-names.js";
-import type { BufferRange, Parameter } from "./parameters.js";
+import { type BufferRange, elementCount, type Parameter } from "./parameters.js";
 import { USAGE } from "./usage.js";
 
 /** Bytes: the coarsest offset at which WebGPU lets a caller bind a range. */
@@ -83,6 +83,7 @@ export function createArena<const G extends readonly ArenaGroup[]>(
       if (tensor) return tensor;
       throw new OptimError("unknown-name", `'${label}' has no tensor '${name}'`, {
         expected: `one of ${[...byName.keys()].slice(0, 20).join(", ")}`,
+        got: briefly(name),
         fix: "correct the name",
       });
     },
@@ -103,19 +104,15 @@ function layOut(groups: readonly ArenaGroup[]) {
   const names = new Set<string>();
   let size = 0;
   const layout = groups.map((group) =>
-    Object.entries(group).map(([name, shape]) => {
+    Object.entries<readonly number[]>(group).map(([name, shape]) => {
       if (names.has(name))
         throw new OptimError("duplicate-name", `Two tensors of the arena are named '${name}'`, {
+          expected: "unique names in all groups",
+          got: `'${name}' twice`,
           fix: "rename one",
         });
       names.add(name);
-      if (!Array.isArray(shape) || !shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0))
-        throw new OptimError("invalid-argument", `The shape of '${name}' is not a list of lengths`, {
-          expected: "whole numbers of at least 0",
-          got: briefly(shape),
-          fix: "pass { name: [rows, columns] }",
-        });
-      const bytes = 4 * shape.reduce((product, extent) => product * extent, 1);
+      const bytes = 4 * elementCount(name, shape);
       const padding = (ALIGNMENT - (bytes % ALIGNMENT)) % ALIGNMENT;
       const range = { name, shape: [...shape], offset: size, size: bytes, padding };
       size += bytes + padding;

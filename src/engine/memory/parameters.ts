@@ -48,6 +48,9 @@ export interface Tensor {
   gradient: Range;
 }
 
+/** Where the caller's gradient is. */
+export const gradientOf = ({ gradient }: Tensor): Range => gradient;
+
 /**
  * Checks the parameters of groups.
  * @param others tensors that they join
@@ -65,7 +68,7 @@ export function checkParameters(
       if (typeof name !== "string" || name === "")
         throw new OptimError("invalid-argument", "A parameter has no name", {
           expected: "a non-empty string",
-          got: String(name),
+          got: briefly(name),
           fix: "give each parameter a unique name: its state is kept under it",
         });
       if (names.has(name))
@@ -128,12 +131,13 @@ export function checkGradient(
   return { buffer: range.buffer, offset: range.offset, padding: range.size === size ? range.padding : 0 };
 }
 
-function elementCount(name: string, shape: readonly number[]): number {
+/** Elements of a shape. @throws OptimError `invalid-argument` */
+export function elementCount(name: string, shape: readonly number[]): number {
   if (!Array.isArray(shape) || !shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0))
     throw new OptimError("invalid-argument", `The shape of '${name}' is not a list of lengths`, {
       expected: "whole numbers of at least 0",
       got: briefly(shape),
-      fix: "pass the tensor's shape, or leave it out",
+      fix: "pass the lengths of its dimensions",
     });
   return shape.reduce((product, extent) => product * extent, 1);
 }
@@ -188,15 +192,12 @@ function isRange(given: GPUBuffer | PartialRange): given is PartialRange {
  * Every parameter and every gradient has its own bytes, padding included.
  * @throws OptimError `aliased-buffers`
  */
-export function refuseOverlap(
-  tensors: readonly Tensor[],
-  gradientOf: (tensor: Tensor) => Range = ({ gradient }) => gradient,
-): void {
+export function refuseOverlap(tensors: readonly Tensor[], at: (tensor: Tensor) => Range = gradientOf): void {
   const byBuffer = new Map<GPUBuffer, { tensor: Tensor; role: string; start: number; end: number }[]>();
   for (const tensor of tensors)
     for (const [role, { buffer, offset, padding }] of [
       ["parameter", tensor.param],
-      ["gradient", gradientOf(tensor)],
+      ["gradient", at(tensor)],
     ] as const) {
       if (tensor.size === 0) continue;
       const ranges = byBuffer.get(buffer) ?? [];

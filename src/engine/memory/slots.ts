@@ -1,9 +1,16 @@
 import { OptimError } from "../../errors.js";
-import { stepLayout } from "../kernels/pipelines.js";
+import { bindStep } from "../kernels/pipelines.js";
 import { USAGE } from "./usage.js";
 
 /** Bytes of one uniform block: the coarsest alignment of dynamic offsets. */
 export const BLOCK = 256;
+
+/** Bytes of a group's uniforms: a block of the rule's scalars, a block of the engine's. */
+export const GROUP_BYTES = 2 * BLOCK;
+
+/** Bind group 0 of blocks that lie in one buffer, a group behind the other. */
+export const bindBlocks = (device: GPUDevice, label: string, buffer: GPUBuffer): GPUBindGroup =>
+  bindStep(device, label, { buffer, size: BLOCK }, { buffer, offset: BLOCK, size: BLOCK });
 
 /**
  * The uniform ring. A slot holds, for each group, a block of the rule's scalars and a block of the engine's; it is
@@ -31,24 +38,17 @@ export class Slots {
     this.#groups = groups;
     this.#count = count;
     this.#steps = new Array<number>(count).fill(0);
-    const values = (2 * BLOCK) / 4;
+    const values = GROUP_BYTES / 4;
     this.#staging = new Float32Array(groups * values);
     this.staged = Array.from({ length: groups }, (_, group) =>
       this.#staging.subarray(group * values, (group + 1) * values),
     );
     this.#buffer = device.createBuffer({
       label: `${label} uniforms`,
-      size: count * groups * 2 * BLOCK,
+      size: count * groups * GROUP_BYTES,
       usage: USAGE.UNIFORM | USAGE.COPY_DST,
     });
-    this.bindGroup = device.createBindGroup({
-      label: `${label} uniforms`,
-      layout: stepLayout(device),
-      entries: [0, 1].map((binding) => ({
-        binding,
-        resource: { buffer: this.#buffer, offset: binding * BLOCK, size: BLOCK },
-      })),
-    });
+    this.bindGroup = bindBlocks(device, `${label} uniforms`, this.#buffer);
   }
 
   /** @throws OptimError `slots-exhausted` where every slot holds a step that is not known to be submitted. */
@@ -76,7 +76,7 @@ export class Slots {
 
   /** Writes what is staged into the next slot and gives its dynamic offset for group 0. */
   take(): number {
-    const offset = this.reserve() * this.#groups * 2 * BLOCK;
+    const offset = this.reserve() * this.#groups * GROUP_BYTES;
     this.#device.queue.writeBuffer(this.#buffer, offset, this.#staging);
     return offset;
   }

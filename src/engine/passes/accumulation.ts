@@ -1,5 +1,5 @@
-import { OptimError } from "../../errors.js";
-import accumulateShader from "../../shaders/engine/accumulate.wgsl?engine";
+import { briefly, OptimError } from "../../errors.js";
+import * as accumulateShader from "../../shaders/engine/accumulate.wgsl?engine";
 import type { Engine } from "../engine.js";
 import { overLanes } from "../kernels/compose.js";
 import { GRADIENT, type PlanContext, written } from "../kernels/plan.js";
@@ -27,7 +27,7 @@ export function encodeAccumulate(engine: Engine, encoder: GPUCommandEncoder, sam
   if (!(typeof samples === "number" && samples > 0 && Number.isFinite(Math.fround(samples))))
     throw new OptimError("invalid-argument", "The size of a micro-batch is no positive number", {
       expected: "a number of samples above 0",
-      got: String(samples),
+      got: briefly(samples),
       fix: "pass { samples }",
     });
   slots.requireFree();

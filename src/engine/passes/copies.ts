@@ -1,5 +1,5 @@
 import { OptimError } from "../../errors.js";
-import blendShader from "../../shaders/engine/blend.wgsl?engine";
+import * as blendShader from "../../shaders/engine/blend.wgsl?engine";
 import type { Engine } from "../engine.js";
 import type { PendingStep } from "../group.js";
 import { overLanes } from "../kernels/compose.js";
@@ -11,8 +11,8 @@ import { copyFresh } from "../verbs.js";
 
 export { averageWeight, slowWeight } from "../options/average-options.js";
 
-/** What a blend does with the parameters and their copy; the kernel's numbers. */
-const KINDS = { keep: 0, slow: 1, average: 2, swap: 3 } as const;
+/** What a blend does with the parameters and their copy. */
+type BlendKind = "KEEP" | "SLOW" | "AVERAGE" | "SWAP";
 
 /** Copies of the parameters that a group keeps: slow weights, a running average, states of its rule. */
 export class Copies {
@@ -25,7 +25,7 @@ export class Copies {
   constructor(context: PlanContext, group: GroupMemory) {
     const { row } = group.rule;
     this.#group = group;
-    const blend = (kind: keyof typeof KINDS, name: string, tensors: readonly Tensor[]) => {
+    const blend = (kind: BlendKind, name: string, tensors: readonly Tensor[]) => {
       const pass = new TensorPass(
         context,
         {
@@ -35,7 +35,7 @@ export class Copies {
         },
         "engine/blend.wgsl",
         (width) => overLanes(width) + blendShader.code,
-        { kind: KINDS[kind] },
+        { kind: blendShader.constants[kind]! },
       );
       pass.plan(tensors);
       return pass;
@@ -43,12 +43,12 @@ export class Copies {
     const slow = group.states.includes(SLOW);
     const average = group.states.includes(AVERAGE);
     const copies = [...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : []), ...(row.startsAtParameter ?? [])];
-    this.#keep = copies.map((name) => blend("keep", name, group.sorted));
-    this.#slow = slow ? blend("slow", SLOW, group.active) : undefined;
-    this.#average = average ? blend("average", AVERAGE, group.active) : undefined;
+    this.#keep = copies.map((name) => blend("KEEP", name, group.sorted));
+    this.#slow = slow ? blend("SLOW", SLOW, group.active) : undefined;
+    this.#average = average ? blend("AVERAGE", AVERAGE, group.active) : undefined;
     // Frozen tensors are evaluated, too.
     const evaluated = average ? AVERAGE : row.evaluate;
-    this.#swap = evaluated === undefined ? undefined : blend("swap", evaluated, group.sorted);
+    this.#swap = evaluated === undefined ? undefined : blend("SWAP", evaluated, group.sorted);
   }
 
   /** @throws OptimError `invalid-shader` */

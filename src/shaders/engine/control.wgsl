@@ -38,16 +38,21 @@ struct Record {
   parameter_squares: f32, // NaN until they are summed up
   update_squares: f32,
 }
-// What is kept of each tensor.
-struct Values {
+// What is found of each tensor in a step.
+struct Found {
   clip_factor: f32,
   gradient_squares: f32,
   non_finite: f32,
   parameter_squares: f32,
   update_squares: f32,
+}
+const SETTLED = 32u; // where it lies
+// What is kept of each tensor.
+struct Values {
+  @size(SETTLED) found: Found,
   settled: vec4f, // by its rule
 }
-const HISTORY = 64u;
+const HISTORY = 64u; // records that are kept; older ones are overwritten
 
 // Flags of an attempt.
 const SKIP_NON_FINITE = 1u;

@@ -21,13 +21,13 @@ fn engine_main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
       total += sums[k - 1u].xy;
     }
     if (changes) {
-      tensors[i].parameter_squares = total.x;
-      tensors[i].update_squares = total.y;
+      tensors[i].found.parameter_squares = total.x;
+      tensors[i].found.update_squares = total.y;
     } else {
-      tensors[i].gradient_squares = total.x;
-      tensors[i].non_finite = total.y;
+      tensors[i].found.gradient_squares = total.x;
+      tensors[i].found.non_finite = total.y;
       let factor = select(1.0, clip_factor(sqrt(total.x), attempt.clip_norm, attempt.flags), factors);
-      tensors[i].clip_factor = factor;
+      tensors[i].found.clip_factor = factor;
       // What overflows stays infinite, so that it is known: infinity times zero would be NaN.
       if (finite(total.x)) {
         total.x *= factor * factor;
