@@ -103,7 +103,7 @@ export const stepLane = (shader: RuleShader, fromOrigin: boolean) => {
   ];
   return `${loadLane(shader, fromOrigin)}
   let engine_change = engine_decayed(engine_parameter, update(${given.join(", ")}));
-  let engine_next = engine_parameter - engine_change;
+  let engine_next = engine_marked(engine_parameter - engine_change, engine_gradient);
   engine_parameters[engine_i] = engine_narrow(engine_next);${storeStates(shader)}`;
 };
 
