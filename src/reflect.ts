@@ -1,7 +1,7 @@
 import { WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
 import { OptimError } from "./errors.js";
 import type { RuleShader } from "./rule.js";
-import { BOUNDED, UNIFORM } from "./shaders/prelude.js";
+import { FUNCTIONS, UNIFORM } from "./shaders/prelude.js";
 
 const VECTORS = new Set(["vec4f", "vec4<f32>"]);
 /** What the engine keeps beside the states of a rule, under these names. */
@@ -150,7 +150,10 @@ const withoutComments = (text: string) =>
 function withPrelude(text: string, { uniforms, functions }: WgslReflect): string {
   const parts = [
     ...(uniforms.length === 0 ? [UNIFORM] : []),
-    ...(/\bbounded\s*\(/.test(text) && !functions.some(({ name }) => name === "bounded") ? [BOUNDED] : []),
+    ...Object.entries(FUNCTIONS)
+      .filter(([name]) => new RegExp(`\\b${name}\\s*\\(`).test(text))
+      .filter(([own]) => !functions.some(({ name }) => name === own))
+      .map(([, code]) => code),
   ];
   return parts.length === 0 ? text : `${text.trimEnd()}\n\n${parts.join("\n\n")}\n`;
 }

@@ -115,7 +115,9 @@ export function judgeSteps(
       change = Math.max(change, Math.abs(expected[i]! - before[i]!));
       const difference = finite(Math.abs(value - expected[i]!));
       worst = Math.max(worst, difference - SMALLEST - ulp(expected[i]!) / 2);
-      const error = finite(Math.max(difference - SMALLEST, 0) / ulp(largest[i]!));
+      // Where summands of one sign add up, storing the value alone takes half an ULP of it.
+      const scale = Math.max(largest[i]!, Math.abs(expected[i]!));
+      const error = finite(Math.max(difference - SMALLEST, 0) / ulp(scale));
       const bin = histogramBounds.findIndex((end) => error <= end);
       histogram[bin < 0 ? histogramBounds.length : bin]! += 1;
       figures.worstUlp = Math.max(figures.worstUlp, error);

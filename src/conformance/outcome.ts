@@ -59,8 +59,8 @@ export function worse(a: Outcome, b: Outcome): Outcome {
 /** Judges the parts of a run: every step by itself and, where that says something, the run as a whole. */
 export function judgeRuns(runs: readonly RegimeRun[], software: boolean): Outcome {
   return runs
-    .map(({ name, free, run }): Outcome => {
-      const steps = judgeSteps(run, stepBound(software));
+    .map(({ name, stepwise, free, run }): Outcome => {
+      const steps = judgeSteps(run, stepBound(software), () => stepwise);
       const whole = free ? judgeTrajectory(run, trajectoryBound) : undefined;
       return {
         worstUlp: steps.worstUlp,

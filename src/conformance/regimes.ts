@@ -11,10 +11,9 @@ export interface Regime {
   readonly name: string;
   /** Gradients of step t, from 1. */
   readonly gradients: (t: number) => Float32Array;
-  /**
-   * Whether the run is judged as a whole, too: not where rounding alone decides, as of a centered variance whose
-   * gradients do not change.
-   */
+  /** Whether each step is judged by itself; by the run as a whole otherwise. */
+  readonly stepwise?: boolean;
+  /** Whether the run is judged as a whole, too: not where rounding alone decides. */
   readonly free: boolean;
 }
 
@@ -23,10 +22,7 @@ const from = (seed: number, value: (normal: number, t: number, i: number) => num
   return (t: number) => base.map((normal, i) => value(normal, t, i));
 };
 
-/**
- * What gradients do in training. Their squares are at most what f32 holds: beyond, kernels hold squares to a bound that
- * the reference does not have.
- */
+/** What gradients do in training, and at the edges of f32. */
 export const regimes: readonly Regime[] = [
   { name: "noisy", gradients: (t) => gradients(2, t, ELEMENTS), free: true },
   { name: "shrinking", gradients: from(3, (g, t) => g * 0.6 ** t), free: true },
@@ -37,7 +33,13 @@ export const regimes: readonly Regime[] = [
     free: true,
   },
   { name: "sign-changing", gradients: from(4, (g, t, i) => ((t + (i % 2)) % 3 === 0 ? -g : g)), free: true },
-  { name: "constant", gradients: from(5, (g) => g), free: false },
+  { name: "constant", gradients: from(5, (g) => g), free: true },
+  // A variance of a millionth of the square.
+  {
+    name: "almost constant",
+    gradients: (t) => normals(12, ELEMENTS).map((g, i) => g * (1 + 1e-3 * normals(300 + t, ELEMENTS)[i]!)),
+    free: true,
+  },
   // Zeros from the start, zeros from the middle on, and values whose squares are 1e-34.
   {
     name: "vanishing",
@@ -58,6 +60,21 @@ export const regimes: readonly Regime[] = [
       (g, t, i) => [0, 1e18, -1e18, 1e-15][(i + t * (1 + (i % 3)) + (t >> 2)) % 4]! * Math.sign(g),
     ),
     free: false,
+  },
+  // From the smallest normal numbers up: their squares are zero.
+  {
+    name: "vanished",
+    gradients: from(13, (g, t, i) => Math.sign(g) * 1.2 * 10 ** (-38 + ((i + t) % 9))),
+    free: false,
+  },
+  // Now and then a gradient whose square f32 does not hold, the first one in some elements.
+  {
+    name: "spikes",
+    gradients: from(14, (g, t, i) =>
+      t === 1 + 2 * (i % 8) ? Math.sign(g) * 3 * 10 ** (20 + ((7 * i) % 19)) : g,
+    ),
+    stepwise: false,
+    free: true,
   },
 ];
 

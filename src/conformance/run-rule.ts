@@ -14,6 +14,7 @@ import { beyond, ELEMENTS, RATE_CHANGE, type Regime, regimes, STEPS } from "./re
 export interface RegimeRun {
   /** Regime and kernel, such as `noisy, four lanes`. */
   readonly name: string;
+  readonly stepwise: boolean;
   readonly free: boolean;
   readonly run: Run;
 }
@@ -51,19 +52,36 @@ export type Extras = Pick<OptimizerOptions, "guards" | "telemetry">;
 /** A rate that changes in mid-run. */
 const change: Schedule = (step) => (step < RATE_CHANGE - 1 ? 1 : 0.25);
 
+/** Whether a regime means the same to a rule in f32 as in float64. */
+function meansTheSame(regime: string, { row: { name }, options }: Rule): boolean {
+  switch (regime) {
+    case "tiny":
+    case "vanished":
+      // Without an ε, a gradient whose square is zero is none at all. Prodigy moves by a millionth of a gradient at first.
+      if (name === "rmsprop-nesterov" || name === "prodigy") return false;
+      // A tenth of the smallest normal number is zero: no moment to divide, and no sign for cautious decay to see.
+      return regime === "tiny" || !(options.eps === 0 || options.decay === "cautious");
+    case "spikes":
+      // Before the rectification is defined, an update is the gradient itself, which stops at 2^62.
+      if (name.startsWith("radam") || options.rectify) return false;
+      // By other powers than the root, larger gradients move further.
+      if (name === "ftrl") return options.learningRatePower === -0.5;
+      // At a rate of 1 and more, z leaves f32.
+      if (name === "schedule-free-sgd") return false;
+      // Elements that stop there have other shares of the norm, or of the distance.
+      return name !== "novograd" && name !== "prodigy";
+    default:
+      return true;
+  }
+}
+
 /**
- * Whether a free run in f32 is that in float64. Prodigy's rate is measured from how far parameters have come, of which f32
- * keeps few digits; a centered variance over few gradients that are alike is what rounding leaves of it. Each step by
+ * Whether a free run in f32 is that in float64. Prodigy's rate grows from how far the parameters have come, and any
+ * rounding with it; the variance of few gradients that are alike has the digits that their differences have. Each step by
  * itself is judged all the same.
  */
-export const runsFree = ({ row: { name }, options: { alpha } }: Rule): boolean =>
+const runsFree = ({ row: { name }, options: { alpha } }: Rule): boolean =>
   name !== "prodigy" && !(name.startsWith("rmsprop-centered") && Number(alpha) < 0.5);
-
-/** Rules that tiny gradients are another thing to in f32, with the reason. */
-const NOT_TINY: Readonly<Record<string, string>> = {
-  "rmsprop-nesterov": "without an ε, a gradient whose square is zero is none at all",
-  prodigy: "it adds up what is subnormal, and may be flushed to zero",
-};
 
 /** Runs a rule over every regime through both kernels, in one submit; one regime a submit where sums go over all tensors. */
 export async function runRule(
@@ -72,24 +90,23 @@ export async function runRule(
   schedule: Schedule = change,
   extras: Extras = {},
 ): Promise<RegimeRun[]> {
-  const judged = regimes.filter(({ name }) => name !== "tiny" || !Object.hasOwn(NOT_TINY, rule.row.name));
+  const judged = regimes.filter(({ name }) => meansTheSame(name, rule));
   if (rule.row.scope !== "all") return runRegimes(device, rule, schedule, judged, extras);
   const results: RegimeRun[] = [];
   for (const regime of judged)
-    results.push(
-      joined(regime.name, regime.free, await runRegimes(device, rule, schedule, [regime], extras)),
-    );
+    results.push(joined(regime.name, await runRegimes(device, rule, schedule, [regime], extras)));
   return results;
 }
 
-/** Tensors that share their sums, as one. @param free whether the run is judged as a whole, if each part may be */
-export function joined(name: string, free: boolean, parts: readonly RegimeRun[]): RegimeRun {
+/** Tensors that share their sums, as one. */
+export function joined(name: string, parts: readonly RegimeRun[]): RegimeRun {
   const { rule, rates, gradients, estimates = [], after } = parts[0]!.run;
   const { states } = rule.row.shader;
   const all = (of: (run: Run) => Float32Array) => Float32Array.from(parts.flatMap(({ run }) => [...of(run)]));
   return {
     name,
-    free: free && parts.every((part) => part.free),
+    stepwise: parts.every(({ stepwise }) => stepwise),
+    free: parts.every(({ free }) => free),
     run: {
       rule,
       rates,
@@ -158,6 +175,7 @@ async function runRegimes(
       });
       return tensors.map(({ name, regime, initial }, index) => ({
         name,
+        stepwise: regime.stepwise ?? true,
         free: regime.free && runsFree(rule),
         run: {
           rule,

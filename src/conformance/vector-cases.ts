@@ -3,8 +3,7 @@ import type { CaseHead, Job, Place } from "./job.js";
 import { finite, keptBy, type Run, trajectoryBound } from "./judge.js";
 import { judgeRuns, noOutcome, type Outcome, worse } from "./outcome.js";
 import { record } from "./record.js";
-import { referenceRun } from "./reference-run.js";
-import { joined, type RegimeRun, runsFree, storage } from "./run-rule.js";
+import { joined, type RegimeRun, storage } from "./run-rule.js";
 import { checkScheduleCase, readScheduleVectors } from "./schedule-vectors.js";
 import { readTrajectoryEntries, type Trajectory } from "./trajectories.js";
 
@@ -113,18 +112,15 @@ const scheduleJobs = (content: unknown, file: string): Job[] =>
 
 async function judgeVector(place: Place, rule: Rule, trajectory: Trajectory): Promise<Outcome> {
   const runs = await runTrajectory(place.device, rule, trajectory);
-  const judged = rule.row.scope === "all" ? [joined("all tensors", false, runs)] : runs;
-  // Each step by itself against the reference, and the whole run against the file; where rounding alone decides about a
-  // whole run, that of the reference.
-  const whole = runsFree(rule)
-    ? runs.map(({ name, run }) =>
-        compare(
-          name,
-          run.after.map(([values]) => values!),
-          trajectory,
-        ),
-      )
-    : Object.entries(referenceRun(trajectory, rule)).map(([name, after]) => compare(name, after, trajectory));
+  const judged = rule.row.scope === "all" ? [joined("all tensors", runs)] : runs;
+  // Each step by itself against the reference, and the whole run against the file.
+  const whole = runs.map(({ name, run }) =>
+    compare(
+      name,
+      run.after.map(([values]) => values!),
+      trajectory,
+    ),
+  );
   return whole.reduce(worse, judgeRuns(judged, place.software));
 }
 
@@ -223,7 +219,7 @@ async function runTrajectory(device: GPUDevice, rule: Rule, trajectory: Trajecto
             Array.from({ length: 1 + kinds.length }, (_, k) => values[k * names.length + index]!),
           ),
         };
-        return { name, free: false, run };
+        return { name, stepwise: true, free: false, run };
       });
     } finally {
       optimizer.destroy();

@@ -75,25 +75,29 @@ export const adamax: ReferenceRule<AdamaxOptions, "exp_avg" | "exp_inf"> = {
   },
 };
 
-type NadamOptions = AdamOptions & { momentumDecay: number; form: "scheduled" | "constant" | "shared" };
+type NadamOptions = AdamOptions & {
+  momentumDecay: number;
+  form: "scheduled" | "paper" | "constant" | "shared";
+};
 
 /**
- * Nadam (Dozat 2016, algorithm 2), with the momentum schedule μ_t = β1(1 − ½·0.96^(tψ)), or with β1 in its place (optax
- * adam with nesterov), or (β1m + (1−β1)g)/(1−β1ᵗ) as TensorFlow 1's ApplyAdam with use_nesterov.
+ * Nadam with the momentum schedule μ_t = β1(1 − ½·0.96^(tψ)), by which m decays too in the paper (Dozat 2016, algorithm 2)
+ * and not in PyTorch's and Keras's; or with β1 in its place (optax adam with nesterov), or (β1m + (1−β1)g)/(1−β1ᵗ) as TensorFlow 1's ApplyAdam with use_nesterov.
  */
 export const nadam: ReferenceRule<NadamOptions, Moments> = {
   initial: () => ({ exp_avg: 0, exp_avg_sq: 0 }),
   step(input) {
     const { options, t, lr, gradient } = input;
     const { beta1, momentumDecay, form } = options;
-    const state = moments(input);
+    const mu = (step: number) =>
+      form === "constant" ? beta1 : beta1 * (1 - 0.5 * 0.96 ** (step * momentumDecay));
+    const decays = form === "paper" ? { ...options, beta1: mu(t) } : options;
+    const state = moments({ ...input, options: decays });
     const scale = lr * overRoot(options, t, sum(state.exp_avg_sq));
     if (form === "shared") {
       const looked = [...times(beta1, state.exp_avg), ...times(1 - beta1, gradient)];
       return { update: times(scale / (1 - beta1 ** t), looked), state };
     }
-    const mu = (step: number) =>
-      form === "constant" ? beta1 : beta1 * (1 - 0.5 * 0.96 ** (step * momentumDecay));
     let product = 1;
     for (let step = 1; step <= t; step++) product *= mu(step);
     const direction = [

@@ -1,5 +1,5 @@
 import type { ReferenceRule } from "./reference-rule.js";
-import { rounding, type Summands, square, sum, times } from "./summands.js";
+import { over, type Summands, square, sum, times } from "./summands.js";
 
 type RmspropOptions = {
   alpha: number;
@@ -25,19 +25,16 @@ const rootWithEps = ({ eps, epsInside }: RmspropOptions, v: number) =>
   epsInside ? Math.sqrt(v + eps) : Math.sqrt(v) + eps;
 
 /**
- * g over the root of the variance v − ḡ². In f32 the two sides of that difference are off by up to ten roundings,
- * taken as sixteen; how far that takes the quotient either way is stated as a bound, since it grows without limit as
- * the variance goes to zero.
+ * The variance v − ḡ² and ḡ after a step. By ḡ before it, v − ḡ² ← α(v − ḡ² + (1−α)(g − ḡ)²), which loses nothing where
+ * gradients hardly change.
  */
-function overDeviation(options: RmspropOptions, gradient: Summands, v: number, mean: number): Summands {
-  const variance = Math.max(v - mean ** 2, 0);
-  const slack = 16 * rounding * v;
-  const magnitude = (denominator: number) => Math.abs(sum(gradient)) / denominator;
-  const root = rootWithEps(options, variance);
-  const above = magnitude(rootWithEps(options, Math.max(variance - slack, 0))) - magnitude(root);
-  const below = magnitude(root) - magnitude(rootWithEps(options, variance + slack));
-  const bound = Math.max(above, below) / rounding;
-  return [bound, -bound, ...times(1 / root, gradient)];
+function centered({ alpha }: RmspropOptions, state: Record<"grad_var" | "grad_avg", number>, g: Summands) {
+  // A gradient as it came is exact, and its difference off by one rounding.
+  const deviation = square(g.length === 1 ? [sum(g) - state.grad_avg] : [...g, -state.grad_avg]);
+  return {
+    grad_var: averaged(alpha, state.grad_var, times(alpha, deviation)),
+    grad_avg: averaged(alpha, state.grad_avg, g),
+  };
 }
 
 /** RMSProp: v ← αv + (1−α)g², θ ← θ − ηg/(√v + ε) or ηg/√(v + ε) (Tieleman & Hinton 2012, lecture 6.5). */
@@ -52,16 +49,13 @@ export const rmsprop: ReferenceRule<RmspropOptions & CorrectionOptions, "square_
   },
 };
 
-/** Centered RMSProp: divides by the root of max(v − ḡ², 0) (Graves 2013, eq. 38–45). */
-export const rmspropCentered: ReferenceRule<RmspropOptions, "square_avg" | "grad_avg"> = {
-  initial: ({ initialSquareAvg }) => ({ square_avg: initialSquareAvg, grad_avg: 0 }),
-  step({ options, lr, gradient, state }) {
-    const square_avg = averaged(options.alpha, state.square_avg, square(gradient));
-    const grad_avg = averaged(options.alpha, state.grad_avg, gradient);
-    return {
-      update: times(lr, overDeviation(options, gradient, sum(square_avg), sum(grad_avg))),
-      state: { square_avg, grad_avg },
-    };
+/** Centered RMSProp: divides by the root of v − ḡ² (Graves 2013, eq. 38–45). */
+export const rmspropCentered: ReferenceRule<RmspropOptions, "grad_var" | "grad_avg"> = {
+  initial: ({ initialSquareAvg }) => ({ grad_var: initialSquareAvg, grad_avg: 0 }),
+  step({ options, lr, gradient, state: before }) {
+    const state = centered(options, before, gradient);
+    const quotient = over(gradient, state.grad_var, (v) => rootWithEps(options, v));
+    return { update: times(lr, quotient), state };
   },
 };
 
@@ -94,15 +88,14 @@ export const rmspropMomentum: ReferenceRule<
 /** Centered RMSProp with momentum over the scaled gradient (Graves 2013, eq. 38–45). */
 export const rmspropCenteredMomentum: ReferenceRule<
   RmspropMomentumOptions,
-  "square_avg" | "grad_avg" | "momentum_buffer"
+  "grad_var" | "grad_avg" | "momentum_buffer"
 > = {
-  initial: ({ initialSquareAvg }) => ({ square_avg: initialSquareAvg, grad_avg: 0, momentum_buffer: 0 }),
+  initial: ({ initialSquareAvg }) => ({ grad_var: initialSquareAvg, grad_avg: 0, momentum_buffer: 0 }),
   step({ options, lr, gradient, state }) {
-    const square_avg = averaged(options.alpha, state.square_avg, square(gradient));
-    const grad_avg = averaged(options.alpha, state.grad_avg, gradient);
-    const quotient = overDeviation(options, gradient, sum(square_avg), sum(grad_avg));
+    const averages = centered(options, state, gradient);
+    const quotient = over(gradient, averages.grad_var, (v) => rootWithEps(options, v));
     const { momentum_buffer, update } = withMomentum(options, lr, state.momentum_buffer, quotient);
-    return { update, state: { square_avg, grad_avg, momentum_buffer } };
+    return { update, state: { ...averages, momentum_buffer } };
   },
 };
 

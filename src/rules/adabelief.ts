@@ -29,6 +29,7 @@ const scalars = (
   ...(rectify
     ? rectifiedRates(beta1, beta2, 5, t, lr)
     : { momentum_rate: 0, adaptive_rate: lr / (1 - beta1 ** t) }),
+  beta1_squared: beta1 ** 2,
   inverse_bias_correction2: 1 / (1 - beta2 ** t),
 });
 

@@ -104,12 +104,15 @@ const nadamOptions = () => ({
   lr: nonNegative(2e-3),
   /** ψ of the schedule of μ: 0.004 in PyTorch, 1 in Keras. */
   momentumDecay: nonNegative(4e-3),
-  /** μ_t by the paper's schedule, or β1 throughout (optax), or that with one correction 1 − β1ᵗ for both (TensorFlow 1). */
-  form: choice("scheduled", "constant", "shared"),
+  /**
+   * `scheduled`: μ_t by the paper's schedule in the update and β1 in m (PyTorch, Keras); `paper`: μ_t in m as well (Dozat's
+   * algorithm 2); `constant`: β1 throughout (optax); `shared`: that with one correction 1 − β1ᵗ for both (TensorFlow 1).
+   */
+  form: choice("scheduled", "paper", "constant", "shared"),
 });
 /** μ_t of Nadam's momentum schedule. */
 const muOf = ({ beta1, momentumDecay, form }: OptionValues<ReturnType<typeof nadamOptions>>, t: number) =>
-  form === "scheduled" ? beta1 * (1 - 0.5 * 0.96 ** (t * momentumDecay)) : beta1;
+  form === "scheduled" || form === "paper" ? beta1 * (1 - 0.5 * 0.96 ** (t * momentumDecay)) : beta1;
 
 /** Nadam: Adam with Nesterov momentum and the paper's momentum schedule. Its memory is the product of μ up to step t. */
 export const nadam = /* @__PURE__ */ ruleFactory(() => ({
@@ -117,16 +120,19 @@ export const nadam = /* @__PURE__ */ ruleFactory(() => ({
   shader: nadamShader,
   options: nadamOptions(),
   formula:
-    "moments of adam; μ_t = β1(1 − ½·0.96^(tψ)), θ ← θ − η[(1−μ_t)g/(1−Πμ) + μ_{t+1}m/(1−Πμ·μ_{t+1})]/(√v̂ + ε); constant: μ_t = β1; shared: [(1−β1)g + β1m]/(1−β1ᵗ)",
-  source: "Dozat 2016, algorithm 2; PyTorch NAdam",
+    "moments of adam; μ_t = β1(1 − ½·0.96^(tψ)), θ ← θ − η[(1−μ_t)g/(1−Πμ) + μ_{t+1}m/(1−Πμ·μ_{t+1})]/(√v̂ + ε); paper: m ← μ_t·m + (1−μ_t)g; constant: μ_t = β1; shared: [(1−β1)g + β1m]/(1−β1ᵗ)",
+  source: "PyTorch NAdam, after Dozat 2016, algorithm 2, which is the form `paper`",
   memory: [1],
   constants,
   advance: (options, t, _lr, [product = 1]) => [product * muOf(options, t)],
   scalars: (options, t, lr, [product = 1]) => {
-    const next = muOf(options, t + 1);
+    const [mu, next] = [muOf(options, t), muOf(options, t + 1)];
+    const kept = options.form === "paper" ? mu : options.beta1;
     const rate = rateOf(options, t, lr);
     return {
-      gradient_rate: (rate * (1 - muOf(options, t))) / (1 - product),
+      average_kept: kept,
+      average_in: 1 - kept,
+      gradient_rate: (rate * (1 - mu)) / (1 - product),
       momentum_rate: (rate * next) / (1 - (options.form === "shared" ? product : product * next)),
       inverse_bias_correction2: options.epsHat ? 1 : 1 / (1 - options.beta2 ** t),
     };

@@ -25,13 +25,14 @@ export const ademamix = /* @__PURE__ */ ruleFactory(() => ({
   scalars: ({ beta1, beta2, beta3, alpha, alphaWarmup, beta3Warmup }, t, lr) => {
     const part = (warmup: number) => (t < warmup ? t / warmup : 1);
     const share = part(beta3Warmup);
+    const slow =
+      share < 1
+        ? Math.min(Math.exp(1 / ((1 - share) / Math.log(beta1) + share / Math.log(beta3))), beta3)
+        : beta3;
     return {
       fast_rate: lr / (1 - beta1 ** t),
       slow_rate: lr * alpha * part(alphaWarmup),
-      beta3:
-        share < 1
-          ? Math.min(Math.exp(1 / ((1 - share) / Math.log(beta1) + share / Math.log(beta3))), beta3)
-          : beta3,
+      beta3: slow,
       inverse_bias_correction2: 1 / (1 - beta2 ** t),
     };
   },

@@ -28,10 +28,9 @@ export const prodigy = /* @__PURE__ */ ruleFactory(() => ({
   formula:
     "m ← β1m + (1−β1)dg, v ← β2v + (1−β2)d²g², r ← β3r + (1−β3)ηd²⟨g, θ₀−θ⟩, s ← β3s + (1−β3)ηd²g, θ ← θ − ηd·m/(√v + dε), d ← max(d, c·r/‖s‖₁), β3 = √β2",
   source: "Mishchenko & Defazio 2023, algorithm 4",
-  startsAtParameter: ["p0"],
   scope: "all",
   ownDecay: true,
-  initial: ({ d0 }) => ({ d: d0, next_d: d0 }),
+  initial: ({ d0 }) => ({ d: d0, next_d: d0, ratio: 1 }),
   scalars: (options, t, lr) => {
     const { beta1, beta2, eps, dCoef, biasCorrection, safeguardWarmup, newDistance } = options;
     const beta3 = options.beta3 || Math.sqrt(beta2);

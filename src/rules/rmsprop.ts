@@ -17,6 +17,8 @@ const plainOptions = () => ({
 type PlainOptions = OptionValues<ReturnType<typeof plainOptions>>;
 const constants = ({ epsInside }: PlainOptions) => ({ eps_inside: epsInside ? 1 : 0 });
 const initial = ({ initialSquareAvg }: PlainOptions) => ({ square_avg: initialSquareAvg });
+/** ḡ begins at 0, so that v is the variance. */
+const initialVariance = ({ initialSquareAvg }: PlainOptions) => ({ grad_var: initialSquareAvg });
 
 /** Not of centered rules: of one gradient, the corrected variance is 0. */
 const correctionOptions = () => ({
@@ -45,10 +47,11 @@ export const rmspropCentered = /* @__PURE__ */ ruleFactory(() => ({
   name: "rmsprop-centered",
   shader: centeredShader,
   options: plainOptions(),
-  formula: "v ← αv + (1−α)g², ḡ ← αḡ + (1−α)g, θ ← θ − ηg/(√max(v − ḡ², 0) + ε)",
+  formula:
+    "S ← α(S + (1−α)(g − ḡ)²), which is v − ḡ² of v ← αv + (1−α)g², ḡ ← αḡ + (1−α)g; θ ← θ − ηg/(√S + ε)",
   source: "Graves 2013, eq. 38–45; PyTorch RMSprop",
   constants,
-  initial,
+  initial: initialVariance,
 }));
 
 const momentumOptions = () => ({
@@ -88,10 +91,10 @@ export const rmspropCenteredMomentum = /* @__PURE__ */ ruleFactory(() => ({
   name: "rmsprop-centered-momentum",
   shader: centeredMomentumShader,
   options: momentumOptions(),
-  formula: "v ← αv + (1−α)g², ḡ ← αḡ + (1−α)g, b ← μb + g/(√max(v − ḡ², 0) + ε), θ ← θ − ηb",
+  formula: "S of rmspropCentered, b ← μb + g/(√S + ε), θ ← θ − ηb",
   source: "Graves 2013, eq. 38–45; PyTorch RMSprop",
   constants,
-  initial,
+  initial: initialVariance,
   scalars: (options, _t, lr) => momentumRates(options, lr),
 }));
 

@@ -9,6 +9,7 @@ export const lion = /* @__PURE__ */ ruleFactory(() => ({
   options: { lr: nonNegative(1e-4), beta1: fraction(0.9), beta2: fraction(0.99), decay: decoupledFirst() },
   formula: "θ ← θ − η·sign(β1m + (1−β1)g), then m ← β2m + (1−β2)g",
   source: "Chen et al. 2023, algorithm 2",
+  scalars: ({ beta1 }) => ({ momentum_share: beta1 / (1 - beta1) }),
 }));
 
 /** signSGD: the sign of the gradient. */
@@ -27,5 +28,5 @@ export const signum = /* @__PURE__ */ ruleFactory(() => ({
   options: { momentum: fraction(0.9) },
   formula: "m ← βm + (1−β)g, θ ← θ − η·sign(m)",
   source: "Bernstein et al. 2018, algorithm 2",
-  scalars: ({ momentum }) => ({ beta1: momentum, beta2: momentum }),
+  scalars: ({ momentum }) => ({ momentum_share: momentum / (1 - momentum), beta2: momentum }),
 }));

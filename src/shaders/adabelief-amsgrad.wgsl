@@ -4,6 +4,7 @@ struct Scalars {
   momentum_rate: f32, // 0 without rectification; else as in RAdam
   adaptive_rate: f32, // η / (1 − β1^t), with rectification times r_t or 0
   beta1: f32,
+  beta1_squared: f32,
   one_minus_beta1: f32,
   beta2: f32,
   one_minus_beta2: f32,
@@ -19,11 +20,12 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  // g − m of the new m, without its rounding: what cancels here decides about s.
-  let surprise = scalars.beta1 * (gradient - (*state).exp_avg);
-  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
-  let kept = scalars.beta2 * (*state).exp_avg_var + scalars.eps_root;
-  let exp_avg_var = bounded(kept + scalars.one_minus_beta2 * surprise * surprise);
+  let g = limited(gradient);
+  // g − m of the new m is β1 times that of the old one, without its rounding: what cancels here decides about s.
+  let surprise = g - (*state).exp_avg;
+  let exp_avg = averaged((*state).exp_avg, g, scalars.beta1, scalars.one_minus_beta1);
+  let average = averaged((*state).exp_avg_var, scalars.beta1_squared * surprise * surprise, scalars.beta2, scalars.one_minus_beta2);
+  let exp_avg_var = average + scalars.eps_root;
   let largest = max((*state).max_exp_avg_var, exp_avg_var);
   (*state).exp_avg = exp_avg;
   (*state).exp_avg_var = exp_avg_var;

@@ -12,10 +12,12 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let square_avg = bounded(scalars.rho * (*state).square_avg + scalars.one_minus_rho * gradient * gradient);
-  let ratio = sqrt((*state).acc_delta + scalars.eps) / sqrt(square_avg + scalars.eps);
-  let delta = ratio * gradient;
+  let g = limited(gradient);
+  let square_avg = averaged((*state).square_avg, g * g, scalars.rho, scalars.one_minus_rho);
+  let before = (*state).acc_delta + scalars.eps;
+  let divisor = square_avg + scalars.eps;
+  let delta = sqrt(before) / sqrt(divisor) * g;
   (*state).square_avg = square_avg;
-  (*state).acc_delta = bounded(scalars.rho * (*state).acc_delta + scalars.one_minus_rho * delta * delta);
+  (*state).acc_delta = averaged((*state).acc_delta, before * (g / divisor) * g, scalars.rho, scalars.one_minus_rho);
   return scalars.rate * delta;
 }

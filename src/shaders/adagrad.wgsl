@@ -11,11 +11,12 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let sum = bounded((*state).sum + gradient * gradient);
+  let g = limited(gradient);
+  let sum = bounded((*state).sum + g * g);
   (*state).sum = sum;
   let inside = select(0.0, scalars.eps, eps_inside);
   let outside = select(scalars.eps, 0.0, eps_inside);
   let denominator = sqrt(sum + inside) + outside;
-  // With ε = 0 a coordinate that never saw a gradient is 0/0: no update.
-  return select(vec4f(), scalars.rate * gradient / denominator, denominator > vec4f());
+  // With ε = 0 a coordinate that never saw a g is 0/0: no update.
+  return select(vec4f(), scalars.rate * g / denominator, denominator > vec4f());
 }

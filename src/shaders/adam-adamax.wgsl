@@ -14,7 +14,7 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
+  let exp_avg = averaged((*state).exp_avg, gradient, scalars.beta1, scalars.one_minus_beta1);
   let exp_inf = max(scalars.beta2 * (*state).exp_inf, abs(gradient) + scalars.eps_in);
   (*state).exp_avg = exp_avg;
   (*state).exp_inf = exp_inf;

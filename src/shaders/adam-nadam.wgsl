@@ -2,8 +2,8 @@
 struct Scalars {
   gradient_rate: f32, // η(1 − μ_t) / (1 − Π_{i≤t} μ_i); with epsHat times √(1 − β2^t)
   momentum_rate: f32, // ημ_{t+1} / (1 − Π_{i≤t+1} μ_i); with epsHat times √(1 − β2^t)
-  beta1: f32,
-  one_minus_beta1: f32,
+  average_kept: f32, // β1, or μ_t
+  average_in: f32, // 1 − β1, or 1 − μ_t
   beta2: f32,
   one_minus_beta2: f32,
   inverse_bias_correction2: f32, // 1 / (1 − β2^t); with epsHat 1
@@ -18,11 +18,12 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
-  let exp_avg_sq = bounded(scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * gradient * gradient);
+  let g = limited(gradient);
+  let exp_avg = averaged((*state).exp_avg, g, scalars.average_kept, scalars.average_in);
+  let exp_avg_sq = averaged((*state).exp_avg_sq, g * g, scalars.beta2, scalars.one_minus_beta2);
   (*state).exp_avg = exp_avg;
   (*state).exp_avg_sq = exp_avg_sq;
-  let direction = scalars.gradient_rate * gradient + scalars.momentum_rate * exp_avg;
+  let direction = scalars.gradient_rate * g + scalars.momentum_rate * exp_avg;
   let corrected = exp_avg_sq * scalars.inverse_bias_correction2;
   let rooted = select(corrected, corrected + eps_root, eps_root > 0.0);
   return direction / (sqrt(rooted) + scalars.eps);

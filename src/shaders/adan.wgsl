@@ -24,15 +24,16 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let difference = scalars.difference_in * (gradient - (*state).previous_gradient);
-  let ahead = gradient + scalars.difference_weight * difference;
-  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
-  let exp_avg_diff = scalars.beta2 * (*state).exp_avg_diff + scalars.one_minus_beta2 * difference;
-  let exp_avg_sq = bounded(scalars.beta3 * (*state).exp_avg_sq + scalars.one_minus_beta3 * ahead * ahead);
+  let g = limited(gradient);
+  let difference = scalars.difference_in * (g - (*state).previous_gradient);
+  let ahead = g + scalars.difference_weight * difference;
+  let exp_avg = averaged((*state).exp_avg, g, scalars.beta1, scalars.one_minus_beta1);
+  let exp_avg_diff = averaged((*state).exp_avg_diff, difference, scalars.beta2, scalars.one_minus_beta2);
+  let exp_avg_sq = averaged((*state).exp_avg_sq, ahead * ahead, scalars.beta3, scalars.one_minus_beta3);
   (*state).exp_avg = exp_avg;
   (*state).exp_avg_diff = exp_avg_diff;
   (*state).exp_avg_sq = exp_avg_sq;
-  (*state).previous_gradient = gradient;
+  (*state).previous_gradient = g;
   let direction = scalars.momentum_rate * exp_avg + scalars.difference_rate * exp_avg_diff;
   return direction / (sqrt(exp_avg_sq * scalars.inverse_bias_correction3 + scalars.eps_root) + scalars.eps);
 }

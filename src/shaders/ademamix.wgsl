@@ -6,7 +6,7 @@ struct Scalars {
   one_minus_beta1: f32,
   beta2: f32,
   one_minus_beta2: f32,
-  beta3: f32, // β3(t)
+  beta3: f32,
   one_minus_beta3: f32,
   inverse_bias_correction2: f32, // 1 / (1 − β2^t)
   eps: f32,
@@ -19,9 +19,10 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
-  let exp_avg_slow = scalars.beta3 * (*state).exp_avg_slow + scalars.one_minus_beta3 * gradient;
-  let exp_avg_sq = bounded(scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * gradient * gradient);
+  let g = limited(gradient);
+  let exp_avg = averaged((*state).exp_avg, g, scalars.beta1, scalars.one_minus_beta1);
+  let exp_avg_slow = averaged((*state).exp_avg_slow, g, scalars.beta3, scalars.one_minus_beta3);
+  let exp_avg_sq = averaged((*state).exp_avg_sq, g * g, scalars.beta2, scalars.one_minus_beta2);
   (*state).exp_avg = exp_avg;
   (*state).exp_avg_slow = exp_avg_slow;
   (*state).exp_avg_sq = exp_avg_sq;

@@ -12,6 +12,6 @@ struct State {
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
   let change = scalars.rate * gradient + scalars.decay * parameter;
-  (*state).ax = scalars.one_minus_mu * (*state).ax + scalars.mu * (parameter - change);
+  (*state).ax = averaged((*state).ax, parameter - change, scalars.one_minus_mu, scalars.mu);
   return change;
 }

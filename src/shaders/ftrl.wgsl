@@ -28,7 +28,8 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   if (scalars.inverse_rate == 0.0) {
     return vec4f();
   }
-  let square = bounded(gradient * gradient);
+  let g = limited(gradient);
+  let square = g * g;
   let accumulator = bounded((*state).accumulator + square);
   let before = powered((*state).accumulator);
   let after = powered(accumulator);
@@ -36,7 +37,7 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   let root_growth = select(vec4f(), square / (after + before), after > vec4f());
   let growth = select(after - before, root_growth, square_root);
   let pull = scalars.inverse_rate * growth - scalars.shrinkage;
-  let linear = (*state).linear + gradient - pull * parameter;
+  let linear = (*state).linear + g - pull * parameter;
   (*state).accumulator = accumulator;
   (*state).linear = linear;
   let curvature = scalars.inverse_rate * after + scalars.l2;

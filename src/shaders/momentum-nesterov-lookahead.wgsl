@@ -2,6 +2,7 @@
 // b ← momentum·b + ηg, θ ← θ − b: the velocity of the literature with its sign turned.
 struct Scalars {
   momentum: f32,
+  one_minus_momentum: f32,
   rate: f32,
 }
 
@@ -14,7 +15,7 @@ fn lookahead(parameter: vec4f, state: State) -> vec4f {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let buffer = scalars.momentum * (*state).momentum_buffer + scalars.rate * gradient;
+  let buffer = averaged((*state).momentum_buffer, vec4f(), scalars.momentum, scalars.one_minus_momentum) + scalars.rate * gradient;
   (*state).momentum_buffer = buffer;
   return buffer;
 }

@@ -2,6 +2,7 @@
 // b ← momentum·b + gradient_in·g, update = buffer_out·b + gradient_out·g.
 struct Scalars {
   momentum: f32,
+  one_minus_momentum: f32,
   gradient_in: f32,
   buffer_out: f32,
   gradient_out: f32,
@@ -12,7 +13,7 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let buffer = scalars.momentum * (*state).momentum_buffer + scalars.gradient_in * gradient;
+  let buffer = averaged((*state).momentum_buffer, vec4f(), scalars.momentum, scalars.one_minus_momentum) + scalars.gradient_in * gradient;
   (*state).momentum_buffer = buffer;
   return scalars.buffer_out * buffer + scalars.gradient_out * gradient;
 }

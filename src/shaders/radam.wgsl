@@ -16,8 +16,9 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
-  let exp_avg_sq = bounded(scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * gradient * gradient);
+  let g = limited(gradient);
+  let exp_avg = averaged((*state).exp_avg, g, scalars.beta1, scalars.one_minus_beta1);
+  let exp_avg_sq = averaged((*state).exp_avg_sq, g * g, scalars.beta2, scalars.one_minus_beta2);
   (*state).exp_avg = exp_avg;
   (*state).exp_avg_sq = exp_avg_sq;
   let root = sqrt(exp_avg_sq * scalars.inverse_bias_correction2) + scalars.eps;

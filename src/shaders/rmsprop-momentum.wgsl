@@ -4,6 +4,7 @@ struct Scalars {
   buffer_out: f32, // 1 where the rate enters the buffer, else η; with Nesterov times μ
   scaled_out: f32, // with Nesterov 1 or η likewise, else 0
   momentum: f32,
+  one_minus_momentum: f32,
   alpha: f32,
   one_minus_alpha: f32,
   eps: f32,
@@ -18,11 +19,12 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let square_avg = bounded(scalars.alpha * (*state).square_avg + scalars.one_minus_alpha * gradient * gradient);
+  let g = limited(gradient);
+  let square_avg = averaged((*state).square_avg, g * g, scalars.alpha, scalars.one_minus_alpha);
   let inside = select(0.0, scalars.eps, eps_inside);
   let outside = select(scalars.eps, 0.0, eps_inside);
-  let scaled = scalars.rate_in * gradient / (sqrt(square_avg * scalars.inverse_bias_correction + inside) + outside);
-  let buffer = scalars.momentum * (*state).momentum_buffer + scaled;
+  let scaled = scalars.rate_in * (g / (sqrt(square_avg * scalars.inverse_bias_correction + inside) + outside));
+  let buffer = averaged((*state).momentum_buffer, vec4f(), scalars.momentum, scalars.one_minus_momentum) + scaled;
   (*state).square_avg = square_avg;
   (*state).momentum_buffer = buffer;
   return scalars.buffer_out * buffer + scalars.scaled_out * scaled;

@@ -3,6 +3,7 @@
 struct Scalars {
   rate: f32,
   momentum: f32,
+  one_minus_momentum: f32,
   rho: f32,
   one_minus_rho: f32,
 }
@@ -17,10 +18,11 @@ fn lookahead(parameter: vec4f, state: State) -> vec4f {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let square_avg = bounded(scalars.rho * (*state).square_avg + scalars.one_minus_rho * gradient * gradient);
+  let g = limited(gradient);
+  let square_avg = averaged((*state).square_avg, g * g, scalars.rho, scalars.one_minus_rho);
   let root = sqrt(square_avg);
-  let scaled = select(vec4f(), scalars.rate * gradient / root, root > vec4f());
-  let buffer = scalars.momentum * (*state).momentum_buffer + scaled;
+  let scaled = select(vec4f(), scalars.rate * g / root, root > vec4f());
+  let buffer = averaged((*state).momentum_buffer, vec4f(), scalars.momentum, scalars.one_minus_momentum) + scaled;
   (*state).square_avg = square_avg;
   (*state).momentum_buffer = buffer;
   return buffer;

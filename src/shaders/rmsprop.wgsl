@@ -14,9 +14,10 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let square_avg = bounded(scalars.alpha * (*state).square_avg + scalars.one_minus_alpha * gradient * gradient);
+  let g = limited(gradient);
+  let square_avg = averaged((*state).square_avg, g * g, scalars.alpha, scalars.one_minus_alpha);
   (*state).square_avg = square_avg;
   let inside = select(0.0, scalars.eps, eps_inside);
   let outside = select(scalars.eps, 0.0, eps_inside);
-  return scalars.rate * gradient / (sqrt(square_avg * scalars.inverse_bias_correction + inside) + outside);
+  return scalars.rate * g / (sqrt(square_avg * scalars.inverse_bias_correction + inside) + outside);
 }

@@ -17,8 +17,9 @@ struct State {
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let exp_avg_sq = bounded(scalars.beta2 * (*state).exp_avg_sq + scalars.one_minus_beta2 * gradient * gradient);
-  let descent = scalars.rate * gradient / (sqrt(exp_avg_sq) + scalars.eps) + scalars.decay * parameter;
+  let g = limited(gradient);
+  let exp_avg_sq = averaged((*state).exp_avg_sq, g * g, scalars.beta2, scalars.one_minus_beta2);
+  let descent = scalars.rate * g / (sqrt(exp_avg_sq) + scalars.eps) + scalars.decay * parameter;
   let z = (*state).z - descent;
   let x = (*state).x + scalars.weight * (z - (*state).x);
   (*state).z = z;

@@ -15,11 +15,11 @@ struct State {
 }
 
 fn curvature(estimate: vec4f, state: ptr<function, State>) {
-  (*state).hessian = scalars.beta2 * (*state).hessian + scalars.one_minus_beta2 * estimate;
+  (*state).hessian = averaged((*state).hessian, estimate, scalars.beta2, scalars.one_minus_beta2);
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
-  let exp_avg = scalars.beta1 * (*state).exp_avg + scalars.one_minus_beta1 * gradient;
+  let exp_avg = averaged((*state).exp_avg, gradient, scalars.beta1, scalars.one_minus_beta1);
   (*state).exp_avg = exp_avg;
   let divisor = max(scalars.gamma * (*state).hessian, vec4f(scalars.eps));
   // Clipped before the division, so that nothing overflows.

@@ -261,7 +261,7 @@ describe("the prelude", () => {
     expect(scalars).toEqual({ rate: 0 });
   });
 
-  test("adds bounded where it is called and not there", () => {
+  test("adds a function where it is called and not there", () => {
     const code = codeOf(SCALARS, UNIFORM, STATE, squares);
     expect(code.startsWith(`${lines(SCALARS, UNIFORM, STATE, squares)}\n\n`)).toBe(true);
     expect(code.match(/fn bounded\(square: vec4f\) -> vec4f/g)).toHaveLength(1);
