@@ -57,10 +57,8 @@ export class ParameterGroup {
   readonly #rule: Rule;
   readonly #blends: BlendWeights;
   #options: RuleOptions;
-  #schedule!: Schedule;
+  #schedule: Schedule;
   #optionSchedules: OptionSchedules;
-  /** The schedule held at a rate of 0, and those of options at the least that each may be. */
-  #factor!: Schedule;
   #steps = 0;
   /** The rule's memory after so many steps. The GPU may have skipped some that the host does not know of yet. */
   readonly #memories = new Map<number, RuleMemory>();
@@ -80,7 +78,7 @@ export class ParameterGroup {
     this.#label = label;
     this.#rule = rule;
     this.#options = rule.options;
-    this.schedule = schedule;
+    this.#schedule = checkSchedule(label, schedule);
     this.#optionSchedules = optionSchedules;
     this.#memories.set(0, rule.row.memory ?? []);
     this.#names = names;
@@ -144,7 +142,6 @@ export class ParameterGroup {
 
   set schedule(schedule: Schedule) {
     this.#schedule = checkSchedule(this.#label, schedule);
-    this.#factor = held(schedule, 0);
   }
 
   /** Schedules of other options, each of the option's value at a step from 0. */
@@ -174,7 +171,7 @@ export class ParameterGroup {
     return this.#rate ?? this.#rateAt(this.#steps);
   }
 
-  /** Values at a step of options that have schedules of their own. */
+  /** Values at a step of options that have schedules of their own, at the least what each may be. */
   #scheduledAt(steps: number): PreparedRow["scheduled"] {
     const { options } = this.#rule.row;
     return Object.fromEntries(
@@ -202,7 +199,7 @@ export class ParameterGroup {
   }
 
   #rateAt(step: number): number {
-    const factor = this.#factor(step);
+    const factor = held(this.#schedule, 0)(step);
     const rate = typeof factor === "number" ? this.#options.lr * factor : Number.NaN;
     if (factor >= 0 && Number.isFinite(Math.fround(rate))) return flushed(rate);
     throw new OptimError("invalid-schedule", `The schedule of '${this.#label}' fails at step ${step}`, {
@@ -328,7 +325,7 @@ export class ParameterGroup {
    */
   resume({ options, schedule, optionSchedules, steps, memory }: ResumedGroup): void {
     this.#options = options;
-    this.schedule = schedule;
+    this.#schedule = schedule;
     this.#optionSchedules = optionSchedules;
     this.#steps = steps;
     this.#rate = undefined;

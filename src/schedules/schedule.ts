@@ -84,10 +84,17 @@ export function builtinSchedule(
         );
       return evaluate(step);
     };
+  let followed: Schedule;
+  let from: number | undefined;
   return Object.assign(checked(evaluate), {
     spec: Object.freeze(spec),
     toJSON: () => specToJSON(spec),
-    held: (minimum: number) => checked(held(minimum)),
+    held(minimum: number) {
+      // Steps ask for it again and again, and a product of factors counts on from the last one.
+      if (from !== minimum) followed = checked(held(minimum));
+      from = minimum;
+      return followed;
+    },
   });
 }
 

@@ -238,6 +238,18 @@ describe("formulas that go below 0", () => {
     expect(train(group, 1)).toEqual([0.25]);
   });
 
+  test("a product of factors takes one call a step, of the rate and of an option", () => {
+    const calls: number[] = [];
+    const product = multiplicative((s) => {
+      calls.push(s);
+      return 0.99;
+    });
+    train(groupOf(sgd({ lr: 1 }), product), 20);
+    expect(calls.length).toBe(19);
+    train(groupOf(adamw(), constant(), { weightDecay: scaled(product, 0.5) }), 20);
+    expect(calls.length).toBe(38);
+  });
+
   test("held schedules count steps as others do", () => {
     expect(() => cosine({ steps: 3 }).held(0)(-1)).toThrow(/step count/);
     expect(noisyLinearCosine({ steps: 3, seed: 1 }).held(0)(0)).toBeGreaterThanOrEqual(0);
