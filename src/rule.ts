@@ -1,4 +1,4 @@
-import { briefly, OptimError } from "./errors.js";
+import { briefly, checkKeys, OptimError } from "./errors.js";
 import type { ReferenceRule } from "./reference/reference-rule.js";
 
 /** What the build reads from a rule's WGSL file. Nobody writes an offset or a binding number by hand. */
@@ -238,18 +238,7 @@ function fieldsOf(shader: RuleShader): readonly NamedField[] {
  * @throws OptimError `invalid-option` for an unknown name, a wrong type, a value out of range, NaN, or a missing one.
  */
 export function checkOptions(row: RuleRow, given: object, base?: RuleOptions): RuleOptions {
-  if (typeof given !== "object" || given === null || Array.isArray(given))
-    throw new OptimError("invalid-option", `The options of ${row.name} are not an object`, {
-      got: briefly(given),
-      fix: `call ${row.name}({ lr: … })`,
-    });
-  for (const name of Object.keys(given))
-    if (!Object.hasOwn(row.options, name))
-      throw new OptimError("invalid-option", `${row.name} has no option '${name}'`, {
-        expected: `one of ${Object.keys(row.options).join(", ")}`,
-        got: `'${name}'`,
-        fix: "correct the spelling or leave it out",
-      });
+  checkKeys("invalid-option", row.name, given, Object.keys(row.options));
   const values: Record<string, number | boolean | string> = {};
   for (const [name, spec] of Object.entries(row.options)) {
     const value = Object.hasOwn(given, name)
