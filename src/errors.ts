@@ -67,6 +67,28 @@ export function briefly(value: unknown): string {
   return typeof length === "number" ? `${kind} of ${length}` : `an object of type ${kind}`;
 }
 
+/** @throws OptimError of the code, for options of `owner` that are no object, or have other names. */
+export function checkKeys(
+  code: OptimErrorCode,
+  owner: string,
+  given: unknown,
+  names: readonly string[],
+): asserts given is object {
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw new OptimError(code, `The options of ${owner} are not an object`, {
+      expected: `an object with any of ${names.join(", ")}`,
+      got: briefly(given),
+      fix: "pass an object, or leave it out",
+    });
+  for (const name of Object.keys(given))
+    if (!names.includes(name))
+      throw new OptimError(code, `${owner} has no option '${name}'`, {
+        expected: `one of ${names.join(", ")}`,
+        got: `'${name}'`,
+        fix: "correct the spelling or leave it out",
+      });
+}
+
 function asJSON(value: object): string | undefined {
   try {
     // JSON has no NaN.

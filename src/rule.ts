@@ -1,4 +1,4 @@
-import { briefly, OptimError } from "./errors.js";
+import { briefly, checkKeys, OptimError } from "./errors.js";
 import type { ReferenceRule } from "./reference/reference-rule.js";
 
 /** What the build reads from a rule's WGSL file. Nobody writes an offset or a binding number by hand. */
@@ -56,13 +56,13 @@ export type OptionValues<S extends OptionSpecs> = {
         : never;
 };
 
-/** A finite number of at least zero. */
+/** Zero, or a finite number above it that f32 holds: at least 2⁻¹²⁶. */
 export const nonNegative = (value?: number) =>
   ({ kind: "number", ...(value === undefined ? {} : { default: value }), min: 0, max: Infinity }) as const;
-/** A finite number above zero, where f32 holds it. */
+/** A finite number above zero that f32 holds: at least 2⁻¹²⁶. */
 export const positive = (value: number) =>
   ({ kind: "number", default: value, min: 0, exclusiveMin: true, max: Infinity }) as const;
-/** A decay rate in [0, 1). */
+/** A decay rate in [0, 1), also where f32 rounds it. */
 export const fraction = (value: number) =>
   ({ kind: "number", default: value, min: 0, max: 1, exclusiveMax: true }) as const;
 export const flag = (value: boolean) => ({ kind: "flag", default: value }) as const;
@@ -75,7 +75,7 @@ export const decayStyles = ["coupled", "decoupled", "independent", "proximal", "
 
 /** Options that every rule takes, because the engine and not the rule carries them out. */
 export const commonOptions = {
-  /** Learning rate η, before the schedule's factor. */
+  /** Learning rate η, before the schedule's factor: 0, or at least 2⁻¹²⁶. */
   lr: nonNegative(1e-3),
   /** Weight decay λ. */
   weightDecay: nonNegative(0),
@@ -238,18 +238,7 @@ function fieldsOf(shader: RuleShader): readonly NamedField[] {
  * @throws OptimError `invalid-option` for an unknown name, a wrong type, a value out of range, NaN, or a missing one.
  */
 export function checkOptions(row: RuleRow, given: object, base?: RuleOptions): RuleOptions {
-  if (typeof given !== "object" || given === null || Array.isArray(given))
-    throw new OptimError("invalid-option", `The options of ${row.name} are not an object`, {
-      got: briefly(given),
-      fix: `call ${row.name}({ lr: … })`,
-    });
-  for (const name of Object.keys(given))
-    if (!Object.hasOwn(row.options, name))
-      throw new OptimError("invalid-option", `${row.name} has no option '${name}'`, {
-        expected: `one of ${Object.keys(row.options).join(", ")}`,
-        got: `'${name}'`,
-        fix: "correct the spelling or leave it out",
-      });
+  checkKeys("invalid-option", row.name, given, Object.keys(row.options));
   const values: Record<string, number | boolean | string> = {};
   for (const [name, spec] of Object.entries(row.options)) {
     const value = Object.hasOwn(given, name)
@@ -271,12 +260,12 @@ export function checkOptions(row: RuleRow, given: object, base?: RuleOptions): R
 }
 
 /**
- * Whether a schedule can set an option: a number of the rule's other than the rate.
+ * The spec of an option that a schedule can set: a number of the rule's other than the rate.
  * @throws OptimError `invalid-option`
  */
-export function checkScheduledOption({ name: rule, options }: RuleRow, name: string): void {
+export function checkScheduledOption({ name: rule, options }: RuleRow, name: string): NumberSpec {
   const spec = Object.hasOwn(options, name) ? options[name] : undefined;
-  if (name !== "lr" && spec?.kind === "number") return;
+  if (name !== "lr" && spec?.kind === "number") return spec;
   const numbers = Object.keys(options).filter((key) => key !== "lr" && options[key]!.kind === "number");
   throw new OptimError("invalid-option", `No schedule can set '${name}' of ${rule}`, {
     expected: `one of ${numbers.join(", ")}`,
@@ -287,6 +276,9 @@ export function checkScheduledOption({ name: rule, options }: RuleRow, name: str
 
 /** The least that f32 holds without loss; the GPU may take less for zero. */
 const LEAST = 2 ** -126;
+
+/** What a schedule came to, as zero where f32 has only that: a decay that goes on and on is no error. */
+export const flushed = (value: number): number => (value > 0 && value < LEAST ? 0 : value);
 
 /** What the spec expects, where the value is something else. */
 export function mismatch(spec: OptionSpecs[string], value: unknown): string | undefined {
@@ -299,9 +291,12 @@ export function mismatch(spec: OptionSpecs[string], value: unknown): string | un
     Number.isFinite(Math.fround(value)) &&
     (exclusiveMin ? value > min : value >= min) &&
     (exclusiveMax ? value < max : value <= max);
-  const vanishes = inside && exclusiveMin && min === 0 && value < LEAST;
-  if (inside && !vanishes) return undefined;
+  const vanishes = inside && flushed(value) !== value;
+  // 1 − 2⁻²⁶ is below 1, but f32 holds 1 for it.
+  const reaches = inside && exclusiveMax && Math.fround(value) >= max;
+  if (inside && !vanishes && !reaches) return undefined;
   const right = max === Infinity ? "∞)" : `${max}${exclusiveMax ? ")" : "]"}`;
   const range = `a finite number in ${exclusiveMin ? "(" : "["}${min}, ${right}`;
-  return vanishes ? `${range} that f32 holds, at least ${LEAST.toPrecision(2)}` : range;
+  const limit = reaches ? `most ${(max * (1 - 2 ** -24)).toPrecision(8)}` : `least ${LEAST.toPrecision(2)}`;
+  return inside ? `${range} that f32 holds, at ${limit}` : range;
 }

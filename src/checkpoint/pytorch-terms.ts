@@ -1,8 +1,9 @@
 // Checkpoints in the terms of torch.optim; loaded where one is asked for.
 import { OptimError } from "../errors.js";
 import { memoryToPyTorch, toPyTorch } from "../frameworks/pytorch-state.js";
+import { checkScheduledOption, flushed } from "../rule.js";
 import { scheduleFromJSON } from "../schedules/from-json.js";
-import type { Schedule } from "../schedules/schedule.js";
+import { held, type Schedule } from "../schedules/schedule.js";
 import type { CheckpointGroup, GroupProgress } from "./contents.js";
 import { type SavedSchedules, USER_SCHEDULE } from "./saved-schedules.js";
 
@@ -29,9 +30,12 @@ export function describePyTorchGroup(
   schedules: SavedSchedules,
 ) {
   const now = Object.fromEntries(
-    Object.entries(optionSchedules).map(([name, other]) => [name, savedValue(schedules, other, steps)]),
+    Object.entries(optionSchedules).map(([name, other]) => {
+      const { min } = checkScheduledOption(row, name);
+      return [name, flushed(savedValue(schedules, other, steps, min))];
+    }),
   );
-  const rate = options.lr * savedValue(schedules, schedule, steps);
+  const rate = flushed(options.lr * savedValue(schedules, schedule, steps, 0));
   return {
     ...toPyTorch(row.name, { ...options, ...now }, rate),
     step: steps,
@@ -39,8 +43,13 @@ export function describePyTorchGroup(
   };
 }
 
-/** The value of a schedule as it was taken down; of one of the caller's, as it is now. */
-function savedValue({ list, indexOf }: SavedSchedules, schedule: Schedule, step: number): number {
+/** The value of a schedule, held as steps hold it, as it was taken down; of one of the caller's, as it is now. */
+function savedValue(
+  { list, indexOf }: SavedSchedules,
+  schedule: Schedule,
+  step: number,
+  minimum: number,
+): number {
   const json = list[indexOf(schedule)];
-  return (json === USER_SCHEDULE ? schedule : scheduleFromJSON(json))(step);
+  return held(json === USER_SCHEDULE ? schedule : scheduleFromJSON(json), minimum)(step);
 }

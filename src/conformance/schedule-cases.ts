@@ -1,4 +1,4 @@
-import { adam, type BufferRange, createOptimizer, type Rule, sgd } from "../index.js";
+import { adam, type BufferRange, createOptimizer, isBuiltinSchedule, type Rule, sgd } from "../index.js";
 import type { Job, Place } from "./job.js";
 import { finite } from "./judge.js";
 import { ulp } from "./numbers.js";
@@ -83,10 +83,11 @@ export function scheduleJobs(
         const after = await readRates(device, rule, schedules);
         return schedules.map(({ make }, index): Outcome => {
           const schedule = make();
+          const factor = isBuiltinSchedule(schedule) ? schedule.held(0) : schedule;
           let outcome = noOutcome;
           after.forEach((values, step) => {
             if (step > 0) reportPlateau(schedule);
-            const expected = update(RATE * schedule(step));
+            const expected = update(RATE * factor(step));
             for (const value of values[index]!) {
               // The parameter begins at 0 and loses the update.
               const difference = finite(Math.abs(-value - expected));

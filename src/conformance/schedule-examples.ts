@@ -13,8 +13,8 @@ export const scheduleExamples: readonly Readonly<Record<string, unknown>>[] = [
   { kind: "polynomial", steps: 15, end: 0.01, power: 2, cycle: true },
   { kind: "cosine", steps: 25, alpha: 0.05 },
   { kind: "linearCosine", steps: 25 },
-  // Noise that leaves the rate positive: an optimizer refuses another.
-  { kind: "noisyLinearCosine", steps: 25, beta: 0.3, initialVariance: 0.01, seed: 7 },
+  // Noise that goes below 0 now and then, where the rate is held.
+  { kind: "noisyLinearCosine", steps: 25, seed: 7 },
   { kind: "cosineRestarts", steps: 6, lengthFactor: 2, peakFactor: 0.8, alpha: 0.05 },
   { kind: "oneCycle", steps: 32, threePhase: true },
   { kind: "noam", modelSize: 16, warmup: 8 },

@@ -1,6 +1,6 @@
 import { briefly, OptimError } from "../errors.js";
-import { checkOptions, type Rule, type RuleMemory, type RuleOptions, scalarsAt } from "../rule.js";
-import type { Schedule } from "../schedules/schedule.js";
+import { checkOptions, flushed, type Rule, type RuleMemory, type RuleOptions, scalarsAt } from "../rule.js";
+import { held, type Schedule } from "../schedules/schedule.js";
 import { STAGE, type Stages } from "./kernels/compose.js";
 import { BLOCK } from "./memory/slots.js";
 import type { AverageWeight, BlendWeight } from "./options/average-options.js";
@@ -23,7 +23,7 @@ export interface PendingStep {
 interface PreparedRow {
   readonly options: RuleOptions;
   /** Of options with schedules of their own. */
-  readonly scheduled: readonly number[];
+  readonly scheduled: Readonly<Record<string, number>>;
   readonly scale: number;
   readonly pending: PendingStep;
   readonly words: Float32Array;
@@ -171,33 +171,37 @@ export class ParameterGroup {
     return this.#rate ?? this.#rateAt(this.#steps);
   }
 
-  /** Values at a step of options that have schedules of their own. */
-  #scheduledAt(steps: number): readonly number[] {
-    return Object.values(this.#optionSchedules).map((schedule) => schedule(steps));
+  /** Values at a step of options that have schedules of their own, at the least what each may be. */
+  #scheduledAt(steps: number): PreparedRow["scheduled"] {
+    const { options } = this.#rule.row;
+    return Object.fromEntries(
+      Object.entries(this.#optionSchedules).map(([name, schedule]) => [
+        name,
+        flushed(held(schedule, (options[name] as { min: number }).min)(steps)),
+      ]),
+    );
   }
 
   /** Options of the step after `steps`. */
-  #optionsAt(steps: number, scheduled: readonly number[]): RuleOptions {
-    if (scheduled.length === 0) return this.#options;
-    const names = Object.keys(this.#optionSchedules);
+  #optionsAt(steps: number, scheduled: PreparedRow["scheduled"]): RuleOptions {
+    if (Object.keys(scheduled).length === 0) return this.#options;
     try {
-      return this.#changed(Object.fromEntries(names.map((name, index) => [name, scheduled[index]!])));
+      return this.#changed(scheduled);
     } catch (cause) {
       if (!(cause instanceof OptimError)) throw cause;
-      const { expected = "a value in range", got = "another" } = cause.details;
       throw new OptimError(
         "invalid-schedule",
         `A schedule of an option of '${this.#label}' fails at step ${steps}: ${cause.message.split(". ")[0]}`,
-        { expected, got, fix: "correct the schedule" },
+        { ...cause.details, fix: "correct the schedule" },
         { cause },
       );
     }
   }
 
   #rateAt(step: number): number {
-    const factor = this.#schedule(step);
+    const factor = held(this.#schedule, 0)(step);
     const rate = typeof factor === "number" ? this.#options.lr * factor : Number.NaN;
-    if (factor >= 0 && Number.isFinite(Math.fround(rate))) return rate;
+    if (factor >= 0 && Number.isFinite(Math.fround(rate))) return flushed(rate);
     throw new OptimError("invalid-schedule", `The schedule of '${this.#label}' fails at step ${step}`, {
       expected: "a finite factor of at least 0",
       got: `${briefly(factor)} (base rate ${this.#options.lr})`,
@@ -227,8 +231,7 @@ export class ParameterGroup {
       row?.options === this.#options &&
       row.scale === scale &&
       row.pending.rate === rate &&
-      row.scheduled.every((value, index) => value === scheduled[index]) &&
-      row.scheduled.length === scheduled.length;
+      JSON.stringify(row.scheduled) === JSON.stringify(scheduled);
     if (same) {
       staged.set(row.words);
       return row.pending;
@@ -244,7 +247,7 @@ export class ParameterGroup {
     gradientScale: number,
     steps: number,
     rate: number,
-    scheduled: readonly number[],
+    scheduled: PreparedRow["scheduled"],
   ): PendingStep {
     const { row } = this.#rule;
     const options = this.#optionsAt(steps, scheduled);

@@ -1,4 +1,4 @@
-import { briefly, OptimError } from "../errors.js";
+import { briefly, checkKeys, OptimError } from "../errors.js";
 import type { Schedule } from "./schedule.js";
 
 /** What one option of a schedule must be. Left out, it takes its default; with neither default nor `optional` it is required. */
@@ -104,19 +104,7 @@ export function checkOptions<T extends object>(
   given: object,
   requirements: { readonly [K in keyof T]: Requirement<T[K]> },
 ): Readonly<T> {
-  if (typeof given !== "object" || given === null || Array.isArray(given))
-    throw new OptimError("invalid-schedule", `The options of schedule '${kind}' are not an object`, {
-      expected: "an object",
-      got: briefly(given),
-      fix: `pass { ${Object.keys(requirements).join(", ")} }`,
-    });
-  for (const name of Object.keys(given))
-    if (!Object.hasOwn(requirements, name))
-      throw new OptimError("invalid-schedule", `Schedule '${kind}' has no option '${name}'`, {
-        expected: `one of ${Object.keys(requirements).join(", ")}`,
-        got: `'${name}'`,
-        fix: "correct the spelling or leave it out",
-      });
+  checkKeys("invalid-schedule", `schedule '${kind}'`, given, Object.keys(requirements));
   const values: Record<string, unknown> = {};
   for (const [name, requirement] of Object.entries<Requirement<unknown>>(requirements)) {
     const { expected, holds, default: fallback, optional } = requirement;

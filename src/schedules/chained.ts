@@ -1,6 +1,6 @@
 import { OptimError } from "../errors.js";
 import { checkOptions, schedules as scheduleList } from "./arguments.js";
-import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
+import { type BuiltinSchedule, composedSchedule, type Schedule } from "./schedule.js";
 
 /**
  * The product of some schedules, all at the same step (PyTorch ChainedScheduler over schedulers that multiply).
@@ -14,7 +14,8 @@ export function chained(schedules: readonly Schedule[]): BuiltinSchedule {
       got: "an empty list",
       fix: "pass schedules, or use constant()",
     });
-  return builtinSchedule({ kind: "chained", schedules: factors }, (s) =>
-    factors.reduce((product, factor) => product * factor(s), 1),
-  );
+  return composedSchedule({ kind: "chained", schedules: factors }, (take) => {
+    const parts = factors.map(take);
+    return (s) => parts.reduce((product, part) => product * part(s), 1);
+  });
 }

@@ -1,6 +1,6 @@
 import { OptimError } from "../errors.js";
 import { checkOptions, optionalFinite, schedule as scheduleRequirement } from "./arguments.js";
-import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
+import { type BuiltinSchedule, composedSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link clamped}; at least one of the two. */
 export interface ClampedOptions {
@@ -28,7 +28,8 @@ export function clamped(schedule: Schedule, options: ClampedOptions): BuiltinSch
       got: min > max ? `min ${min}, max ${max}` : "neither",
       fix: min > max ? "exchange min and max" : "pass min or max",
     });
-  return builtinSchedule({ kind: "clamped", schedule, ...bounds }, (s) =>
-    Math.min(Math.max(schedule(s), min), max),
-  );
+  return composedSchedule({ kind: "clamped", schedule, ...bounds }, (take) => {
+    const part = take(schedule);
+    return (s) => Math.min(Math.max(part(s), min), max);
+  });
 }

@@ -32,6 +32,8 @@ export interface NoisyLinearCosineOptions extends LinearCosineOptions {
   readonly initialVariance?: number;
   /** Power d of the decay of the variance, v₀/(1 + s)^d. Default 0.55. */
   readonly varianceDecay?: number;
+  /** Lowest factor on the base rate in an optimizer, which takes no rate below 0. Default 0. */
+  readonly minimum?: number;
   /** Seed of the noise, a whole number. */
   readonly seed: number;
 }
@@ -77,8 +79,8 @@ export function linearCosine(options: LinearCosineOptions): BuiltinSchedule {
 
 /**
  * {@link linearCosine} with a draw of N(0, v₀/(1 + s)^d) added in the first bracket (Bello et al. 2017; TensorFlow 1
- * noisy_linear_cosine_decay). The noise depends on seed and step only; past N steps the factor stays as at N. It can
- * be negative: `clamped(…, { min: 0 })` prevents that.
+ * noisy_linear_cosine_decay). The noise depends on seed and step only; past N steps the factor stays as at N. The
+ * function can be negative, as TensorFlow's is; an optimizer holds it at `minimum`, also as a part of another schedule.
  * @throws OptimError `invalid-schedule`
  */
 export function noisyLinearCosine(options: NoisyLinearCosineOptions): BuiltinSchedule {
@@ -86,17 +88,24 @@ export function noisyLinearCosine(options: NoisyLinearCosineOptions): BuiltinSch
     ...linearCosineRequirements(),
     initialVariance: nonNegative(1),
     varianceDecay: nonNegative(0.55),
+    minimum: nonNegative(0),
     seed: whole(),
   });
-  const { steps, alpha, beta, periods, initialVariance, varianceDecay, seed } = checked;
+  const { steps, alpha, beta, periods, initialVariance, varianceDecay, minimum, seed } = checked;
   const frequency = (2 * Math.PI * periods) / steps;
   const deviation = Math.sqrt(initialVariance);
   const power = -varianceDecay / 2;
-  return builtinSchedule({ kind: "noisyLinearCosine", ...checked }, (step) => {
+  const at: Schedule = (step) => {
     const s = Math.min(step, steps);
     const noise = normal(seed, s) * deviation * (1 + s) ** power;
     return (alpha + (steps - s) / steps + noise) * 0.5 * (1 + Math.cos(frequency * s)) + beta;
-  });
+  };
+  // Noise may put the very first factor below.
+  return builtinSchedule(
+    { kind: "noisyLinearCosine", ...checked },
+    at,
+    () => (s) => Math.max(at(s), minimum),
+  );
 }
 
 function linearCosineRequirements() {

@@ -7,7 +7,7 @@ import {
   optionalSchedule,
   optionalWhole,
 } from "./arguments.js";
-import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
+import { type BuiltinSchedule, builtinSchedule, isBuiltinSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link cyclicMomentum}, and of {@link cyclic} but for its bounds. */
 interface CycleOptions {
@@ -65,11 +65,13 @@ export function cyclic(options: CyclicOptions): BuiltinSchedule {
     return mode === "triangular2" ? 2 ** (1 - cycle) : 1;
   };
   const spec = { kind: "cyclic", ...checked, stepsDown: down, ...(scale && { scale }) };
-  return builtinSchedule(spec, (s) => {
+  const at: Schedule = (s) => {
     const place = s % length;
     const height = place <= stepsUp ? place / stepsUp : (length - place) / down;
     return start + (peak - start) * height * amplitude(s);
-  });
+  };
+  // A scale of the caller's own is not ours to hold.
+  return scale && !isBuiltinSchedule(scale) ? builtinSchedule(spec, at, () => at) : builtinSchedule(spec, at);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { checkOptions, finite, schedule as scheduleRequirement } from "./arguments.js";
-import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
+import { type BuiltinSchedule, composedSchedule, type Schedule } from "./schedule.js";
 
 /**
  * Any schedule times a factor, such as what turns an absolute rate into one on another base rate.
@@ -7,5 +7,8 @@ import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule
  */
 export function scaled(schedule: Schedule, factor: number): BuiltinSchedule {
   checkOptions("scaled", { schedule, factor }, { schedule: scheduleRequirement(), factor: finite() });
-  return builtinSchedule({ kind: "scaled", schedule, factor }, (s) => factor * schedule(s));
+  return composedSchedule({ kind: "scaled", schedule, factor }, (take) => {
+    const part = take(schedule);
+    return (s) => factor * part(s);
+  });
 }

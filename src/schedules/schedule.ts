@@ -2,7 +2,8 @@ import { briefly, OptimError } from "../errors.js";
 
 /**
  * A learning-rate schedule: the factor on each group's own rate at a step counted from 0, η(s) = lr · schedule(s).
- * Any function of this form is one.
+ * Any function of this form is one. What it gives below 0 an optimizer refuses with OptimError `invalid-schedule`, but for
+ * the formulas of this library: {@link BuiltinSchedule.held}. A rate below 2⁻¹²⁶, which f32 does not hold, is 0.
  */
 export type Schedule = (step: number) => number;
 
@@ -41,30 +42,72 @@ export interface BuiltinSchedule extends Schedule {
    * @throws OptimError `invalid-schedule` where a function of the caller's is part of the schedule.
    */
   toJSON(): ScheduleJSON;
+  /**
+   * The schedule as an optimizer follows it, which takes no rate below 0: where the formula of a part that begins at
+   * `minimum` or above gives less, it is held there. What a function of the caller's gives stays, and so does NaN.
+   */
+  held(minimum: number): Schedule;
 }
+
+/** A schedule as an optimizer follows it; a function of the caller's stays as it is. */
+export const held = (schedule: Schedule, minimum: number): Schedule =>
+  (schedule as Partial<BuiltinSchedule>).held?.(minimum) ?? schedule;
 
 /** Whether a schedule can be written as JSON by itself; false for a function of the caller's. */
 export function isBuiltinSchedule(schedule: Schedule): schedule is BuiltinSchedule {
   return typeof (schedule as Partial<BuiltinSchedule>).toJSON === "function";
 }
 
-/** Makes a {@link BuiltinSchedule} of its spec and its function, which is only called with a valid step. */
-export function builtinSchedule(spec: ScheduleSpec, evaluate: Schedule): BuiltinSchedule {
-  const schedule = (step: number): number => {
-    if (!Number.isSafeInteger(step) || step < 0)
-      throw new OptimError(
-        "invalid-argument",
-        `The step given to schedule '${spec.kind}' is not a step count`,
-        {
-          expected: "a whole number from 0 to 2⁵³ − 1",
-          got: briefly(step),
-          fix: "count steps from 0, in ones",
-        },
-      );
-    return evaluate(step);
-  };
-  return Object.assign(schedule, { spec: Object.freeze(spec), toJSON: () => specToJSON(spec) });
+/**
+ * Makes a {@link BuiltinSchedule} of its spec and its function, which is only called with a valid step, as is what
+ * `held` gives.
+ */
+export function builtinSchedule(
+  spec: ScheduleSpec,
+  evaluate: Schedule,
+  // One that begins below is what its caller asked for, and stays.
+  held = (minimum: number): Schedule =>
+    evaluate(0) >= minimum ? (s) => Math.max(evaluate(s), minimum) : evaluate,
+): BuiltinSchedule {
+  const checked =
+    (evaluate: Schedule) =>
+    (step: number): number => {
+      if (!Number.isSafeInteger(step) || step < 0)
+        throw new OptimError(
+          "invalid-argument",
+          `The step given to schedule '${spec.kind}' is not a step count`,
+          {
+            expected: "a whole number from 0 to 2⁵³ − 1",
+            got: briefly(step),
+            fix: "count steps from 0, in ones",
+          },
+        );
+      return evaluate(step);
+    };
+  let followed: Schedule;
+  let from: number | undefined;
+  return Object.assign(checked(evaluate), {
+    spec: Object.freeze(spec),
+    toJSON: () => specToJSON(spec),
+    held(minimum: number) {
+      // Steps ask for it again and again, and a product of factors counts on from the last one.
+      if (from !== minimum) followed = checked(held(minimum));
+      from = minimum;
+      return followed;
+    },
+  });
 }
+
+/** Makes a {@link BuiltinSchedule} of others, which `compose` calls by what `take` makes of them. */
+export const composedSchedule = (
+  spec: ScheduleSpec,
+  compose: (take: (part: Schedule) => Schedule) => Schedule,
+): BuiltinSchedule =>
+  builtinSchedule(
+    spec,
+    compose((part) => part),
+    (minimum) => compose((part) => held(part, minimum)),
+  );
 
 function specToJSON(spec: ScheduleSpec): ScheduleJSON {
   const json: Record<string, JSONValue> = {};

@@ -1,5 +1,5 @@
 import { checkOptions, choice, finite, schedule as scheduleRequirement, whole } from "./arguments.js";
-import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
+import { type BuiltinSchedule, composedSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link warmup}. */
 export interface WarmupOptions {
@@ -24,7 +24,8 @@ export function warmup(steps: number, schedule: Schedule, options: WarmupOptions
   checkOptions("warmup", { steps, schedule }, { steps: whole(), schedule: scheduleRequirement() });
   const change = 1 - start;
   const offset = count === "after" ? steps : 0;
-  return builtinSchedule({ kind: "warmup", steps, schedule, start, count }, (s) =>
-    s < steps ? start + change * (s / steps) : schedule(s - offset),
-  );
+  return composedSchedule({ kind: "warmup", steps, schedule, start, count }, (take) => {
+    const then = take(schedule);
+    return (s) => (s < steps ? start + change * (s / steps) : then(s - offset));
+  });
 }

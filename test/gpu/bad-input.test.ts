@@ -473,7 +473,7 @@ describe("what fails at a step changes nothing", () => {
   test("a scalar that overflows f32 although the rate does not", async () => {
     await harmless({ rule: adam() }, async (optimizer, encoder) => {
       const { lr, beta1 } = optimizer.groups[0]!.options;
-      optimizer.groups[0]!.set({ lr: 1e30, beta1: 1 - 1e-12 });
+      optimizer.groups[0]!.set({ lr: 1e36, beta1: 0.9999 });
       await refused(() => optimizer.encode(encoder), "invalid-option", "step_size");
       optimizer.groups[0]!.set({ lr, beta1: Number(beta1) });
     });
@@ -491,6 +491,8 @@ describe("what fails at a step changes nothing", () => {
           "invalid-option",
           "Option 'lr'",
         );
+      await refused(() => group.set({ lr: 1e-40 }), "invalid-option", "at least 1.2e-38");
+      await refused(() => group.set({ beta1: 1 - 2 ** -26 }), "invalid-option", "at most 0.99999994");
       await refused(() => group.set({ beta1: 0.5, beta2: 1 }), "invalid-option", "beta2");
       await refused(() => group.set({ beta: 0.5 }), "invalid-option", "no option 'beta'");
       await refused(

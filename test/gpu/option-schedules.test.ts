@@ -4,11 +4,15 @@ import {
   adam,
   adamw,
   createOptimizer,
+  exponential,
+  ftrl,
   linear,
   momentum,
   type OptimizerOptions,
   onPlateau,
   rmsprop,
+  scheduleFromTensorFlow1,
+  sgd,
 } from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
@@ -68,6 +72,28 @@ test.each([
   runs[0]!.forEach((value, i) => {
     expect(Math.abs(value - runs[1]![i]!)).toBeLessThan(2e-6);
   });
+});
+
+test("rates below 0 are held at 0, and a decay ends at 0, with guards too", async () => {
+  const { lr, schedule } = scheduleFromTensorFlow1("noisy_linear_cosine_decay", {
+    learning_rate: 0.1,
+    decay_steps: 1000,
+    seed: 3,
+  });
+  for (const guards of [undefined, {}]) {
+    const common = { rule: sgd({ lr }), ...(guards && { guards }) };
+    const noisy = await open({ ...common, schedule, stepsInFlight: 64 });
+    const byHand = await open({ ...common, schedule: (s) => Math.max(0, schedule(s)), stepsInFlight: 64 });
+    const decay = exponential({ rate: 0.5, steps: 1 });
+    const ending = await open({ ...common, rule: ftrl({ lr }), schedule: (s) => decay(40 * s) });
+    for (let t = 1; t <= 60; t += 1) for (const run of [noisy, byHand]) run.step(t);
+    for (let t = 1; t <= 6; t += 1) ending.step(t);
+    expect(bits(await noisy.values())).toEqual(bits(await byHand.values()));
+    expect(ending.optimizer.groups[0]!.rate).toBe(0);
+    expect((await ending.values()).every(Number.isFinite)).toBe(true);
+    for (const run of [noisy, byHand, ending]) run.close();
+  }
+  expect(Array.from({ length: 60 }, (_, s) => schedule(s)).some((factor) => factor < 0)).toBe(true);
 });
 
 test.each(["webgpu-optim", "pytorch"] as const)(

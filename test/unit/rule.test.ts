@@ -22,12 +22,13 @@ const row = {
     eps: positive(1e-8),
     beta: fraction(0.9),
     half: { kind: "number", default: 0, min: 0, max: 1 },
+    odd: { kind: "number", default: 1, min: 0, max: 3, exclusiveMax: true },
     flag: flag(true),
     mode: choice("first", "second"),
   },
 } as const satisfies RuleRow;
 
-const defaults = { rate: 0.5, eps: 1e-8, beta: 0.9, half: 0, flag: true, mode: "first" };
+const defaults = { rate: 0.5, eps: 1e-8, beta: 0.9, half: 0, odd: 1, flag: true, mode: "first" };
 
 describe("checkOptions", () => {
   test("fills in the defaults, and the base before them", () => {
@@ -54,7 +55,14 @@ describe("checkOptions", () => {
     [{ needed: 1, rate: undefined }, "rate", "got nothing"],
     [{ needed: 1, eps: 0 }, "eps", "(0, ∞), got 0"],
     [{ needed: 1, eps: 1e-40 }, "eps", "that f32 holds, at least 1.2e-38, got 1e-40"],
+    [{ needed: 1, rate: 1e-40 }, "rate", "[0, ∞) that f32 holds, at least 1.2e-38, got 1e-40"],
+    [{ needed: 2 ** -127 }, "needed", "that f32 holds, at least 1.2e-38"],
+    [{ needed: 1, beta: 1e-40 }, "beta", "[0, 1) that f32 holds, at least 1.2e-38"],
+    [{ needed: 1, half: 5e-324 }, "half", "[0, 1] that f32 holds, at least 1.2e-38"],
     [{ needed: 1, beta: 1 }, "beta", "[0, 1), got 1"],
+    [{ needed: 1, beta: 1 - 2 ** -26 }, "beta", "[0, 1) that f32 holds, at most 0.99999994, got 0.99999998"],
+    [{ needed: 1, beta: 1 - 2 ** -25 }, "beta", "at most 0.99999994"],
+    [{ needed: 1, odd: 3 - 2 ** -30 }, "odd", "[0, 3) that f32 holds, at most 2.9999998"],
     [{ needed: 1, half: 1.0000001 }, "half", "[0, 1], got 1.0000001"],
     [{ needed: 1, flag: 1 }, "flag", "true or false, got 1"],
     [{ needed: 1, mode: "third" }, "mode", "one of first, second, got 'third'"],
@@ -81,6 +89,22 @@ describe("checkOptions", () => {
     const bounds = { needed: 0, rate: 0, eps: 2 ** -126, beta: 0, half: 1 };
     expect(checkOptions(row, bounds)).toEqual({ ...defaults, ...bounds });
     expect(checkOptions(row, { needed: LARGEST }).needed).toBe(LARGEST);
+    const least = { needed: 2 ** -126, rate: 2 ** -126, beta: 1 - 2 ** -24, half: 2 ** -126 };
+    expect(checkOptions(row, least)).toMatchObject(least);
+    expect(checkOptions(row, { needed: 1, beta: 0.99999994 }).beta).toBe(0.99999994);
+    expect(checkOptions(row, { needed: 1, half: 1 - 2 ** -26 }).half).toBe(1 - 2 ** -26);
+  });
+
+  test("what f32 does not hold is refused at creation by every rule", () => {
+    for (const rule of rules) {
+      expect(() => rule({ lr: 1e-40 }), rule.row.name).toThrow("that f32 holds, at least 1.2e-38, got 1e-40");
+      for (const [name, spec] of Object.entries(rule.row.options))
+        if (spec.kind === "number" && spec.max === 1 && spec.exclusiveMax)
+          expect(() => rule({ [name]: 1 - 2 ** -26 }), `${rule.row.name} ${name}`).toThrow(
+            "at most 0.99999994",
+          );
+    }
+    expect(() => momentum({ momentum: 1 - 2 ** -26 })).toThrow("at most 0.99999994");
   });
 });
 

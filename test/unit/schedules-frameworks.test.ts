@@ -257,7 +257,7 @@ test("TensorFlow 1: every function, with its defaults", () => {
   const linearCosine = { learning_rate: 1, decay_steps: 4 };
   expectRates(scheduleFromTensorFlow1("linear_cosine_decay", linearCosine), [0, 4], [1.001, 0.001]);
   const noisy = scheduleFromTensorFlow1("noisy_linear_cosine_decay", linearCosine);
-  expect(noisy.schedule.spec).toMatchObject({ initialVariance: 1, varianceDecay: 0.55, seed: 0 });
+  expect(noisy.schedule.spec).toMatchObject({ initialVariance: 1, varianceDecay: 0.55, minimum: 0, seed: 0 });
   refused("invalid-schedule", () =>
     scheduleFromTensorFlow1("cosine_decay", { ...linearCosine, global_step: 1 }),
   );
@@ -313,6 +313,15 @@ describe("optax", () => {
     refused("invalid-schedule", () =>
       scheduleFromOptax("warmup_cosine_decay_schedule", { ...warm, decay_steps: 4 }),
     );
+    for (const decay_steps of [2, 1]) {
+      const kwargs = { ...warm, warmup_steps: 2, decay_steps };
+      const message = `optax warmup_cosine_decay_schedule leaves no step to decay. expected decay_steps, which include the warm-up, above warmup_steps, got decay_steps ${decay_steps}, warmup_steps 2`;
+      for (const [name, given] of [
+        ["warmup_cosine_decay_schedule", kwargs],
+        ["sgdr_schedule", { cosine_kwargs: [kwargs] }],
+      ] as const)
+        expect(refused("invalid-schedule", () => scheduleFromOptax(name, given))).toContain(message);
+    }
     const none = scheduleFromOptax("warmup_cosine_decay_schedule", {
       ...warm,
       warmup_steps: 0,

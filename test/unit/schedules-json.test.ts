@@ -89,7 +89,7 @@ const simple: Record<string, fc.Arbitrary<BuiltinSchedule>> = {
   ]).map(cosine),
   linearCosine: options(linearCosineModel, ["steps"]).map(linearCosine),
   noisyLinearCosine: options(
-    { ...linearCosineModel, initialVariance: factor, varianceDecay: factor, seed: whole },
+    { ...linearCosineModel, initialVariance: factor, varianceDecay: factor, minimum: factor, seed: whole },
     ["steps", "seed"],
   ).map(noisyLinearCosine),
   cosineRestarts: options(

@@ -517,6 +517,7 @@ describe("options that are refused", () => {
       periods: 1,
       initialVariance: 1,
       varianceDecay: 1,
+      minimum: 0.1,
       seed: 1,
     },
     random: { min: 0.1, max: 1, every: 2, seed: 1 },

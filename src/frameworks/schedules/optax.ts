@@ -1,3 +1,4 @@
+import { OptimError } from "../../errors.js";
 import {
   ascendingSteps,
   choice,
@@ -197,6 +198,16 @@ const optaxSchedules: ScheduleFramework = {
     warmup_cosine_decay_schedule: (read) => {
       const params = read(cosineParameters());
       const { init_value, peak_value: lr, warmup_steps, decay_steps, exponent } = params;
+      if (decay_steps <= warmup_steps)
+        throw new OptimError(
+          "invalid-schedule",
+          "optax warmup_cosine_decay_schedule leaves no step to decay",
+          {
+            expected: "decay_steps, which include the warm-up, above warmup_steps",
+            got: `decay_steps ${decay_steps}, warmup_steps ${warmup_steps}`,
+            fix: "pass more decay_steps, or warmup_constant_schedule",
+          },
+        );
       const alpha = lr === 0 ? 0 : params.end_value / lr;
       const schedule: BuiltinSchedule = cosine({ steps: decay_steps - warmup_steps, alpha, exponent });
       return warmedUp(init_value, lr, warmup_steps, { lr, schedule });
