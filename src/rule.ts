@@ -31,6 +31,8 @@ interface NumberSpec {
   readonly max: number;
   readonly exclusiveMin?: boolean;
   readonly exclusiveMax?: boolean;
+  /** The least value above 0; what f32 holds if left out. */
+  readonly least?: number;
 }
 interface FlagSpec {
   readonly kind: "flag";
@@ -62,6 +64,11 @@ export const nonNegative = (value?: number) =>
 /** A finite number above zero that f32 holds: at least 2⁻¹²⁶. */
 export const positive = (value: number) =>
   ({ kind: "number", default: value, min: 0, exclusiveMin: true, max: Infinity }) as const;
+/**
+ * An ε that joins the root of an average of squares: at least 2⁻⁵⁰. The squares of gradients below 2⁻⁶³ are zero in f32, and
+ * their share (1 − β) of an average earlier: a smaller ε would be all that is left to divide by.
+ */
+export const epsilon = (value: number) => ({ ...positive(value), least: 2 ** -50 }) as const;
 /** A decay rate in [0, 1), also where f32 rounds it. */
 export const fraction = (value: number) =>
   ({ kind: "number", default: value, min: 0, max: 1, exclusiveMax: true }) as const;
@@ -285,18 +292,19 @@ export function mismatch(spec: OptionSpecs[string], value: unknown): string | un
   if (spec.kind === "flag") return typeof value === "boolean" ? undefined : "true or false";
   if (spec.kind === "choice")
     return spec.values.includes(value as string) ? undefined : `one of ${spec.values.join(", ")}`;
-  const { min, max, exclusiveMin, exclusiveMax } = spec;
+  const { min, max, exclusiveMin, exclusiveMax, least = LEAST } = spec;
   const inside =
     typeof value === "number" &&
     Number.isFinite(Math.fround(value)) &&
     (exclusiveMin ? value > min : value >= min) &&
     (exclusiveMax ? value < max : value <= max);
-  const vanishes = inside && flushed(value) !== value;
+  const vanishes = inside && value > 0 && value < least;
   // 1 − 2⁻²⁶ is below 1, but f32 holds 1 for it.
   const reaches = inside && exclusiveMax && Math.fround(value) >= max;
   if (inside && !vanishes && !reaches) return undefined;
   const right = max === Infinity ? "∞)" : `${max}${exclusiveMax ? ")" : "]"}`;
   const range = `a finite number in ${exclusiveMin ? "(" : "["}${min}, ${right}`;
-  const limit = reaches ? `most ${(max * (1 - 2 ** -24)).toPrecision(8)}` : `least ${LEAST.toPrecision(2)}`;
-  return inside ? `${range} that f32 holds, at ${limit}` : range;
+  const limit = reaches ? `most ${(max * (1 - 2 ** -24)).toPrecision(8)}` : `least ${least.toPrecision(2)}`;
+  const why = vanishes && least > LEAST ? "beside squares that f32 holds" : "that f32 holds";
+  return inside ? `${range} ${why}, at ${limit}` : range;
 }

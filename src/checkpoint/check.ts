@@ -27,8 +27,10 @@ export interface CheckedGroupState extends GroupProgress {
 export interface CheckedCheckpoint {
   readonly groups: readonly CheckedGroupState[];
   readonly guards: Pick<GuardProgress, "dynamic" | "lossScale" | "goodSteps"> | undefined;
-  /** By name in the file, those of the optimizer: the caller's choice of parameters, and all states. */
+  /** By name, those of the optimizer: the caller's choice of parameters, and all states. */
   readonly tensors: ReadonlyMap<string, TensorRange>;
+  /** Of what a file of PyTorch's has in other terms, the bytes in ours. */
+  readonly converted: (name: string, of: (range: TensorRange) => Uint8Array) => Uint8Array | undefined;
   /** The caller's. */
   readonly metadata: ReadonlyMap<string, string>;
 }
@@ -129,10 +131,16 @@ export function checkCheckpoint(
       ...schedulesOf(where, json, schedules, group),
     };
   });
+  const squares = pytorch?.squaresOf(groups);
+  const found = checkTensors(tensors, groups, parameters, (name) => squares?.get(name)?.name ?? name);
   return {
     groups: states,
     guards: checkGuards(metadata),
-    tensors: checkTensors(tensors, groups, parameters),
+    tensors: found,
+    converted: (name, of) => {
+      const mean = squares?.get(name)?.mean;
+      return mean === undefined ? undefined : pytorch?.variance(of(found.get(name)!), of(found.get(mean)!));
+    },
     metadata: new Map([...metadata].filter(([key]) => !OWN_KEYS.includes(key))),
   };
 }
@@ -283,11 +291,12 @@ function checkTensors(
   tensors: ReadonlyMap<string, TensorRange>,
   groups: readonly CheckpointGroup[],
   parameters: boolean,
+  nameInFile: (name: string) => string,
 ): ReadonlyMap<string, TensorRange> {
   const wanted = describeTensors(groups, parameters);
   const found = new Map<string, TensorRange>();
   for (const { name, shape } of wanted) {
-    const tensor = tensors.get(name);
+    const tensor = tensors.get(nameInFile(name));
     if (!tensor) {
       const isParameter = groups.some((group) => group.tensors.some((own) => own.name === name));
       return refuse(
@@ -306,7 +315,7 @@ function checkTensors(
       );
     found.set(name, tensor);
   }
-  const known = new Set(describeTensors(groups, true).map(({ name }) => name));
+  const known = new Set(describeTensors(groups, true).map(({ name }) => nameInFile(name)));
   for (const name of tensors.keys())
     if (!known.has(name))
       refuse(`The checkpoint has a tensor too many`, "those of this optimizer", quoted(name), OTHER);

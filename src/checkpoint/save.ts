@@ -43,7 +43,9 @@ export async function* fileParts(
 ): AsyncGenerator<Uint8Array, void> {
   const pytorch = options?.format === "pytorch" ? await import("./pytorch-terms.js") : undefined;
   checkSaveOptions(options, groups, pytorch);
-  const tensors = describeTensors(groups, options.parameters ?? true);
+  const own = describeTensors(groups, options.parameters ?? true);
+  const squares = pytorch?.squaresOf(groups);
+  const tensors = pytorch && squares ? pytorch.named(own, squares) : own;
   writeSafetensorsHeader(tensors);
   const guards = control && readControl(await data.next(), control);
   const late = control && guards ? control.expected - guards.applied : 0;
@@ -53,7 +55,11 @@ export async function* fileParts(
   });
   const metadata = describeGroups(groups, progress, schedules, guards, options, pytorch);
   yield writeSafetensorsHeader(tensors, metadata).header;
-  for (let part = await data.next(); part; part = await data.next()) yield part;
+  const addSquares = squares?.size ? pytorch?.addSquares(own, squares) : undefined;
+  for (let part = await data.next(); part; part = await data.next()) {
+    addSquares?.(part);
+    yield part;
+  }
 }
 
 function readControl(bytes: Uint8Array | undefined, { layout, dynamic }: SavedControl): GuardProgress {

@@ -9,6 +9,8 @@ export const RATE_CHANGE = 13;
 /** A way that gradients go over a run. */
 export interface Regime {
   readonly name: string;
+  /** What the parameters begin at; standard normal values if left out. */
+  readonly initial?: Float32Array;
   /** Gradients of step t, from 1. */
   readonly gradients: (t: number) => Float32Array;
   /** Whether each step is judged by itself; by the run as a whole otherwise. */
@@ -60,6 +62,13 @@ export const regimes: readonly Regime[] = [
       (g, t, i) => [0, 1e18, -1e18, 1e-15][(i + t * (1 + (i % 3)) + (t >> 2)) % 4]! * Math.sign(g),
     ),
     free: false,
+  },
+  // Parameters from 1e3 to 1e6, in which small updates are lost.
+  {
+    name: "far",
+    initial: normals(15, ELEMENTS).map((value, i) => Math.sign(value) * 10 ** (3 + (i % 4))),
+    gradients: (t) => gradients(16, t, ELEMENTS),
+    free: true,
   },
   // From the smallest normal numbers up: their squares are zero.
   {

@@ -139,7 +139,7 @@ async function runRegimes(
       return {
         name: `${regime.name}, ${kernel.name}`,
         regime,
-        initial: normals(20 + r, ELEMENTS),
+        initial: regime.initial ?? normals(20 + r, ELEMENTS),
         param: range(params, at + kernel.param),
         grad: range(grads, at + kernel.grad),
       };

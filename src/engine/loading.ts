@@ -1,6 +1,6 @@
 import { checkCheckpoint, loadTerms } from "../checkpoint/check.js";
 import { type CheckpointSource, checkLoadOptions, type LoadOptions, readSource } from "../checkpoint/load.js";
-import { readSafetensorsHeader } from "../checkpoint/read.js";
+import { readSafetensorsHeader, type TensorRange } from "../checkpoint/read.js";
 import { type Upload, upload } from "../checkpoint/upload.js";
 import { contentOf, rangesOf, requireUsage } from "./capture.js";
 import { requireDevice } from "./device.js";
@@ -32,9 +32,10 @@ export async function load(
   if (parameters) requireUsage(memories, "be loaded", USAGE.COPY_DST, "COPY_DST");
   const ranges = rangesOf(memories);
   const uploads: Upload[] = [];
-  for (const [name, { start, end }] of checked.tensors) {
+  const dataOf = ({ start, end }: TensorRange) => bytes.subarray(start, end);
+  for (const [name, range] of checked.tensors) {
     const to = ranges.get(name);
-    if (to) uploads.push({ to, data: bytes.subarray(start, end) });
+    if (to) uploads.push({ to, data: checked.converted(name, dataOf) ?? dataOf(range) });
   }
   const guard = machine.guarding?.guard;
   if (guard?.guards.dynamicScale && checked.guards?.dynamic) {

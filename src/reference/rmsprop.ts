@@ -28,11 +28,11 @@ const rootWithEps = ({ eps, epsInside }: RmspropOptions, v: number) =>
  * The variance v − ḡ² and ḡ after a step. By ḡ before it, v − ḡ² ← α(v − ḡ² + (1−α)(g − ḡ)²), which loses nothing where
  * gradients hardly change.
  */
-function centered({ alpha }: RmspropOptions, state: Record<"grad_var" | "grad_avg", number>, g: Summands) {
+function centered({ alpha }: RmspropOptions, state: Record<"square_dev" | "grad_avg", number>, g: Summands) {
   // A gradient as it came is exact, and its difference off by one rounding.
   const deviation = square(g.length === 1 ? [sum(g) - state.grad_avg] : [...g, -state.grad_avg]);
   return {
-    grad_var: averaged(alpha, state.grad_var, times(alpha, deviation)),
+    square_dev: averaged(alpha, state.square_dev, times(alpha, deviation)),
     grad_avg: averaged(alpha, state.grad_avg, g),
   };
 }
@@ -50,11 +50,11 @@ export const rmsprop: ReferenceRule<RmspropOptions & CorrectionOptions, "square_
 };
 
 /** Centered RMSProp: divides by the root of v − ḡ² (Graves 2013, eq. 38–45). */
-export const rmspropCentered: ReferenceRule<RmspropOptions, "grad_var" | "grad_avg"> = {
-  initial: ({ initialSquareAvg }) => ({ grad_var: initialSquareAvg, grad_avg: 0 }),
+export const rmspropCentered: ReferenceRule<RmspropOptions, "square_dev" | "grad_avg"> = {
+  initial: ({ initialSquareAvg }) => ({ square_dev: initialSquareAvg, grad_avg: 0 }),
   step({ options, lr, gradient, state: before }) {
     const state = centered(options, before, gradient);
-    const quotient = over(gradient, state.grad_var, (v) => rootWithEps(options, v));
+    const quotient = over(gradient, state.square_dev, (v) => rootWithEps(options, v));
     return { update: times(lr, quotient), state };
   },
 };
@@ -88,12 +88,12 @@ export const rmspropMomentum: ReferenceRule<
 /** Centered RMSProp with momentum over the scaled gradient (Graves 2013, eq. 38–45). */
 export const rmspropCenteredMomentum: ReferenceRule<
   RmspropMomentumOptions,
-  "grad_var" | "grad_avg" | "momentum_buffer"
+  "square_dev" | "grad_avg" | "momentum_buffer"
 > = {
-  initial: ({ initialSquareAvg }) => ({ grad_var: initialSquareAvg, grad_avg: 0, momentum_buffer: 0 }),
+  initial: ({ initialSquareAvg }) => ({ square_dev: initialSquareAvg, grad_avg: 0, momentum_buffer: 0 }),
   step({ options, lr, gradient, state }) {
     const averages = centered(options, state, gradient);
-    const quotient = over(gradient, averages.grad_var, (v) => rootWithEps(options, v));
+    const quotient = over(gradient, averages.square_dev, (v) => rootWithEps(options, v));
     const { momentum_buffer, update } = withMomentum(options, lr, state.momentum_buffer, quotient);
     return { update, state: { ...averages, momentum_buffer } };
   },

@@ -10,7 +10,8 @@ export const adagrad = /* @__PURE__ */ ruleFactory(() => ({
     /** The rate of step t is η / (1 + (t − 1)·lrDecay). */
     lrDecay: nonNegative(0),
     initialAccumulatorValue: nonNegative(0),
-    eps: nonNegative(1e-10),
+    /** 0, as in the paper, or at least 2⁻⁵⁰. */
+    eps: { ...nonNegative(1e-10), least: 2 ** -50 },
     epsInside: flag(false),
   },
   formula: "s ← s + g², θ ← θ − η/(1+(t−1)·lrDecay)·g/(√s + ε), or /√(s + ε)",

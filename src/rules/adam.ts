@@ -1,11 +1,11 @@
 import {
   choice,
   decoupledFirst,
+  epsilon,
   flag,
   fraction,
   nonNegative,
   type OptionValues,
-  positive,
   ruleFactory,
 } from "../rule.js";
 import shader from "../shaders/adam.wgsl";
@@ -16,7 +16,7 @@ import nadamShader from "../shaders/adam-nadam.wgsl";
 const adamOptions = () => ({
   beta1: fraction(0.9),
   beta2: fraction(0.999),
-  eps: positive(1e-8),
+  eps: epsilon(1e-8),
   /** Joins v̂ inside the root, beside the ε outside (optax). */
   epsRoot: nonNegative(0),
   /** Whether ε stands beside √v instead of √v̂: "epsilon hat" (Keras, TensorFlow 1; the paper's end of section 2). */

@@ -1,4 +1,4 @@
-import { choice, fraction, nonNegative, positive, ruleFactory } from "../rule.js";
+import { choice, epsilon, fraction, nonNegative, ruleFactory } from "../rule.js";
 import shader from "../shaders/adan.wgsl";
 
 /** Adan: Nesterov momentum by the change of the gradient. Its β are one minus the paper's, as in the authors' code. */
@@ -9,7 +9,7 @@ export const adan = /* @__PURE__ */ ruleFactory(() => ({
     beta1: fraction(0.98),
     beta2: fraction(0.92),
     beta3: fraction(0.99),
-    eps: positive(1e-8),
+    eps: epsilon(1e-8),
     /** Inside the root: 1e-8 in optax. */
     epsRoot: nonNegative(0),
     /** Weight of the change d: β2 in the paper (there 1 − β2), 1 − β2 in optax. */

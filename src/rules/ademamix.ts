@@ -1,4 +1,4 @@
-import { decoupledFirst, fraction, nonNegative, positive, ruleFactory } from "../rule.js";
+import { decoupledFirst, epsilon, fraction, nonNegative, ruleFactory } from "../rule.js";
 import shader from "../shaders/ademamix.wgsl";
 
 /** AdEMAMix: Adam with a slow average of the gradient beside the fast one; both warm-ups are off at 0 steps. */
@@ -12,7 +12,7 @@ export const ademamix = /* @__PURE__ */ ruleFactory(() => ({
     beta3: fraction(0.9999),
     /** Weight of the slow average. */
     alpha: nonNegative(5),
-    eps: positive(1e-8),
+    eps: epsilon(1e-8),
     /** Steps over which alpha grows from 0, in a line. */
     alphaWarmup: nonNegative(0),
     /** Steps over which the half-life of the slow average grows from that of β1 to its own, in a line. */

@@ -1,4 +1,4 @@
-import { choice, decoupledRate, flag, fraction, nonNegative, positive, ruleFactory } from "../rule.js";
+import { choice, decoupledRate, epsilon, flag, fraction, nonNegative, ruleFactory } from "../rule.js";
 import shader from "../shaders/novograd.wgsl";
 
 /** NovoGrad: momentum over gradients divided by an average of their tensor's norm. */
@@ -9,7 +9,7 @@ export const novograd = /* @__PURE__ */ ruleFactory(() => ({
     lr: nonNegative(1e-2),
     beta1: fraction(0.95),
     beta2: fraction(0.98),
-    eps: positive(1e-8),
+    eps: epsilon(1e-8),
     /** Whether what enters m is scaled by 1 − β1 from the second step on (TensorFlow Addons' grad_averaging). */
     gradientAveraging: flag(false),
     /** `decoupled` from the norm: λθ enters m. */

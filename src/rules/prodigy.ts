@@ -1,4 +1,13 @@
-import { choice, decoupledRate, flag, fraction, nonNegative, positive, ruleFactory } from "../rule.js";
+import {
+  choice,
+  decoupledRate,
+  epsilon,
+  flag,
+  fraction,
+  nonNegative,
+  positive,
+  ruleFactory,
+} from "../rule.js";
 import shader from "../shaders/prodigy.wgsl";
 
 /** Prodigy: Adam that finds its rate by itself, from how far the parameters have come. The rate is a factor on it. */
@@ -9,7 +18,7 @@ export const prodigy = /* @__PURE__ */ ruleFactory(() => ({
     lr: nonNegative(1),
     beta1: fraction(0.9),
     beta2: fraction(0.999),
-    eps: positive(1e-8),
+    eps: epsilon(1e-8),
     /** Of r and s; 0 takes √β2. */
     beta3: fraction(0),
     /** First estimate of the distance: small against the real one. */

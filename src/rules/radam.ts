@@ -1,4 +1,4 @@
-import { flag, fraction, type OptionValues, positive, ruleFactory } from "../rule.js";
+import { epsilon, flag, fraction, type OptionValues, ruleFactory } from "../rule.js";
 import shader from "../shaders/radam.wgsl";
 import amsgradShader from "../shaders/radam-amsgrad.wgsl";
 
@@ -18,7 +18,7 @@ export const rectifiedRates = (beta1: number, beta2: number, threshold: number, 
 const radamOptions = () => ({
   beta1: fraction(0.9),
   beta2: fraction(0.999),
-  eps: positive(1e-8),
+  eps: epsilon(1e-8),
   /** ρ_t above which the step is Adam's: 5 in PyTorch, optax and TensorFlow Addons, 4 in the paper. */
   threshold: { kind: "number", default: 5, min: 4, max: Infinity } as const,
   /** ε beside √v (PyTorch) or, if false, beside √v̂ (optax, TensorFlow Addons). */

@@ -1,4 +1,4 @@
-import { flag, fraction, nonNegative, type OptionValues, positive, ruleFactory } from "../rule.js";
+import { epsilon, flag, fraction, nonNegative, type OptionValues, ruleFactory } from "../rule.js";
 import shader from "../shaders/rmsprop.wgsl";
 import centeredShader from "../shaders/rmsprop-centered.wgsl";
 import centeredMomentumShader from "../shaders/rmsprop-centered-momentum.wgsl";
@@ -9,7 +9,7 @@ const plainOptions = () => ({
   lr: nonNegative(1e-2),
   /** Decay rate of the averages. */
   alpha: fraction(0.99),
-  eps: positive(1e-8),
+  eps: epsilon(1e-8),
   epsInside: flag(false),
   /** v before the first step: 1 in TensorFlow 1, optax's initial_scale. */
   initialSquareAvg: nonNegative(0),
@@ -18,7 +18,7 @@ type PlainOptions = OptionValues<ReturnType<typeof plainOptions>>;
 const constants = ({ epsInside }: PlainOptions) => ({ eps_inside: epsInside ? 1 : 0 });
 const initial = ({ initialSquareAvg }: PlainOptions) => ({ square_avg: initialSquareAvg });
 /** ḡ begins at 0, so that v is the variance. */
-const initialVariance = ({ initialSquareAvg }: PlainOptions) => ({ grad_var: initialSquareAvg });
+const initialVariance = ({ initialSquareAvg }: PlainOptions) => ({ square_dev: initialSquareAvg });
 
 /** Not of centered rules: of one gradient, the corrected variance is 0. */
 const correctionOptions = () => ({

@@ -1,4 +1,4 @@
-import { choice, decoupledRate, flag, fraction, nonNegative, positive, ruleFactory } from "../rule.js";
+import { choice, decoupledRate, epsilon, flag, fraction, nonNegative, ruleFactory } from "../rule.js";
 import adamwShader from "../shaders/schedule-free-adamw.wgsl";
 import sgdShader from "../shaders/schedule-free-sgd.wgsl";
 
@@ -44,7 +44,7 @@ export const scheduleFreeAdamw = /* @__PURE__ */ ruleFactory(() => ({
     lr: nonNegative(2.5e-3),
     beta1: fraction(0.9),
     beta2: fraction(0.999),
-    eps: positive(1e-8),
+    eps: epsilon(1e-8),
     /**
      * Whether √(1 − β2ᵗ) is part of the rate, and so of decay and weights, as in algorithm 1; if not, v is corrected and ε
      * stands beside √v̂ (the authors' code, optax).

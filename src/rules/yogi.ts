@@ -1,4 +1,4 @@
-import { flag, fraction, nonNegative, positive, ruleFactory } from "../rule.js";
+import { epsilon, flag, fraction, nonNegative, ruleFactory } from "../rule.js";
 import shader from "../shaders/yogi.wgsl";
 
 /** Yogi: Adam whose second moment changes by a bounded amount, so that the effective rate cannot jump. */
@@ -9,7 +9,7 @@ export const yogi = /* @__PURE__ */ ruleFactory(() => ({
     lr: nonNegative(1e-2),
     beta1: fraction(0.9),
     beta2: fraction(0.999),
-    eps: positive(1e-3),
+    eps: epsilon(1e-3),
     /** First v. */
     initialAccumulatorValue: nonNegative(1e-6),
     /** First m, which optax begins like v. */

@@ -11,15 +11,15 @@ struct Scalars {
 override eps_inside: bool = false;
 
 struct State {
-  grad_var: vec4f,
+  square_dev: vec4f,
   grad_avg: vec4f,
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
   let g = limited(gradient);
   let deviation = g - (*state).grad_avg;
-  let variance = averaged((*state).grad_var, scalars.alpha * deviation * deviation, scalars.alpha, scalars.one_minus_alpha);
-  (*state).grad_var = variance;
+  let variance = averaged((*state).square_dev, scalars.alpha * deviation * deviation, scalars.alpha, scalars.one_minus_alpha);
+  (*state).square_dev = variance;
   (*state).grad_avg = averaged((*state).grad_avg, g, scalars.alpha, scalars.one_minus_alpha);
   let inside = select(0.0, scalars.eps, eps_inside);
   let outside = select(scalars.eps, 0.0, eps_inside);

@@ -71,7 +71,7 @@ const defects: readonly Defect[] = [
     "before = (*state).acc_delta",
     "before = 0.9 * (*state).acc_delta",
   ],
-  ["adadelta", "accumulates gradients for updates", "delta * delta", "g * g"],
+  ["adadelta", "accumulates gradients for updates", "before * (g / divisor) * g", "g * g"],
   [
     "adam",
     "betas exchanged",
@@ -177,6 +177,12 @@ const defects: readonly Defect[] = [
   ["prodigy", "distance never grows", "max(d, min(estimate, 1e38))", "d"],
   ["prodigy", "distance may shrink", "max(d, min(estimate, 1e38))", "estimate"],
   ["prodigy", "away from the start", "dot(g, state.displacement)", "-dot(g, state.displacement)"],
+  [
+    "prodigy",
+    "the distance that is left in the parameter",
+    "displacement += change",
+    "displacement += parameter - (parameter - change)",
+  ],
   ["prodigy", "sums of other distances", "ratio * ratio * s", "s"],
   ["prodigy", "moments of other distances", "ratio * (*state).exp_avg", "(*state).exp_avg"],
   ["nadam", "m by the form of the update", "scalars.average_kept, scalars.average_in", "0.9, 0.1"],

@@ -356,7 +356,7 @@ describe("largest summands", () => {
     );
     for (const t of [1, 26, 60]) {
       const variance = 2 ** -t * (1 - 2 ** -t);
-      expect(steps[t - 1]!.state.grad_var![0]! / variance).toBeCloseTo(1, 12);
+      expect(steps[t - 1]!.state.square_dev![0]! / variance).toBeCloseTo(1, 12);
       const before = t === 1 ? 1 : steps[t - 2]!.parameter;
       const update = 0.01 / (Math.sqrt(variance) + 1e-8);
       expect((before - steps[t - 1]!.parameter) / update).toBeCloseTo(1, 6);
