@@ -14,7 +14,7 @@ import {
 } from "./rule.js";
 
 export type { ElementInput, ElementOutput, ReferenceRule } from "./reference/reference-rule.js";
-export { choice, flag, fraction, nonNegative, positive } from "./rule.js";
+export { choice, epsilon, flag, fraction, nonNegative, positive } from "./rule.js";
 
 /** A default by itself, for a number of any size or a flag; or a spec such as `fraction(0.9)`, which says the range too. */
 type Default = number | boolean | OptionSpecs[string];

@@ -15,7 +15,7 @@ export const adagrad = /* @__PURE__ */ ruleFactory(() => ({
     epsInside: flag(false),
   },
   formula: "s ← s + g², θ ← θ − η/(1+(t−1)·lrDecay)·g/(√s + ε), or /√(s + ε)",
-  source: "Duchi, Hazan & Singer 2011, sec. 1.2; PyTorch Adagrad",
+  source: "Duchi, Hazan & Singer 2011, sec. 1.1; PyTorch Adagrad",
   constants: ({ epsInside }) => ({ eps_inside: epsInside ? 1 : 0 }),
   initial: ({ initialAccumulatorValue }) => ({ sum: initialAccumulatorValue }),
   scalars: ({ lrDecay }, t, lr) => ({ rate: lr / (1 + (t - 1) * lrDecay) }),

@@ -31,7 +31,8 @@ export const nesterov = /* @__PURE__ */ ruleFactory(() => ({
   shader,
   options: { momentum: fraction(0.9), form: choice("buffer", "velocity") },
   formula: "buffer: b ← μb + g, θ ← θ − η(g + μb); velocity: b ← μb + ηg, θ ← θ − (μb + ηg)",
-  source: "Sutskever et al. 2013, eq. 6–7 shifted; PyTorch SGD, Keras SGD",
+  source:
+    "Sutskever et al. 2013, eq. 3–4, shifted as in Bengio et al. 2013, sec. 3.5; PyTorch SGD, Keras SGD",
   scalars: ({ momentum, form }, _t, lr) =>
     form === "velocity"
       ? { gradient_in: lr, buffer_out: momentum, gradient_out: lr }

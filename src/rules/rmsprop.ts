@@ -49,7 +49,7 @@ export const rmspropCentered = /* @__PURE__ */ ruleFactory(() => ({
   options: plainOptions(),
   formula:
     "S ← α(S + (1−α)(g − ḡ)²), which is v − ḡ² of v ← αv + (1−α)g², ḡ ← αḡ + (1−α)g; θ ← θ − ηg/(√S + ε)",
-  source: "Graves 2013, eq. 38–45; PyTorch RMSprop",
+  source: "Graves 2013, eq. 38–40 without momentum; PyTorch RMSprop",
   constants,
   initial: initialVariance,
 }));
@@ -92,7 +92,7 @@ export const rmspropCenteredMomentum = /* @__PURE__ */ ruleFactory(() => ({
   shader: centeredMomentumShader,
   options: momentumOptions(),
   formula: "S of rmspropCentered, b ← μb + g/(√S + ε), θ ← θ − ηb",
-  source: "Graves 2013, eq. 38–45; PyTorch RMSprop",
+  source: "Graves 2013, eq. 38–41; PyTorch RMSprop",
   constants,
   initial: initialVariance,
   scalars: (options, _t, lr) => momentumRates(options, lr),

@@ -19,7 +19,7 @@ export const rprop = /* @__PURE__ */ ruleFactory(() => ({
   },
   formula:
     "g·g₋₁ > 0: Δ ← min(η⁺Δ, Δmax); g·g₋₁ < 0: Δ ← max(η⁻Δ, Δmin), g ← 0; θ ← θ − Δ·sign(g); Δ₀ = η; delayed: θ ← θ − Δ₋₁·sign(g₋₁) unless g·g₋₁ < 0",
-  source: "Riedmiller & Braun 1993, without backtracking; PyTorch Rprop",
+  source: "Riedmiller & Braun 1993, without backtracking as Igel & Hüsken 2000 (iRprop⁻); PyTorch Rprop",
   constants: ({ delayed }) => ({ delayed: delayed ? 1 : 0 }),
   scalars: ({ stepSizeMin, stepSizeMax }, _t, lr) => ({
     first_step_size: lr,
