@@ -53,7 +53,9 @@ export type Extras = Pick<OptimizerOptions, "guards" | "telemetry">;
 const change: Schedule = (step) => (step < RATE_CHANGE - 1 ? 1 : 0.25);
 
 /** Whether a regime means the same to a rule in f32 as in float64. */
-function meansTheSame(regime: string, { row: { name }, options }: Rule): boolean {
+function meansTheSame(regime: string, { row: { name, reference }, options }: Rule): boolean {
+  // What a rule of the caller's does at the edges is its own.
+  if (reference) return regime !== "vanished" && regime !== "spikes";
   switch (regime) {
     case "tiny":
     case "vanished":

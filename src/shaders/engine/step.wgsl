@@ -55,7 +55,6 @@ fn engine_decayed(parameter: vec4f, update: vec4f) -> vec4f {
 
 // NaN where the gradient is not finite: a rule that takes its sign or clips it would walk on.
 fn engine_marked(next: vec4f, gradient: vec4f) -> vec4f {
-  let bits = bitcast<vec4u>(gradient);
-  let finite = (bits & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
-  return select(bitcast<vec4f>(bits | vec4u(0x7fc00000u)), next, finite);
+  let broken = (bitcast<vec4u>(gradient) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
+  return bitcast<vec4f>(bitcast<vec4u>(next) | select(vec4u(), vec4u(0x7fc00000u), broken));
 }
