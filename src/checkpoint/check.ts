@@ -1,3 +1,4 @@
+import { COMPENSATION } from "../engine/memory/group-memory.js";
 import { OptimError, type OptimErrorDetails } from "../errors.js";
 import { checkOptions, checkScheduledOption, type RuleMemory, type RuleOptions } from "../rule.js";
 import type { BuiltinSchedule, Schedule } from "../schedules/schedule.js";
@@ -8,6 +9,7 @@ import {
   type GroupProgress,
   type GuardProgress,
   OWN_KEYS,
+  stateName,
 } from "./contents.js";
 import { describeTensors, type PyTorchTerms } from "./describe.js";
 import { quoted } from "./format.js";
@@ -29,6 +31,8 @@ export interface CheckedCheckpoint {
   readonly guards: Pick<GuardProgress, "dynamic" | "lossScale" | "goodSteps"> | undefined;
   /** By name in the file, those of the optimizer: the caller's choice of parameters, and all states. */
   readonly tensors: ReadonlyMap<string, TensorRange>;
+  /** Names of compensations that the file has not, as no older one has: they begin with zeros. */
+  readonly missing: ReadonlySet<string>;
   /** The caller's. */
   readonly metadata: ReadonlyMap<string, string>;
 }
@@ -132,7 +136,7 @@ export function checkCheckpoint(
   return {
     groups: states,
     guards: checkGuards(metadata),
-    tensors: checkTensors(tensors, groups, parameters),
+    ...checkTensors(tensors, groups, parameters),
     metadata: new Map([...metadata].filter(([key]) => !OWN_KEYS.includes(key))),
   };
 }
@@ -283,12 +287,24 @@ function checkTensors(
   tensors: ReadonlyMap<string, TensorRange>,
   groups: readonly CheckpointGroup[],
   parameters: boolean,
-): ReadonlyMap<string, TensorRange> {
+): Pick<CheckedCheckpoint, "tensors" | "missing"> {
   const wanted = describeTensors(groups, parameters);
   const found = new Map<string, TensorRange>();
+  const missing = new Set<string>();
+  const optional = new Set(
+    groups.flatMap(({ row, tensors, states }) =>
+      states
+        .filter((state) => state.endsWith(COMPENSATION) && !row.shader.states.includes(state))
+        .flatMap((state) => tensors.map(({ name }) => stateName(name, state))),
+    ),
+  );
   for (const { name, shape } of wanted) {
     const tensor = tensors.get(name);
     if (!tensor) {
+      if (optional.has(name)) {
+        missing.add(name);
+        continue;
+      }
       const isParameter = groups.some((group) => group.tensors.some((own) => own.name === name));
       return refuse(
         `The checkpoint lacks tensor ${quoted(name)}`,
@@ -310,5 +326,5 @@ function checkTensors(
   for (const name of tensors.keys())
     if (!known.has(name))
       refuse(`The checkpoint has a tensor too many`, "those of this optimizer", quoted(name), OTHER);
-  return found;
+  return { tensors: found, missing };
 }
