@@ -1,4 +1,4 @@
-import { COMPENSATION } from "../engine/memory/group-memory.js";
+import { isCompensation } from "../engine/memory/group-memory.js";
 import { OptimError, type OptimErrorDetails } from "../errors.js";
 import { checkOptions, checkScheduledOption, type RuleMemory, type RuleOptions } from "../rule.js";
 import type { BuiltinSchedule, Schedule } from "../schedules/schedule.js";
@@ -294,7 +294,7 @@ function checkTensors(
   const optional = new Set(
     groups.flatMap(({ row, tensors, states }) =>
       states
-        .filter((state) => state.endsWith(COMPENSATION) && !row.shader.states.includes(state))
+        .filter((state) => isCompensation(state) && !row.shader.states.includes(state))
         .flatMap((state) => tensors.map(({ name }) => stateName(name, state))),
     ),
   );

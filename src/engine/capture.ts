@@ -5,7 +5,7 @@ import type { Captured } from "../checkpoint/save.js";
 import { saveSchedules } from "../checkpoint/saved-schedules.js";
 import { OptimError } from "../errors.js";
 import type { Engine } from "./engine.js";
-import { COMPENSATION, type GroupMemory } from "./memory/group-memory.js";
+import { type GroupMemory, isCompensation } from "./memory/group-memory.js";
 import type { BufferRange, Tensor } from "./memory/parameters.js";
 import { ReadBack } from "./memory/read-back.js";
 import { USAGE } from "./memory/usage.js";
@@ -77,7 +77,7 @@ export function streamFile(
 /** What a checkpoint keeps of a group. PyTorch compensates nothing. */
 export const contentOf = ({ tensors, states }: GroupMemory, pytorch = false) => ({
   tensors,
-  states: pytorch ? states.filter((state) => state !== COMPENSATION) : states,
+  states: pytorch ? states.filter((state) => !isCompensation(state)) : states,
 });
 
 /** Where each tensor of a file lies on the GPU; those without elements are left out. */

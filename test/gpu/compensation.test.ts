@@ -330,6 +330,12 @@ describe("averages", () => {
     120_000,
   );
 
+  test("a copy has no residual", async () => {
+    expect(await averaged({ decay: 0 }, [1e5, fround(1 / 3)])).toEqual(
+      new Float64Array(LENGTH).fill(fround(1 / 3)),
+    );
+  });
+
   test("of compensated parameters are of what these are, and go in and out with the bits", async () => {
     const made = await create(
       { x: filled(1e5) },

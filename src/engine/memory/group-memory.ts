@@ -13,6 +13,9 @@ export const AVERAGE = "average";
 /** What the f32 of the parameters cannot hold. */
 export const COMPENSATION = "compensation";
 
+/** Whether a kind of memory holds what the f32 of another cannot. */
+export const isCompensation = (name: string): boolean => name.endsWith(COMPENSATION);
+
 /** A kind of memory, and what its f32 cannot hold. */
 export const compensated = (name: string): readonly [string, string] => [name, `${name}_${COMPENSATION}`];
 
