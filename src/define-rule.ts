@@ -171,6 +171,9 @@ function checkRow(row: RuleRow): void {
     if (other !== undefined)
       throw wrong(name, `has no such ${what}`, known.join(", ") || "none", `'${other}'`);
   };
+  // What groups keep of their parameters when they are compensated.
+  if (shader.states.includes("compensation"))
+    throw wrong(name, "has a state of the engine's", "a State with other names", "'compensation'");
   const { startsAtParameter = [], evaluate } = row;
   within("state", startsAtParameter, shader.states);
   within("state that begins as the parameter", evaluate ? [evaluate] : [], startsAtParameter);

@@ -50,7 +50,7 @@ export interface OptimizerOptions<Own extends object = NoOptions> {
   readonly groups?: readonly GroupOptions<Own>[] | undefined;
   /**
    * Whether what the f32 of a parameter cannot hold is kept beside it, in state `compensation`, so that changes below half
-   * an ulp of the parameter add up. It costs one f32 an element: 8 bytes more a step. Default false. Rules whose parameter
+   * an ulp of the parameter add up. It costs one f32 an element, and 8 bytes an element more a step. Default false. Rules whose parameter
    * follows from their states (FTRL, Schedule-Free) have nothing to keep: for them it changes nothing.
    */
   readonly compensated?: boolean | undefined;
