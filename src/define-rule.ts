@@ -102,6 +102,7 @@ const PARTS: Readonly<
   startsAtParameter: { expected: "a list of states", holds: listOf("string") },
   evaluate: { expected: "the name of a state", holds: (value) => typeof value === "string" },
   ownDecay: { expected: "true, or nothing", holds: (value) => value === true },
+  absolute: { expected: "true, or nothing", holds: (value) => value === true },
   scope: { expected: "tensor or all", holds: (value) => value === "tensor" || value === "all" },
   memory: { expected: "a list of numbers", holds: listOf("number") },
   advance: aFunction,
@@ -170,6 +171,9 @@ function checkRow(row: RuleRow): void {
     if (other !== undefined)
       throw wrong(name, `has no such ${what}`, known.join(", ") || "none", `'${other}'`);
   };
+  // What groups keep of their parameters when they are compensated.
+  if (shader.states.includes("compensation"))
+    throw wrong(name, "has a state of the engine's", "a State with other names", "'compensation'");
   const { startsAtParameter = [], evaluate } = row;
   within("state", startsAtParameter, shader.states);
   within("state that begins as the parameter", evaluate ? [evaluate] : [], startsAtParameter);

@@ -1,3 +1,4 @@
+import { isCompensation } from "../engine/memory/group-memory.js";
 import { OptimError, type OptimErrorDetails } from "../errors.js";
 import { checkOptions, checkScheduledOption, type RuleMemory, type RuleOptions } from "../rule.js";
 import type { BuiltinSchedule, Schedule } from "../schedules/schedule.js";
@@ -8,6 +9,7 @@ import {
   type GroupProgress,
   type GuardProgress,
   OWN_KEYS,
+  stateName,
 } from "./contents.js";
 import { describeTensors, type PyTorchTerms } from "./describe.js";
 import { quoted } from "./format.js";
@@ -31,6 +33,8 @@ export interface CheckedCheckpoint {
   readonly tensors: ReadonlyMap<string, TensorRange>;
   /** Of what a file of PyTorch's has in other terms, the bytes in ours. */
   readonly converted: (name: string, of: (range: TensorRange) => Uint8Array) => Uint8Array | undefined;
+  /** Names of compensations that the file has not, as no older one has: they begin with zeros. */
+  readonly missing: ReadonlySet<string>;
   /** The caller's. */
   readonly metadata: ReadonlyMap<string, string>;
 }
@@ -136,10 +140,12 @@ export function checkCheckpoint(
   return {
     groups: states,
     guards: checkGuards(metadata),
-    tensors: found,
+    ...found,
     converted: (name, of) => {
       const mean = squares?.get(name)?.mean;
-      return mean === undefined ? undefined : pytorch?.variance(of(found.get(name)!), of(found.get(mean)!));
+      return mean === undefined
+        ? undefined
+        : pytorch?.variance(of(found.tensors.get(name)!), of(found.tensors.get(mean)!));
     },
     metadata: new Map([...metadata].filter(([key]) => !OWN_KEYS.includes(key))),
   };
@@ -292,12 +298,24 @@ function checkTensors(
   groups: readonly CheckpointGroup[],
   parameters: boolean,
   nameInFile: (name: string) => string,
-): ReadonlyMap<string, TensorRange> {
+): Pick<CheckedCheckpoint, "tensors" | "missing"> {
   const wanted = describeTensors(groups, parameters);
   const found = new Map<string, TensorRange>();
+  const missing = new Set<string>();
+  const optional = new Set(
+    groups.flatMap(({ row, tensors, states }) =>
+      states
+        .filter((state) => isCompensation(state) && !row.shader.states.includes(state))
+        .flatMap((state) => tensors.map(({ name }) => stateName(name, state))),
+    ),
+  );
   for (const { name, shape } of wanted) {
     const tensor = tensors.get(nameInFile(name));
     if (!tensor) {
+      if (optional.has(name)) {
+        missing.add(name);
+        continue;
+      }
       const isParameter = groups.some((group) => group.tensors.some((own) => own.name === name));
       return refuse(
         `The checkpoint lacks tensor ${quoted(name)}`,
@@ -319,5 +337,5 @@ function checkTensors(
   for (const name of tensors.keys())
     if (!known.has(name))
       refuse(`The checkpoint has a tensor too many`, "those of this optimizer", quoted(name), OTHER);
-  return found;
+  return { tensors: found, missing };
 }

@@ -15,7 +15,7 @@ export interface CheckpointGroup {
   /** Schedules of other options, by name. */
   readonly optionSchedules: Readonly<Record<string, Schedule>>;
   readonly tensors: readonly CheckpointTensor[];
-  /** Names of what is kept of each tensor: the rule's states, slow weights, average. */
+  /** Names of what is kept of each tensor: the rule's states, slow weights, average, compensations. */
   readonly states: readonly string[];
 }
 

@@ -15,10 +15,11 @@ const forms: readonly { readonly name: string; readonly options: Options }[] = [
   { name: "staged", options: STAGED },
 ];
 
-/** The kernels of guarded steps, and of those that are reported. Nothing is skipped, though squares may overflow. */
-const guardedForms: readonly { readonly name: string; readonly extras: Extras }[] = [
+/** The kernels of guarded steps, of those that are reported, and of compensated ones. Nothing is skipped, though squares may overflow. */
+const otherForms: readonly { readonly name: string; readonly extras: Extras }[] = [
   { name: "guarded", extras: { guards: { nonFinite: "keep" } } },
   { name: "reported", extras: { guards: { nonFinite: "keep", clipNorm: 3.4e38 }, telemetry: {} } },
+  { name: "compensated", extras: { compensated: true } },
 ];
 
 /** A rule at each of its variants through both forms of its kernels, and under gradients that f32 cannot square. */
@@ -40,7 +41,7 @@ export function ruleJobs(factory: RuleFactory): Job[] {
             variant(`${describeOptions(options)}/${form.name}`, { ...options, ...form.options }),
           ),
     ),
-    ...guardedForms.map(({ name, extras }) =>
+    ...otherForms.map(({ name, extras }) =>
       variant(`${describeOptions(needed)}/${name}`, { ...needed, ...STAGED }, extras),
     ),
     {

@@ -47,7 +47,7 @@ const estimateOf = (step: number) =>
   );
 
 /** What a run goes through beside the rule. */
-export type Extras = Pick<OptimizerOptions, "guards" | "telemetry">;
+export type Extras = Pick<OptimizerOptions, "guards" | "telemetry" | "compensated">;
 
 /** A rate that changes in mid-run. */
 const change: Schedule = (step) => (step < RATE_CHANGE - 1 ? 1 : 0.25);

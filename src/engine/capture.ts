@@ -5,7 +5,7 @@ import type { Captured } from "../checkpoint/save.js";
 import { saveSchedules } from "../checkpoint/saved-schedules.js";
 import { OptimError } from "../errors.js";
 import type { Engine } from "./engine.js";
-import type { GroupMemory } from "./memory/group-memory.js";
+import { type GroupMemory, isCompensation } from "./memory/group-memory.js";
 import type { BufferRange, Tensor } from "./memory/parameters.js";
 import { ReadBack } from "./memory/read-back.js";
 import { USAGE } from "./memory/usage.js";
@@ -20,6 +20,7 @@ export function capture(engine: Engine, options: SaveOptions): Captured {
   const { device, label, groups } = engine;
   const { memories, guarding } = engine.machine;
   const parameters = options?.parameters !== false;
+  const pytorch = options?.format === "pytorch";
   if (parameters) requireUsage(memories, "be saved", USAGE.COPY_SRC, "COPY_SRC");
   // A file counts the steps of a group: copies of a tensor that has joined since are taken for begun.
   if (engine.mayBeFresh)
@@ -28,8 +29,11 @@ export function capture(engine: Engine, options: SaveOptions): Captured {
       copyFresh(engine, pass);
       pass.end();
     });
-  const taken = groups.map((group, index) => ({ ...group.snapshot(), ...contentOf(memories[index]!) }));
-  const ranges = [...rangesOf(memories, parameters)].sort(([a], [b]) => compareCodePoints(a, b));
+  const taken = groups.map((group, index) => ({
+    ...group.snapshot(),
+    ...contentOf(memories[index]!, pytorch),
+  }));
+  const ranges = [...rangesOf(memories, parameters, pytorch)].sort(([a], [b]) => compareCodePoints(a, b));
   const data = ranges.map(([, range]) => range);
   const control = guarding?.guard.saved;
   return {
@@ -70,22 +74,28 @@ export function streamFile(
   );
 }
 
-/** What a checkpoint keeps of a group. */
-export const contentOf = ({ tensors, states }: GroupMemory) => ({ tensors, states });
+/** What a checkpoint keeps of a group. PyTorch compensates nothing. */
+export const contentOf = ({ tensors, states }: GroupMemory, pytorch = false) => ({
+  tensors,
+  states: pytorch ? states.filter((state) => !isCompensation(state)) : states,
+});
 
 /** Where each tensor of a file lies on the GPU; those without elements are left out. */
 export function rangesOf(
   memories: readonly GroupMemory[],
   parameters = true,
+  pytorch = false,
 ): ReadonlyMap<string, BufferRange> {
   const ranges = new Map<string, BufferRange>();
-  for (const group of memories)
+  for (const group of memories) {
+    const { states } = contentOf(group, pytorch);
     for (const tensor of group.tensors) {
       if (tensor.size === 0) continue;
       const { buffer, offset } = tensor.param;
       if (parameters) ranges.set(tensor.name, { buffer, offset, size: tensor.size });
-      for (const state of group.states) ranges.set(stateName(tensor.name, state), group.state(tensor, state));
+      for (const state of states) ranges.set(stateName(tensor.name, state), group.state(tensor, state));
     }
+  }
   return ranges;
 }
 

@@ -37,6 +37,10 @@ export async function load(
     const to = ranges.get(name);
     if (to) uploads.push({ to, data: checked.converted(name, dataOf) ?? dataOf(range) });
   }
+  for (const name of checked.missing) {
+    const to = ranges.get(name);
+    if (to) uploads.push({ to, data: new Uint8Array(to.size) });
+  }
   const guard = machine.guarding?.guard;
   if (guard?.guards.dynamicScale && checked.guards?.dynamic) {
     const { lossScale, goodSteps } = checked.guards;

@@ -102,14 +102,20 @@ function allocate(
   const context = { device, label, limits, uniforms, bound, own };
   const contextOf = (index: number) =>
     groups.length > 1 ? { ...context, label: `${label} ${index}` } : context;
-  const extras: Extras = {
-    accumulation,
-    slow: blends.slow !== undefined,
-    average: blends.average !== undefined,
+  const extras: Omit<Extras, "compensation"> = {
+    accumulator: accumulating?.accumulator ?? [],
+    copies: copying?.copiesOf(blends) ?? [],
     sam: sam !== undefined,
   };
   const memories = groups.map(
-    ({ rule, tensors }, index) => new GroupMemory(contextOf(index), rule, extras, tensors, frozen),
+    ({ rule, tensors, compensated }, index) =>
+      new GroupMemory(
+        contextOf(index),
+        rule,
+        { ...extras, compensation: compensated ? parts.compensation : undefined },
+        tensors,
+        frozen,
+      ),
   );
   const each = <T>(make: (context: ReturnType<typeof contextOf>, memory: GroupMemory) => T) =>
     memories.map((memory, index) => make(contextOf(index), memory));

@@ -7,32 +7,36 @@ export interface Needs {
   readonly guards: boolean;
   readonly copies: boolean;
   readonly accumulation: boolean;
+  readonly compensation: boolean;
 }
 
 /** What unchecked options need. */
 export function needsOf(options: OptimizerOptions): Needs {
   const { rule, groups, guards, telemetry, sam, average, slowWeights, accumulation } = options ?? {};
-  const rules = [rule, ...(Array.isArray(groups) ? groups.map((group) => group?.rule) : [])];
+  const given = Array.isArray(groups) ? groups : [];
+  const rules = [rule, ...given.map((group) => group?.rule)];
   const rows = rules.flatMap((rule) => (rule?.row?.shader ? [rule.row] : []));
   return {
     rows,
     guards: [guards, telemetry, sam].some((option) => option !== undefined),
     copies: [average, slowWeights].some((option) => option !== undefined),
     accumulation: accumulation === true,
+    compensation: [options, ...given].some((part) => part?.compensated),
   };
 }
 
 /** The parts of the engine that not every run needs, where this one does. */
-export async function loadParts({ rows, guards, copies, accumulation }: Needs) {
+export async function loadParts({ rows, guards, copies, accumulation, compensation: compensated }: Needs) {
   const some = (part: (row: RuleRow) => unknown) => rows.some((row) => Boolean(part(row)));
-  const [guard, copying, accumulating, lookahead, curvature] = await Promise.all([
+  const [guard, copying, accumulating, lookahead, curvature, compensation] = await Promise.all([
     guards || some(({ shader }) => shader.sums.length) ? import("./guards/index.js") : undefined,
     copies || some((row) => row.startsAtParameter ?? row.evaluate) ? import("./passes/copies.js") : undefined,
     accumulation ? import("./passes/accumulation.js") : undefined,
     some(({ shader }) => shader.lookahead) ? import("./passes/lookahead.js") : undefined,
     some(({ shader }) => shader.curvature) ? import("./passes/curvature.js") : undefined,
+    compensated ? import("./passes/compensation.js") : undefined,
   ]);
-  return { guard, copying, accumulating, lookahead, curvature };
+  return { guard, copying, accumulating, lookahead, curvature, compensation };
 }
 
 /** What was loaded. */

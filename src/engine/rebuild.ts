@@ -85,6 +85,7 @@ async function rebuild(
     guards: checked.guards !== undefined,
     copies: checked.blends.slow !== undefined || checked.blends.average !== undefined,
     accumulation: checked.accumulation,
+    compensation: current.some(({ compensated }) => compensated),
   });
   checkLimits(device, checked, parts);
   await reports?.settle();

@@ -27,6 +27,7 @@ export const ftrl = /* @__PURE__ */ ruleFactory(() => ({
   formula:
     "n ← n + g², z ← z + g + 2·shrinkage·θ − (nᵖ − n₋₁ᵖ)/η·θ, θ ← (clamp(z, ±l1) − z)/((β + nᵖ)/η + 2·l2), p = −learningRatePower",
   source: "McMahan et al. 2013, algorithm 1; Keras and TensorFlow Ftrl",
+  absolute: true,
   constants: ({ learningRatePower }) => ({ square_root: learningRatePower === -0.5 ? 1 : 0 }),
   initial: ({ initialAccumulatorValue }) => ({ accumulator: initialAccumulatorValue }),
   scalars: ({ learningRatePower, l2, l2Shrinkage, beta }, _t, lr) => ({

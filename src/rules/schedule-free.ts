@@ -24,6 +24,7 @@ export const scheduleFreeSgd = /* @__PURE__ */ ruleFactory(() => ({
   startsAtParameter: ["z", "x"],
   evaluate: "x",
   ownDecay: true,
+  absolute: true,
   memory: [0],
   advance: ({ warmupSteps }, t, lr, [sum = 0]) => [sum + warmedUp(lr, warmupSteps, t) ** 2],
   scalars: (options, t, lr, [sum = 0]) => {
@@ -58,6 +59,7 @@ export const scheduleFreeAdamw = /* @__PURE__ */ ruleFactory(() => ({
   startsAtParameter: ["z", "x"],
   evaluate: "x",
   ownDecay: true,
+  absolute: true,
   memory: [0],
   advance: ({ warmupSteps, beta2, correctedRate }, t, lr, [sum = 0]) => [
     sum + (warmedUp(lr, warmupSteps, t) * rateCorrection(beta2, correctedRate, t)) ** 2,

@@ -8,15 +8,17 @@ import {
 } from "../../src/engine/guards/compose-sums.js";
 import { composeSettle } from "../../src/engine/guards/rule-sums.js";
 import { composeStep, overLanes, STAGE_STRUCT } from "../../src/engine/kernels/compose.js";
+import * as compensation from "../../src/engine/passes/compensation.js";
+import { composeBlend } from "../../src/engine/passes/copies.js";
 import { composeCurvature } from "../../src/engine/passes/curvature.js";
 import { composeLookahead } from "../../src/engine/passes/lookahead.js";
 import { createArena, createOptimizer, rules } from "../../src/index.js";
 import { referenceCurvature, referenceStep } from "../../src/reference/step.js";
 import accumulate from "../../src/shaders/engine/accumulate.wgsl?raw";
 import ascent from "../../src/shaders/engine/ascent.wgsl?raw";
-import blend from "../../src/shaders/engine/blend.wgsl?raw";
 import clip from "../../src/shaders/engine/clip.wgsl?raw";
 import control from "../../src/shaders/engine/control.wgsl?raw";
+import copy from "../../src/shaders/engine/copy.wgsl?raw";
 import decide from "../../src/shaders/engine/decide.wgsl?raw";
 import measure from "../../src/shaders/engine/measure.wgsl?raw";
 import recordShader from "../../src/shaders/engine/record.wgsl?raw";
@@ -463,8 +465,10 @@ describe("on a device as it is", () => {
   const engineModules = Object.entries({
     ...Object.fromEntries(
       WIDTHS.flatMap((width) => [
-        [`accumulate × ${width}`, overLanes(width) + accumulate],
-        [`blend × ${width}`, overLanes(width) + blend],
+        [`accumulate × ${width}`, overLanes(width) + compensation.code + accumulate],
+        [`copy × ${width}`, overLanes(width) + copy],
+        [`blend × ${width}`, composeBlend(width, false)],
+        [`blend of compensated parameters × ${width}`, composeBlend(width, true)],
         [`ascent × ${width}`, overLanes(width) + control + ascent],
         [`measure × ${width}`, overLanes(width) + partsOf(2) + control + measure],
       ]),
@@ -481,12 +485,20 @@ describe("on a device as it is", () => {
       ...(shader.sums.length > 0 ? [[`${shader.file} settle`, composeSettle(shader)] as const] : []),
       ...WIDTHS.flatMap((width) =>
         Object.entries({
-          ...(shader.sums.length === 0 && { step: composeStep(shader, width, shader.lookahead) }),
+          ...(shader.sums.length === 0 && {
+            step: composeStep(shader, width, shader.lookahead),
+            "compensated step": composeStep({ ...shader, compensation }, width, shader.lookahead),
+          }),
           ...Object.fromEntries(
             ([2, 4] as const).flatMap((lanes) =>
               (shader.sums.length > 0 ? [true] : [false, true]).flatMap((values) => {
                 const form = { fromOrigin: shader.lookahead, values, lanes };
+                const kept = { ...shader, compensation };
                 return [
+                  [
+                    `compensated step, values ${values}, lanes ${lanes}`,
+                    composeSummedStep(kept, width, form),
+                  ],
                   [`guarded step, values ${values}, lanes ${lanes}`, composeGuardedStep(shader, width, form)],
                   [`summed step, values ${values}, lanes ${lanes}`, composeSummedStep(shader, width, form)],
                 ];

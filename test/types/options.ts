@@ -43,7 +43,7 @@ export const typedGroups = [
     groups: [
       { parameters },
       { parameters, lr: 1e-4, weightDecay: 0, decay: "decoupled", maximize: true },
-      { parameters, beta1: 0.8, schedule: undefined },
+      { parameters, beta1: 0.8, schedule: undefined, compensated: true },
       { parameters, rule: momentum(), momentum: 0.8, form: "velocity" },
     ],
   }),
@@ -56,6 +56,8 @@ export const typedGroups = [
       { parameters, weightDecay: "x" },
       // @ts-expect-error no flag
       { parameters, maximize: 1 },
+      // @ts-expect-error no flag
+      { parameters, compensated: 1 },
       // @ts-expect-error no style
       { parameters, decay: "couple" },
       // @ts-expect-error no form of any rule

@@ -59,6 +59,12 @@ struct State { m: vec4f }`;
     ["memory that is no list", { ...plainRule, memory: 3 }, "invalid-option"],
     ["a point to evaluate at that is no name", { ...plainRule, evaluate: 3 }, "invalid-option"],
     ["a decay of its own that is none", { ...plainRule, ownDecay: "decoupled" }, "invalid-option"],
+    ["an absoluteness that is none", { ...plainRule, absolute: 1 }, "invalid-option"],
+    [
+      "a state with the name of the engine's",
+      { ...plainRule, wgsl: withState.replace("m: vec4f", "compensation: vec4f") },
+      "invalid-option",
+    ],
     ["another scope", { ...plainRule, scope: "al" }, "invalid-option"],
     ["a reference without a step", { ...plainRule, reference: { initial: () => ({}) } }, "invalid-option"],
     [

@@ -5,6 +5,7 @@ import {
   loadLane,
   noValues,
   restoreLane,
+  type StepShader,
   stepHead,
   stepLane,
   storage,
@@ -34,8 +35,11 @@ export interface GuardedForm {
 }
 
 /** Bindings behind those of the step. */
-function extraBindings({ states }: RuleShader, { fromOrigin, values, lanes }: GuardedForm): string {
-  const next = 3 + states.length + Number(fromOrigin);
+function extraBindings(
+  { states, compensation }: StepShader,
+  { fromOrigin, values, lanes }: GuardedForm,
+): string {
+  const next = 3 + states.length + Number(fromOrigin) + Number(compensation !== undefined);
   return `${values ? storage(next, "read", "tensors", "vec4f") : ""}${
     lanes ? partsOf(lanes) + storage(next + Number(values), "read_write", "partials", "engine_Part") : ""
   }`;
@@ -74,7 +78,7 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
 `;
 
 /** A step that reads values by tensor, where it has them. */
-export const composeGuardedStep = (shader: RuleShader, width: Width, form: GuardedForm): string =>
+export const composeGuardedStep = (shader: StepShader, width: Width, form: GuardedForm): string =>
   composeStep(
     shader,
     width,
@@ -84,7 +88,7 @@ export const composeGuardedStep = (shader: RuleShader, width: Width, form: Guard
   );
 
 /** A step that also keeps Σθ² and ΣΔ². */
-export function composeSummedStep(shader: RuleShader, width: Width, form: GuardedForm): string {
+export function composeSummedStep(shader: StepShader, width: Width, form: GuardedForm): string {
   const { fromOrigin, values } = form;
   const origin = fromOrigin ? "engine_origin" : "engine_parameters";
   return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${stripEntry(
@@ -106,7 +110,7 @@ export const packed = (fields: readonly string[], value: string) =>
   `vec4f(${COMPONENTS.map((_, i) => (fields[i] === undefined ? "0.0" : `${value}.${fields[i]}`)).join(", ")})`;
 
 /** What a rule with sums measures of each strip, after the stages before it. The bindings are those of the step. */
-export function composeMeasure(shader: RuleShader, width: Width, fromOrigin: boolean): string {
+export function composeMeasure(shader: StepShader, width: Width, fromOrigin: boolean): string {
   const given = [
     "engine_alone(engine_parameter)",
     "engine_alone(engine_gradient)",

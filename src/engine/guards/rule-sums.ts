@@ -109,7 +109,7 @@ export class RuleSums {
         measure: new Kernel(device, {
           ...source,
           label,
-          compose: (width) => composeMeasure(row.shader, width, group.fromOrigin),
+          compose: (width) => composeMeasure(group.shader, width, group.fromOrigin),
           storages: accessesOf(streams(group)),
         }),
         settle: new BufferPass(context, {

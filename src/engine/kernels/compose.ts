@@ -20,6 +20,14 @@ export const STAGE_STRUCT = stageShader.code;
 export const overLanes = (width: Width): string =>
   `${width === 4 ? fourLanes.code : oneLane.code}${stageShader.code}${chunkShader.code}`;
 
+/** Loaded where something is compensated. */
+type Compensation = typeof import("../passes/compensation.js");
+
+/** A rule's shader, and what keeps beside a parameter what its f32 cannot hold. */
+export interface StepShader extends RuleShader {
+  readonly compensation?: Compensation | undefined;
+}
+
 /** What of the stages around a rule a step needs. */
 export interface Stages {
   readonly decay: "none" | "coupled" | "subtracted" | "proximal" | "cautious";
@@ -56,10 +64,11 @@ export const storage = (
 ) => `@group(1) @binding(${binding}) var<storage, ${access}> engine_${name}: array<${type}>;\n`;
 
 /** The bindings of a step. What of them a kernel does not use, it need not name. */
-export const stepBindings = ({ states }: RuleShader, fromOrigin: boolean): string =>
+export const stepBindings = ({ states, compensation }: StepShader, fromOrigin: boolean): string =>
   `${storage(1, "read_write", "parameters")}${storage(2, "read", "gradients", "engine_Bits")}${[
     ...states.map((name) => `state_${name}`),
     ...(fromOrigin ? ["origin"] : []),
+    ...(compensation ? ["compensation"] : []),
   ]
     .map((name, index) => storage(3 + index, "read_write", name))
     .join("")}`;
@@ -94,17 +103,19 @@ export const loadLane = (shader: RuleShader, fromOrigin: boolean) => `
   let engine_gradient = engine_prepared(engine_read, engine_point, engine_factor);${declareState(shader)}${loadStates(shader)}`;
 
 /** The update of a lane. */
-export const stepLane = (shader: RuleShader, fromOrigin: boolean) => {
+export const stepLane = (shader: StepShader, fromOrigin: boolean) => {
   const given = [
     "engine_parameter",
     "engine_gradient",
     ...(shader.states.length > 0 ? ["&engine_state"] : []),
     ...(shader.sums.length > 0 ? ["engine_settled"] : []),
   ];
+  const plain = { load: "", next: "engine_parameter - engine_change", store: "" };
+  const { load, next, store } = shader.compensation ?? plain;
   return `${loadLane(shader, fromOrigin)}
-  let engine_change = engine_decayed(engine_parameter, update(${given.join(", ")}));
-  let engine_next = engine_marked(engine_parameter - engine_change, engine_gradient);
-  engine_parameters[engine_i] = engine_narrow(engine_next);${storeStates(shader)}`;
+  let engine_change = engine_decayed(engine_parameter, update(${given.join(", ")}));${load}
+  let engine_next = engine_marked(${next}, engine_gradient);
+  engine_parameters[engine_i] = engine_narrow(engine_next);${store}${storeStates(shader)}`;
 };
 
 /** What a skipped step leaves is what it found; a look-ahead or an ascent is undone. */
@@ -112,8 +123,8 @@ export const restoreLane = (fromOrigin: boolean) =>
   fromOrigin ? "\n  engine_parameters[engine_i] = engine_origin[engine_i];" : "";
 
 /** What a step is written with, before its entry. @param bindings behind its own */
-export const stepHead = (shader: RuleShader, width: Width, fromOrigin: boolean, bindings = ""): string =>
-  `${shader.code}\n${overLanes(width)}${stepShader.code}${stepBindings(shader, fromOrigin)}${bindings}`;
+export const stepHead = (shader: StepShader, width: Width, fromOrigin: boolean, bindings = ""): string =>
+  `${shader.code}\n${overLanes(width)}${stepShader.code}${shader.compensation?.code ?? ""}${stepBindings(shader, fromOrigin)}${bindings}`;
 
 /**
  * The step: θ ← θ − (update + decay).
@@ -122,7 +133,7 @@ export const stepHead = (shader: RuleShader, width: Width, fromOrigin: boolean, 
  * @param values text that declares what the lane's tensor has: `engine_factor`, and `engine_settled` of a rule with sums
  */
 export function composeStep(
-  shader: RuleShader,
+  shader: StepShader,
   width: Width,
   fromOrigin: boolean,
   bindings = "",

@@ -1,9 +1,8 @@
-import type { RuleShader } from "../../rule.js";
 import type { GroupMemory } from "../memory/group-memory.js";
-import { ACCUMULATOR, ORIGIN } from "../memory/group-memory.js";
+import { ACCUMULATOR } from "../memory/group-memory.js";
 import { gradientOf } from "../memory/parameters.js";
 import type { Width } from "../memory/spans.js";
-import { composeStep, type Stages, stepVariant } from "./compose.js";
+import { composeStep, type Stages, type StepShader, stepVariant } from "./compose.js";
 import { Kernel } from "./pipelines.js";
 import {
   accessesOf,
@@ -22,7 +21,7 @@ import {
 /** What guards add to a step: values by tensor and partial sums, which it binds behind its own. */
 export interface StepExtension {
   /** The texts of the step, and of the step that also keeps Σθ² and ΣΔ². */
-  readonly compose: (shader: RuleShader, width: Width, fromOrigin: boolean, summed: boolean) => string;
+  readonly compose: (shader: StepShader, width: Width, fromOrigin: boolean, summed: boolean) => string;
   readonly streams: readonly Stream[];
   readonly strips: Strips;
 }
@@ -31,9 +30,7 @@ export interface StepExtension {
 export const stepStreams = (group: GroupMemory): readonly Stream[] => [
   written(({ param }) => param),
   GRADIENT,
-  ...[...group.rule.row.shader.states, ...(group.fromOrigin ? [ORIGIN] : [])].map((name) =>
-    written(group.range(name)),
-  ),
+  ...group.kept.map((name) => written(group.range(name))),
 ];
 
 /** The update of a group, of the gradients or of what was accumulated. */
@@ -48,7 +45,6 @@ export class Step {
 
   constructor(context: PlanContext, group: GroupMemory, accumulation: boolean, extension?: StepExtension) {
     const { row, options } = group.rule;
-    const { shader } = row;
     const streams = [...stepStreams(group), ...(extension?.streams ?? [])];
     this.#group = group;
     this.#planner = new Planner(context, {
@@ -57,7 +53,7 @@ export class Step {
       streams,
       ...(extension && { strips: extension.strips }),
     });
-    const { fromOrigin } = group;
+    const { fromOrigin, shader } = group;
     const kernel = (summed: boolean) =>
       new Kernel(context.device, {
         label: context.label,

@@ -1,4 +1,5 @@
 import type { Rule } from "../../rule.js";
+import type { StepShader } from "../kernels/compose.js";
 import type { BufferRange, Range, Tensor } from "./parameters.js";
 import { sortTensors } from "./spans.js";
 import { type MemoryContext, StateMemory } from "./state.js";
@@ -9,18 +10,32 @@ export const ACCUMULATOR = "gradient_accumulator";
 export const SLOW = "slow_weights";
 export const AVERAGE = "average";
 
+/** What the f32 of the parameters cannot hold. */
+export const COMPENSATION = "compensation";
+
+/** Whether a kind of memory holds what the f32 of another cannot. */
+export const isCompensation = (name: string): boolean => name.endsWith(COMPENSATION);
+
+/** A kind of memory, and what its f32 cannot hold. */
+export const compensated = (name: string): readonly [string, string] => [name, `${name}_${COMPENSATION}`];
+
 /** What a group keeps beside the states of its rule. */
 export interface Extras {
-  readonly accumulation: boolean;
-  readonly slow: boolean;
-  readonly average: boolean;
+  /** Names of what holds the sum of micro-batches. */
+  readonly accumulator: readonly string[];
+  /** Names of copies of the parameters, and of what their f32 cannot hold. */
+  readonly copies: readonly string[];
   /** Whether gradients are taken after an ascent. */
   readonly sam: boolean;
+  /** Where what the f32 of a parameter cannot hold is kept. */
+  readonly compensation: StepShader["compensation"];
 }
 
 /** The tensors of a group and all that is kept of each. */
 export class GroupMemory {
   readonly rule: Rule;
+  /** That of the rule, with what its step keeps beside it. */
+  readonly shader: StepShader;
   /** Every tensor of the group, in the caller's order. */
   readonly tensors: readonly Tensor[];
   /** Those with elements, in the order of memory. */
@@ -30,6 +45,8 @@ export class GroupMemory {
   readonly frozen: readonly Tensor[];
   /** Whether a step starts from parameters that were kept while the gradient was taken elsewhere. */
   readonly fromOrigin: boolean;
+  /** Names of what a step binds of each tensor behind parameter and gradient. */
+  readonly kept: readonly string[];
   /** Values that a guard keeps of each tensor for the rule: one f32 for each field of `Settled`. */
   settled: ((tensor: Tensor, index: number) => BufferRange) | undefined;
   readonly #memory: StateMemory;
@@ -43,20 +60,19 @@ export class GroupMemory {
     frozen: ReadonlySet<Tensor>,
   ) {
     const { shader } = rule.row;
-    const { accumulation, slow, average, sam } = extras;
+    const { accumulator, copies, sam, compensation } = extras;
     this.rule = rule;
+    this.shader = { ...shader, compensation };
     this.tensors = tensors;
     this.sorted = sortTensors(tensors);
     this.active = this.sorted.filter((tensor) => !frozen.has(tensor));
     this.frozen = this.sorted.filter((tensor) => frozen.has(tensor));
     this.fromOrigin = shader.lookahead || sam;
-    this.#states = [...shader.states, ...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : [])];
+    const own = compensation ? [COMPENSATION] : [];
+    this.kept = [...shader.states, ...(this.fromOrigin ? [ORIGIN] : []), ...own];
+    this.#states = [...shader.states, ...own, ...copies];
     const initial = rule.row.initial?.(rule.options) ?? {};
-    const kinds = [
-      ...this.#states,
-      ...(this.fromOrigin ? [ORIGIN] : []),
-      ...(accumulation ? [ACCUMULATOR] : []),
-    ];
+    const kinds = [...this.kept, ...copies, ...accumulator];
     this.#memory = new StateMemory(
       context,
       this.sorted,
@@ -78,7 +94,10 @@ export class GroupMemory {
     }
   }
 
-  /** Names of what a checkpoint keeps of each tensor: the rule's states and settled values, slow weights, average. */
+  /**
+   * Names of what a checkpoint keeps of each tensor: the rule's states and settled values, slow weights, average, and what
+   * of these and of the parameters f32 cannot hold.
+   */
   get states(): readonly string[] {
     return [...this.#states, ...this.rule.row.shader.settled];
   }

@@ -1,5 +1,5 @@
 import { briefly, OptimError } from "../../errors.js";
-import { checkOptions, type Rule } from "../../rule.js";
+import { checkOptions, flag, type Rule } from "../../rule.js";
 import type { Schedule } from "../../schedules/schedule.js";
 import type { BlendWeights } from "../group.js";
 import type { TelemetryOptions } from "../guards/reports.js";
@@ -24,6 +24,8 @@ export interface GroupParts<Own extends object = NoOptions> {
   readonly schedule?: Schedule | undefined;
   /** Instead of the optimizer's. */
   readonly optionSchedules?: OptionSchedules | undefined;
+  /** Instead of the optimizer's. */
+  readonly compensated?: boolean | undefined;
 }
 
 /**
@@ -46,7 +48,13 @@ export interface OptimizerOptions<Own extends object = NoOptions> {
   /** All parameters, in one group; or else `groups`. */
   readonly parameters?: readonly Parameter[] | undefined;
   readonly groups?: readonly GroupOptions<Own>[] | undefined;
-  /** Whether `accumulate()` will be used; it costs a buffer as large as the parameters. */
+  /**
+   * Whether what the f32 of a parameter cannot hold is kept beside it, in state `compensation`, so that changes below half
+   * an ulp of the parameter add up. It costs one f32 an element, and 8 bytes an element more a step. Default false. Rules whose parameter
+   * follows from their states (FTRL, Schedule-Free) have nothing to keep: for them it changes nothing.
+   */
+  readonly compensated?: boolean | undefined;
+  /** Whether `accumulate()` will be used; it costs two buffers as large as the parameters. */
   readonly accumulation?: boolean | undefined;
   /** Steps, look-aheads and accumulations that may be encoded and not yet submitted; default 64. */
   readonly stepsInFlight?: number | undefined;
@@ -76,6 +84,7 @@ const OPTION_NAMES: readonly string[] = [
   "optionSchedules",
   "parameters",
   "groups",
+  "compensated",
   "accumulation",
   "stepsInFlight",
   "guards",
@@ -92,6 +101,7 @@ interface GivenGroup {
   readonly rule?: Rule | undefined;
   readonly schedule?: Schedule | undefined;
   readonly optionSchedules?: OptionSchedules | undefined;
+  readonly compensated?: boolean | undefined;
   readonly [option: string]: unknown;
 }
 
@@ -100,6 +110,7 @@ export interface CheckedGroup {
   readonly rule: Rule;
   readonly schedule: Schedule;
   readonly optionSchedules: OptionSchedules;
+  readonly compensated: boolean;
   readonly tensors: readonly Tensor[];
 }
 
@@ -112,6 +123,7 @@ export interface CheckedOptions {
   readonly rule: Rule | undefined;
   readonly schedule: Schedule | undefined;
   readonly optionSchedules: OptionSchedules | undefined;
+  readonly compensated: boolean | undefined;
   readonly groups: readonly CheckedGroup[];
   readonly accumulation: boolean;
   readonly stepsInFlight: number;
@@ -147,7 +159,7 @@ export function checkOptimizerOptions(
     });
   const label = options.label ?? groups[0]?.rule.row.name ?? "optimizer";
   const { guards, telemetry, sam } = guard?.checkGuarding(options, groups) ?? {};
-  const { slowWeights, average, rule, schedule, optionSchedules } = options;
+  const { slowWeights, average, rule, schedule, optionSchedules, compensated } = options;
   const blends = {
     slow: slowWeights === undefined ? undefined : copying?.slowWeight(slowWeights),
     average: average === undefined ? undefined : copying?.averageWeight(average),
@@ -157,6 +169,7 @@ export function checkOptimizerOptions(
     rule,
     schedule,
     optionSchedules,
+    compensated,
     groups,
     accumulation,
     stepsInFlight,
@@ -202,23 +215,26 @@ function requireList(
   });
 }
 
-/** A group with the optimizer's rule and schedules where it has none of its own, or undefined ones. */
+/** A group with the optimizer's rule, schedules and compensation where it has none of its own, or undefined ones. */
 export const withDefaults = (
   group: GroupOptions,
   {
     rule,
     schedule,
     optionSchedules,
+    compensated,
   }: {
     readonly rule?: Rule | undefined;
     readonly schedule?: Schedule | undefined;
     readonly optionSchedules?: OptionSchedules | undefined;
+    readonly compensated?: boolean | undefined;
   },
 ): GivenGroup => ({
   ...group,
   rule: group?.rule ?? rule,
   schedule: group?.schedule ?? schedule,
   optionSchedules: group?.optionSchedules ?? optionSchedules,
+  compensated: group?.compensated ?? compensated,
 });
 
 /**
@@ -231,7 +247,7 @@ export function checkGroup(group: GivenGroup, others: readonly Tensor[]): Checke
 }
 
 function checkedGroup(
-  { parameters: _, rule, schedule, optionSchedules = {}, ...overrides }: GivenGroup,
+  { parameters: _, rule, schedule, optionSchedules = {}, compensated = false, ...overrides }: GivenGroup,
   tensors: readonly Tensor[],
   what: string,
 ): CheckedGroup {
@@ -242,11 +258,13 @@ function checkedGroup(
       got: briefly(rule),
       fix: "import { adam } and pass rule: adam()",
     });
+  checkOptions({ ...rule.row, options: { compensated: flag(false) } }, { compensated });
   if (rule.row.shader.lookahead) for (const tensor of tensors) requireCopyTarget(rule, tensor);
   return {
     rule: { row: rule.row, options: checkOptions(rule.row, overrides, rule.options) },
     schedule: checkSchedule(rule.row.name, schedule ?? constantRate),
     optionSchedules: checkOptionSchedules(rule.row.name, rule.row, optionSchedules),
+    compensated: compensated && !rule.row.absolute,
     tensors,
   };
 }
@@ -282,7 +300,7 @@ export function requireAtMost(
 export function checkLimits(device: GPUDevice, checked: CheckedOptions, { guard }: Parts): void {
   const { label, groups, stepsInFlight, sam } = checked;
   const { maxStorageBuffersPerShaderStage, maxBufferSize } = device.limits;
-  for (const { rule } of groups) {
+  for (const { rule, compensated } of groups) {
     const { states, lookahead } = rule.row.shader;
     requireAtMost(
       label,
@@ -291,6 +309,7 @@ export function checkLimits(device: GPUDevice, checked: CheckedOptions, { guard 
       maxStorageBuffersPerShaderStage,
       2 +
         states.length +
+        Number(compensated) +
         (lookahead || sam !== undefined ? 1 : 0) +
         (guard?.extraBuffers(rule.row, checked) ?? 0),
       "request a larger limit from the adapter",

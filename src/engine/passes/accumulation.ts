@@ -4,8 +4,12 @@ import type { Engine } from "../engine.js";
 import { overLanes } from "../kernels/compose.js";
 import { GRADIENT, type PlanContext, written } from "../kernels/plan.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
-import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
+import { ACCUMULATOR, compensated, type GroupMemory } from "../memory/group-memory.js";
 import { encodePasses } from "../verbs.js";
+import { code as compensation } from "./compensation.js";
+
+/** Names of what holds their sum. */
+export const accumulator = compensated(ACCUMULATOR);
 
 /** Adds the gradients of a group to its accumulators. */
 export const accumulationPass = (context: PlanContext, group: GroupMemory): TensorPass =>
@@ -14,10 +18,10 @@ export const accumulationPass = (context: PlanContext, group: GroupMemory): Tens
     {
       name: "accumulate",
       lead: group.range(ACCUMULATOR),
-      streams: [written(group.range(ACCUMULATOR)), GRADIENT],
+      streams: [...accumulator.map((name) => written(group.range(name))), GRADIENT],
     },
     "engine/accumulate.wgsl",
-    (width) => overLanes(width) + accumulateShader.code,
+    (width) => overLanes(width) + compensation + accumulateShader.code,
   );
 
 /** The gradients of a micro-batch. */

@@ -1,18 +1,45 @@
 import { OptimError } from "../../errors.js";
 import * as blendShader from "../../shaders/engine/blend.wgsl?engine";
+import * as copyShader from "../../shaders/engine/copy.wgsl?engine";
 import type { Engine } from "../engine.js";
-import type { PendingStep } from "../group.js";
-import { overLanes } from "../kernels/compose.js";
+import type { BlendWeights, PendingStep } from "../group.js";
+import { overLanes, storage } from "../kernels/compose.js";
 import { type PlanContext, written } from "../kernels/plan.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
-import { AVERAGE, type GroupMemory, SLOW } from "../memory/group-memory.js";
+import { AVERAGE, COMPENSATION, compensated, type GroupMemory, SLOW } from "../memory/group-memory.js";
 import type { Tensor } from "../memory/parameters.js";
+import type { Width } from "../memory/spans.js";
 import { copyFresh } from "../verbs.js";
+import { code as compensation } from "./compensation.js";
 
 export { averageWeight, slowWeight } from "../options/average-options.js";
 
-/** What a blend does with the parameters and their copy. */
-type BlendKind = "KEEP" | "SLOW" | "AVERAGE" | "SWAP";
+/** Names of the copies that are kept beside the parameters, and of what their f32 cannot hold. */
+export const copiesOf = ({ slow, average }: BlendWeights): readonly string[] => [
+  ...(slow ? compensated(SLOW) : []),
+  ...(average ? compensated(AVERAGE) : []),
+];
+
+/** What a blend reads, and writes, of what the f32 of the parameters cannot hold. @param binding where that is kept */
+const ownResidual = (own: boolean, binding: number): string =>
+  own
+    ? `${storage(binding, "read_write", "compensation")}fn own_residual(i: u32, lost: vec4f) -> vec4f {
+  return engine_widen(engine_compensation[i]);
+}
+fn keep_own(i: u32, residual: vec4f) {
+  engine_compensation[i] = engine_narrow(residual);
+}
+`
+    : `fn own_residual(i: u32, lost: vec4f) -> vec4f {
+  return lost;
+}
+fn keep_own(i: u32, residual: vec4f) {
+}
+`;
+
+/** The text of a blend. */
+export const composeBlend = (width: Width, own: boolean): string =>
+  overLanes(width) + compensation + ownResidual(own, 4) + blendShader.code;
 
 /** Copies of the parameters that a group keeps: slow weights, a running average, states of its rule. */
 export class Copies {
@@ -25,30 +52,40 @@ export class Copies {
   constructor(context: PlanContext, group: GroupMemory) {
     const { row } = group.rule;
     this.#group = group;
-    const blend = (kind: BlendKind, name: string, tensors: readonly Tensor[]) => {
+    const lead = ({ param }: Tensor) => param;
+    const copy = (name: string, swaps: boolean) => {
       const pass = new TensorPass(
         context,
-        {
-          name,
-          lead: ({ param }) => param,
-          streams: [written(({ param }) => param), written(group.range(name))],
-        },
-        "engine/blend.wgsl",
-        (width) => overLanes(width) + blendShader.code,
-        { kind: blendShader.constants[kind]! },
+        { name, lead, streams: [written(lead), written(group.range(name))] },
+        "engine/copy.wgsl",
+        (width) => overLanes(width) + copyShader.code,
+        { swaps: Number(swaps) },
       );
-      pass.plan(tensors);
+      // Those of frozen tensors, too: they are evaluated.
+      pass.plan(group.sorted);
+      return pass;
+    };
+    const own = group.shader.compensation !== undefined;
+    const blend = (name: string) => {
+      const kept = [...compensated(name), ...(own ? [COMPENSATION] : [])];
+      const pass = new TensorPass(
+        context,
+        { name, lead, streams: [written(lead), ...kept.map((name) => written(group.range(name)))] },
+        "engine/blend.wgsl",
+        (width) => composeBlend(width, own),
+        { slow: Number(name === SLOW) },
+      );
+      pass.plan(group.active);
       return pass;
     };
     const slow = group.states.includes(SLOW);
     const average = group.states.includes(AVERAGE);
     const copies = [...(slow ? [SLOW] : []), ...(average ? [AVERAGE] : []), ...(row.startsAtParameter ?? [])];
-    this.#keep = copies.map((name) => blend("KEEP", name, group.sorted));
-    this.#slow = slow ? blend("SLOW", SLOW, group.active) : undefined;
-    this.#average = average ? blend("AVERAGE", AVERAGE, group.active) : undefined;
-    // Frozen tensors are evaluated, too.
+    this.#keep = copies.map((name) => copy(name, false));
+    this.#slow = slow ? blend(SLOW) : undefined;
+    this.#average = average ? blend(AVERAGE) : undefined;
     const evaluated = average ? AVERAGE : row.evaluate;
-    this.#swap = evaluated === undefined ? undefined : blend("SWAP", evaluated, group.sorted);
+    this.#swap = evaluated === undefined ? undefined : copy(evaluated, true);
   }
 
   /** @throws OptimError `invalid-shader` */
