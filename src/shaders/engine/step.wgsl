@@ -53,8 +53,9 @@ fn engine_decayed(parameter: vec4f, update: vec4f) -> vec4f {
   return update + engine_stage.decay * parameter;
 }
 
-// NaN where the gradient is not finite: a rule that takes its sign or clips it would walk on.
+// Infinite or NaN where the gradient is: a rule that takes its sign or clips it would walk on.
 fn engine_marked(next: vec4f, gradient: vec4f) -> vec4f {
-  let broken = (bitcast<vec4u>(gradient) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
-  return bitcast<vec4f>(bitcast<vec4u>(next) | select(vec4u(), vec4u(0x7fc00000u), broken));
+  let largest = vec4u(0x7f800000u);
+  let broken = (bitcast<vec4u>(gradient) & largest) == largest;
+  return bitcast<vec4f>(bitcast<vec4u>(next) | select(vec4u(), largest, broken));
 }
