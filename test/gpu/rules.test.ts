@@ -5,6 +5,7 @@ import {
   composeMeasure,
   composeSummedStep,
   partsOf,
+  sumsOf,
 } from "../../src/engine/guards/compose-sums.js";
 import { composeSettle } from "../../src/engine/guards/rule-sums.js";
 import { composeStep, overLanes, STAGE_STRUCT } from "../../src/engine/kernels/compose.js";
@@ -22,7 +23,6 @@ import measure from "../../src/shaders/engine/measure.wgsl?raw";
 import recordShader from "../../src/shaders/engine/record.wgsl?raw";
 import sum from "../../src/shaders/engine/sum.wgsl?raw";
 import tensorSums from "../../src/shaders/engine/tensors.wgsl?raw";
-import total from "../../src/shaders/engine/total.wgsl?raw";
 import { read, upload, whole, write } from "../support/buffers.js";
 import { descend } from "../support/descend.js";
 import { useDevice, type Watched } from "../support/device.js";
@@ -469,10 +469,10 @@ describe("on a device as it is", () => {
         [`measure × ${width}`, overLanes(width) + partsOf(2) + control + measure],
       ]),
     ),
-    sum: partsOf(2) + sum,
-    decide: STAGE_STRUCT + partsOf(4) + control + clip + total + decide,
-    tensors: partsOf(2) + control + clip + tensorSums,
-    record: partsOf(2) + control + total + recordShader,
+    sum: sumsOf(2) + sum,
+    decide: STAGE_STRUCT + sumsOf(2) + control + clip + decide,
+    tensors: sumsOf(4) + control + clip + tensorSums,
+    record: sumsOf(4) + control + recordShader,
   });
   const modules = new Map([
     ...engineModules,
@@ -483,12 +483,17 @@ describe("on a device as it is", () => {
         Object.entries({
           ...(shader.sums.length === 0 && { step: composeStep(shader, width, shader.lookahead) }),
           ...Object.fromEntries(
-            ([2, 4] as const).flatMap((lanes) =>
+            [false, true].flatMap((sums) =>
               (shader.sums.length > 0 ? [true] : [false, true]).flatMap((values) => {
-                const form = { fromOrigin: shader.lookahead, values, lanes };
+                const form = { fromOrigin: shader.lookahead, values, sums };
                 return [
-                  [`guarded step, values ${values}, lanes ${lanes}`, composeGuardedStep(shader, width, form)],
-                  [`summed step, values ${values}, lanes ${lanes}`, composeSummedStep(shader, width, form)],
+                  [
+                    `guarded step, values ${values}, sums ${sums}`,
+                    composeGuardedStep(shader, width, form),
+                  ] as const,
+                  ...(sums
+                    ? [[`summed step, values ${values}`, composeSummedStep(shader, width, form)] as const]
+                    : []),
                 ];
               }),
             ),

@@ -1,5 +1,7 @@
 // Writes the steps of guards: those that read values by tensor, and those that keep partial sums, a strip an invocation.
 import type { RuleShader } from "../../rule.js";
+import * as normShader from "../../shaders/engine/norm.wgsl?engine";
+import * as sumsShader from "../../shaders/engine/sums.wgsl?engine";
 import {
   composeStep,
   loadLane,
@@ -12,16 +14,19 @@ import {
 import { type Width, WORKGROUP } from "../memory/spans.js";
 import { SETTLED, VALUES } from "./control.js";
 
-/** Lanes of a partial sum: four where a rule has sums of its own. */
+/** Lanes of a partial sum: two of gradients, else four. */
 export type PartLanes = 2 | 4;
 
 /** What kernels that write or read partial sums are written with. */
 export const partsOf = (lanes: PartLanes): string => `
 alias engine_Part = vec${lanes}f;
-fn engine_part(sums: vec2f) -> engine_Part {
-  return ${lanes === 2 ? "sums" : "vec4f(sums, 0.0, 0.0)"};
+fn engine_third(part: engine_Part) -> f32 {
+  return ${lanes === 2 ? "0.0" : "part.z"};
 }
-`;
+${normShader.code}`;
+
+/** What kernels that add up partial sums are written with. */
+export const sumsOf = (lanes: PartLanes): string => partsOf(lanes) + sumsShader.code;
 
 /** How a guarded step is written. */
 export interface GuardedForm {
@@ -29,15 +34,15 @@ export interface GuardedForm {
   readonly fromOrigin: boolean;
   /** Whether tensors have values of their own: a clip factor, or what a rule settled. */
   readonly values: boolean;
-  /** Lanes of the partial sums that it binds, if it does. */
-  readonly lanes: PartLanes | undefined;
+  /** Whether it binds partial sums. */
+  readonly sums: boolean;
 }
 
 /** Bindings behind those of the step. */
-function extraBindings({ states }: RuleShader, { fromOrigin, values, lanes }: GuardedForm): string {
+function extraBindings({ states }: RuleShader, { fromOrigin, values, sums }: GuardedForm): string {
   const next = 3 + states.length + Number(fromOrigin);
   return `${values ? storage(next, "read", "tensors", "vec4f") : ""}${
-    lanes ? partsOf(lanes) + storage(next + Number(values), "read_write", "partials", "engine_Part") : ""
+    sums ? partsOf(4) + storage(next + Number(values), "read_write", "partials", "engine_Part") : ""
   }`;
 }
 
@@ -48,7 +53,7 @@ export const COMPONENTS = ["x", "y", "z", "w"] as const;
 export const tensorValues = ({ settled }: RuleShader, strip: string) => `
   let engine_strip = engine_chunk.strip + ${strip};
   let engine_owner = bitcast<vec4u>(engine_tensors[engine_chunk.owners + engine_strip / 4u])[engine_strip % 4u];
-  let engine_factor = engine_tensors[${VALUES / 16}u * engine_owner].x;${
+  let engine_factor = engine_tensors[${VALUES / 16}u * engine_owner].xy;${
     settled.length === 0
       ? ""
       : `
@@ -83,22 +88,46 @@ export const composeGuardedStep = (shader: RuleShader, width: Width, form: Guard
     form.values ? tensorValues(shader, "engine_lane / engine_STRIP") : noValues,
   );
 
-/** A step that also keeps Σθ² and ΣΔ². */
+/** A step that also keeps the norms of θ and of Δ = next θ − θ as stored, and how many updates were lost in rounding. */
 export function composeSummedStep(shader: RuleShader, width: Width, form: GuardedForm): string {
   const { fromOrigin, values } = form;
   const origin = fromOrigin ? "engine_origin" : "engine_parameters";
-  return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${stripEntry(
-    values ? tensorValues(shader, "engine_id.x") : noValues,
-    `
+  const norm = (lane: string) =>
+    `engine_norm_of(engine_sum.${lane}, engine_lowered.${lane}, engine_raised.${lane})`;
+  return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}
+fn engine_squares(stored: vec4f, moved: vec4f) -> vec2f {
+  return vec2f(engine_total(stored * stored), engine_total(moved * moved));
+}
+// Of Σx² and of those of x times 2^-76 and 2^76.
+fn engine_norm_of(squares: f32, lowered: f32, raised: f32) -> f32 {
+  if (bitcast<u32>(squares) > engine_MOST) {
+    return engine_norm(lowered, 0x65800000u, bitcast<u32>(lowered));
+  }
+  return select(sqrt(squares), engine_norm(raised, 0x19800000u, 0u), bitcast<u32>(squares) < engine_LEAST);
+}
+${stripEntry(
+  `${values ? tensorValues(shader, "engine_id.x") : noValues}
+  var engine_lowered = vec2f();
+  var engine_raised = vec2f();`,
+  `
+    var engine_stored: vec4f;
+    var engine_moved = vec4f();
+    var engine_lost = vec4f();
     if (engine_skips()) {${restoreLane(fromOrigin)}
-      let engine_left = engine_widen(${origin}[engine_i]);
-      engine_sum.x += engine_total(engine_left * engine_left);
-      continue;
-    }${stepLane(shader, fromOrigin)}
-    engine_sum.x += engine_total(engine_next * engine_next);
-    engine_sum.y += engine_total(engine_change * engine_change);`,
-    "engine_part(engine_sum.xy)",
-  )}`;
+      engine_stored = engine_widen(${origin}[engine_i]);
+    } else {${stepLane(shader, fromOrigin)}
+      // Or a compiler may take (θ − change) − θ for −change.
+      engine_stored = bitcast<vec4f>(bitcast<vec4u>(engine_next) | vec4u(engine_chunk.zero));
+      engine_moved = engine_stored - engine_parameter;
+      let engine_same = (engine_stored == engine_parameter) & (engine_change != vec4f());
+      engine_lost = select(vec4f(), vec4f(1.0), engine_same);
+    }
+    engine_sum += vec4f(engine_squares(engine_stored, engine_moved), engine_total(engine_lost), 0.0);
+    // What is changed cannot be read once more.
+    engine_lowered += engine_squares(0x1p-76f * engine_stored, 0x1p-76f * engine_moved);
+    engine_raised += engine_squares(0x1p76f * engine_stored, 0x1p76f * engine_moved);`,
+  `vec4f(${norm("x")}, ${norm("y")}, engine_sum.z, 0.0)`,
+)}`;
 }
 
 /** Fields of `Sums` or `Settled` as one vec4f. */
@@ -116,7 +145,7 @@ export function composeMeasure(shader: RuleShader, width: Width, fromOrigin: boo
   const alone = shader.states
     .map((name) => `\n  engine_state.${name} = engine_alone(engine_state.${name});`)
     .join("");
-  const form: GuardedForm = { fromOrigin, values: true, lanes: 4 };
+  const form: GuardedForm = { fromOrigin, values: true, sums: true };
   return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${stripEntry(
     tensorValues(shader, "engine_id.x"),
     `${loadLane(shader, fromOrigin)}${alone}
