@@ -51,5 +51,9 @@ const constantsOf = (values: Readonly<Record<string, unknown>>) =>
 /** The lines stay, so that a compiler's messages have the file's numbers. */
 const withoutComments = (text: string) => text.replace(/[ \t]*\/\/.*$/gm, "");
 
-/** Not around operators: two of them may make another. */
-const withoutSpace = (text: string) => text.replace(/\s+/g, " ").replace(/ ?([{}();,:=]) ?/g, "$1");
+/** Two operators side by side stay apart: they may make another. */
+const withoutSpace = (text: string) =>
+  text
+    .replace(/\s+/g, " ")
+    .replace(/ ?([{}();,:]) ?/g, "$1")
+    .replace(/(?<=[\w)\]]) ([^\w\s()[\]]+) (?=[\w(])/g, "$1");

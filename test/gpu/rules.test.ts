@@ -1,10 +1,11 @@
 // The shared tests of every rule, driven by the table.
 import { describe, expect, test } from "vitest";
 import {
+  CHANGES,
   composeGuardedStep,
   composeMeasure,
   composeSummedStep,
-  partsOf,
+  GRADIENTS,
   sumsOf,
 } from "../../src/engine/guards/compose-sums.js";
 import { composeSettle } from "../../src/engine/guards/rule-sums.js";
@@ -466,13 +467,13 @@ describe("on a device as it is", () => {
         [`accumulate × ${width}`, overLanes(width) + accumulate],
         [`blend × ${width}`, overLanes(width) + blend],
         [`ascent × ${width}`, overLanes(width) + control + ascent],
-        [`measure × ${width}`, overLanes(width) + partsOf(2) + control + measure],
+        [`measure × ${width}`, overLanes(width) + sumsOf(GRADIENTS) + control + measure],
       ]),
     ),
-    sum: sumsOf(2) + sum,
-    decide: STAGE_STRUCT + sumsOf(2) + control + clip + decide,
-    tensors: sumsOf(4) + control + clip + tensorSums,
-    record: sumsOf(4) + control + recordShader,
+    sum: sumsOf(GRADIENTS) + sum,
+    decide: STAGE_STRUCT + sumsOf(GRADIENTS) + control + clip + decide,
+    tensors: sumsOf(CHANGES) + control + clip + tensorSums,
+    record: sumsOf(CHANGES) + control + recordShader,
   });
   const modules = new Map([
     ...engineModules,

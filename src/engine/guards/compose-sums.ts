@@ -14,19 +14,26 @@ import {
 import { type Width, WORKGROUP } from "../memory/spans.js";
 import { SETTLED, VALUES } from "./control.js";
 
-/** Lanes of a partial sum: two of gradients, else four. */
-export type PartLanes = 2 | 4;
+/** What is summed up: so many lanes, of which the first are norms and the others plain sums. */
+export interface PartKind {
+  readonly lanes: 2 | 4;
+  readonly norms: 0 | 1 | 2;
+}
+/** Of gradients: their norm, and how many are not finite. */
+export const GRADIENTS: PartKind = { lanes: 2, norms: 1 };
+/** Of steps: the norms of parameters and updates, and how many updates were lost. */
+export const CHANGES: PartKind = { lanes: 4, norms: 2 };
+/** What a rule measures. */
+export const RULE: PartKind = { lanes: 4, norms: 0 };
 
-/** What kernels that write or read partial sums are written with. */
-export const partsOf = (lanes: PartLanes): string => `
+/** What kernels that add up partial sums are written with. */
+export const sumsOf = ({ lanes, norms }: PartKind): string => `
 alias engine_Part = vec${lanes}f;
+const engine_norms = ${norms};
 fn engine_third(part: engine_Part) -> f32 {
   return ${lanes === 2 ? "0.0" : "part.z"};
 }
-${normShader.code}`;
-
-/** What kernels that add up partial sums are written with. */
-export const sumsOf = (lanes: PartLanes): string => partsOf(lanes) + sumsShader.code;
+${normShader.code}${sumsShader.code}`;
 
 /** How a guarded step is written. */
 export interface GuardedForm {
@@ -42,7 +49,7 @@ export interface GuardedForm {
 function extraBindings({ states }: RuleShader, { fromOrigin, values, sums }: GuardedForm): string {
   const next = 3 + states.length + Number(fromOrigin);
   return `${values ? storage(next, "read", "tensors", "vec4f") : ""}${
-    sums ? partsOf(4) + storage(next + Number(values), "read_write", "partials", "engine_Part") : ""
+    sums ? storage(next + Number(values), "read_write", "partials", "vec4f") : ""
   }`;
 }
 
@@ -92,14 +99,19 @@ export const composeGuardedStep = (shader: RuleShader, width: Width, form: Guard
 export function composeSummedStep(shader: RuleShader, width: Width, form: GuardedForm): string {
   const { fromOrigin, values } = form;
   const origin = fromOrigin ? "engine_origin" : "engine_parameters";
-  const norm = (lane: string) =>
-    `engine_norm_of(engine_sum.${lane}, engine_lowered.${lane}, engine_raised.${lane})`;
-  return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}
-fn engine_squares(stored: vec4f, moved: vec4f) -> vec2f {
-  return vec2f(engine_total(stored * stored), engine_total(moved * moved));
+  return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${sumsOf({ lanes: 2, norms: 1 })}
+const engine_LANE = 64u / engine_STRIP;
+fn engine_leaf(k: u32) -> vec2f {
+  return vec2f(abs(engine_widen(engine_parameters[k / engine_LANE])[k % engine_LANE]), 0.0);
 }
-// Of Σx² and of those of x times 2^-76 and 2^76.
-fn engine_norm_of(squares: f32, lowered: f32, raised: f32) -> f32 {
+// Of Σθ² of a strip; θ is read once more where that is not plain.
+fn engine_parameter_norm(squares: f32, begin: u32, end: u32) -> f32 {
+  let apart = !engine_plain(squares);
+  let first = engine_LANE * (engine_chunk.first + begin);
+  return select(sqrt(squares), engine_summed(first, select(0u, first + engine_LANE * (end - begin), apart)).x, apart);
+}
+// Of ΣΔ², and of Δ times 2^-76 and 2^76.
+fn engine_update_norm(squares: f32, lowered: f32, raised: f32) -> f32 {
   if (bitcast<u32>(squares) > engine_MOST) {
     return engine_norm(lowered, 0x65800000u, bitcast<u32>(lowered));
   }
@@ -107,8 +119,8 @@ fn engine_norm_of(squares: f32, lowered: f32, raised: f32) -> f32 {
 }
 ${stripEntry(
   `${values ? tensorValues(shader, "engine_id.x") : noValues}
-  var engine_lowered = vec2f();
-  var engine_raised = vec2f();`,
+  var engine_lowered = 0.0;
+  var engine_raised = 0.0;`,
   `
     var engine_stored: vec4f;
     var engine_moved = vec4f();
@@ -122,11 +134,20 @@ ${stripEntry(
       let engine_same = (engine_stored == engine_parameter) & (engine_change != vec4f());
       engine_lost = select(vec4f(), vec4f(1.0), engine_same);
     }
-    engine_sum += vec4f(engine_squares(engine_stored, engine_moved), engine_total(engine_lost), 0.0);
-    // What is changed cannot be read once more.
-    engine_lowered += engine_squares(0x1p-76f * engine_stored, 0x1p-76f * engine_moved);
-    engine_raised += engine_squares(0x1p76f * engine_stored, 0x1p76f * engine_moved);`,
-  `vec4f(${norm("x")}, ${norm("y")}, engine_sum.z, 0.0)`,
+    let engine_raise = 0x1p76f * engine_moved;
+    let engine_lower = 0x1p-76f * engine_moved;
+    engine_sum.x += engine_total(engine_stored * engine_stored);
+    engine_sum.y += engine_total(engine_moved * engine_moved);
+    engine_sum.z += engine_total(engine_lost);
+    // Once changed, θ has lost Δ.
+    engine_lowered += engine_total(engine_lower * engine_lower);
+    engine_raised += engine_total(engine_raise * engine_raise);`,
+  `vec4f(
+    engine_parameter_norm(engine_sum.x, engine_begin, engine_end),
+    engine_update_norm(engine_sum.y, engine_lowered, engine_raised),
+    engine_sum.z,
+    0.0,
+  )`,
 )}`;
 }
 

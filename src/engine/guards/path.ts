@@ -13,7 +13,7 @@ import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
 import { gradientOf } from "../memory/parameters.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
-import { composeGuardedStep, composeSummedStep, partsOf, sumsOf } from "./compose-sums.js";
+import { CHANGES, composeGuardedStep, composeSummedStep, GRADIENTS, sumsOf } from "./compose-sums.js";
 import { RuleSums } from "./rule-sums.js";
 import type { StripTable } from "./strips.js";
 import { compileSums, encodeSums, FACTORS, NO_FACTORS, type Reduction, sumAll, sumTensors } from "./sums.js";
@@ -47,11 +47,6 @@ export interface PathKind {
   /** Whether norms of parameters and updates are kept. */
   readonly telemetry: boolean;
 }
-
-/** What is summed up of gradients: their norm, and how many are not finite. */
-const GRADIENTS = { lanes: 2, norms: 1 } as const;
-/** Of steps: the norms of parameters and updates, and how many updates were lost. */
-const CHANGES = { lanes: 4, norms: 2 } as const;
 
 const measureVariants: readonly Variant[] = [0, 1, 2, 3].map((bits) => ({
   clipped: bits & 1,
@@ -120,7 +115,7 @@ export class Path {
             strips,
           },
           "engine/measure.wgsl",
-          (width) => overLanes(width) + partsOf(2) + controlShader.code + measureShader.code,
+          (width) => overLanes(width) + sumsOf(GRADIENTS) + controlShader.code + measureShader.code,
         );
         pass.plan(group.active, gradient);
         return pass;
@@ -132,7 +127,7 @@ export class Path {
     });
     const runs = table.runs(!apart);
     const sumOf = (name: string, changes: boolean) => {
-      const sumContext = { ...context, ...(changes ? CHANGES : GRADIENTS) };
+      const sumContext = { ...context, parts: changes ? CHANGES : GRADIENTS };
       const parts = changes ? stepPartials : partials;
       return kind.byTensor
         ? sumTensors(sumContext, name, changes, parts, runs, values)
@@ -154,7 +149,7 @@ export class Path {
     this.#decide = new BufferPass(context, {
       name: "decide",
       file: "engine/decide.wgsl",
-      code: STAGE_STRUCT + sumsOf(GRADIENTS.lanes) + controlShader.code + clipShader.code + decideShader.code,
+      code: STAGE_STRUCT + sumsOf(GRADIENTS) + controlShader.code + clipShader.code + decideShader.code,
       uniform: packStruct(decideShader.structs.Decision!, { sums: count, groups: groups.length }),
       buffers: [
         ["storage", control],
@@ -164,7 +159,6 @@ export class Path {
         ["storage", history],
       ],
       workgroups: 1,
-      constants: { engine_norms: GRADIENTS.norms },
     });
     const changes = this.#changeSums;
     this.#record =
@@ -172,7 +166,7 @@ export class Path {
       new BufferPass(context, {
         name: "record",
         file: "engine/record.wgsl",
-        code: sumsOf(CHANGES.lanes) + controlShader.code + recordShader.code,
+        code: sumsOf(CHANGES) + controlShader.code + recordShader.code,
         uniform: packStruct(recordShader.structs.Recording!, { sums: changes.count }),
         buffers: [
           ["read-only-storage", control],
@@ -180,7 +174,6 @@ export class Path {
           ["storage", history],
         ],
         workgroups: 1,
-        constants: { engine_norms: CHANGES.norms },
       });
   }
 

@@ -7,7 +7,7 @@ import type { GroupMemory } from "../memory/group-memory.js";
 import type { Tensor } from "../memory/parameters.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
-import { COMPONENTS, composeMeasure, packed, sumsOf } from "./compose-sums.js";
+import { COMPONENTS, composeMeasure, packed, RULE, sumsOf } from "./compose-sums.js";
 import { SETTLED } from "./control.js";
 import type { Run } from "./runs.js";
 import type { StripTable } from "./strips.js";
@@ -38,7 +38,7 @@ ${Object.keys(SETTLING)
   .map((name) => `  ${name}: u32,\n`)
   .join("")}}
 @group(1) @binding(0) var<uniform> engine_settling: engine_Settling;
-${sumsOf(4)}// Of pieces; where those of each run begin, and where the last ones end.
+${sumsOf(RULE)}// Of pieces; where those of each run begin, and where the last ones end.
 @group(1) @binding(1) var<storage, read> engine_sums: array<vec4f>;
 @group(1) @binding(2) var<storage, read> engine_firsts: array<u32>;
 @group(1) @binding(3) var<storage, read_write> engine_tensors: array<Values>;
@@ -87,7 +87,7 @@ export class RuleSums {
     values: GPUBuffer,
   ) {
     const { device, label } = context;
-    const sumContext = { ...context, lanes: 4, norms: 0 } as const;
+    const sumContext = { ...context, parts: RULE } as const;
     const summing = groups.filter(({ rule, active }) => rule.row.shader.sums.length > 0 && active.length > 0);
     const { tensors, joined, joinOf } = joinTensors(summing, table);
     const strips = tensors.map((tensor) => table.place(tensor));

@@ -7,14 +7,12 @@ import type { Variant } from "../kernels/pipelines.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
 import { USAGE } from "../memory/usage.js";
-import { type PartLanes, sumsOf } from "./compose-sums.js";
+import { type PartKind, sumsOf } from "./compose-sums.js";
 import { cutRuns, type Run } from "./runs.js";
 
 /** What sums are made with. */
 export interface SumContext extends MemoryContext {
-  readonly lanes: PartLanes;
-  /** How many of the first lanes are parts of norms; the others are plain sums. */
-  readonly norms: number;
+  readonly parts: PartKind;
 }
 
 /** A list of sums, and the dispatches that bring it about. */
@@ -43,11 +41,11 @@ const root = (degree: number) => (count: number) => 2 ** Math.ceil(Math.log2(Mat
 const SHORT = (count: number) => Math.min(root(3)(count), 16);
 const SQUARE_ROOT = root(2);
 
-const listOf = ({ device, label, lanes, own }: SumContext, name: string, count: number) =>
+const listOf = ({ device, label, parts, own }: SumContext, name: string, count: number) =>
   own(
     device.createBuffer({
       label: `${label} ${name}`,
-      size: Math.max(count, 1) * 4 * lanes,
+      size: Math.max(count, 1) * 4 * parts.lanes,
       usage: USAGE.STORAGE,
     }),
   );
@@ -78,7 +76,7 @@ export function sumRuns(
   const pass = new BufferPass(context, {
     name,
     file: "engine/sum.wgsl",
-    code: sumsOf(context.lanes) + sumShader.code,
+    code: sumsOf(context.parts) + sumShader.code,
     uniform: packStruct(sumShader.structs.Sum!, { count: runs.length }),
     buffers: [
       ["read-only-storage", firstsOf(context, name, runs)],
@@ -86,7 +84,6 @@ export function sumRuns(
       ["storage", buffer],
     ],
     workgroups: Math.ceil(runs.length / WORKGROUP),
-    constants: { engine_norms: context.norms },
   });
   return { buffer, count: runs.length, passes: [[pass, false]] };
 }
@@ -142,7 +139,7 @@ export function sumTensors(
   const pass = new BufferPass(context, {
     name: `${name} by tensor`,
     file: "engine/tensors.wgsl",
-    code: sumsOf(context.lanes) + controlShader.code + clipShader.code + tensorsShader.code,
+    code: sumsOf(context.parts) + controlShader.code + clipShader.code + tensorsShader.code,
     uniform: packStruct(tensorsShader.structs.Tensors!, { count: runs.length }),
     buffers: [
       ["read-only-storage", pieces.buffer],
@@ -151,7 +148,7 @@ export function sumTensors(
       ["storage", buffer],
     ],
     workgroups: Math.ceil(runs.length / WORKGROUP),
-    constants: { changes: Number(changes), engine_norms: context.norms },
+    constants: { changes: Number(changes) },
   });
   const tensors: Reduction = { buffer, count: runs.length, passes: [[pass, true]] };
   return after(after(pieces, tensors), sumList(context, name, tensors));

@@ -22,6 +22,7 @@ fn gradient_of(bits: vec4u) -> vec4f {
 }
 
 var<private> magnitudes: vec4u; // the largest
+var<private> most: f32; // of what is finite: a loss scale below 1 may make a gradient infinite
 
 fn squares_at(k: u32, end: u32) -> vec4f {
   let bits = select(vec4u(), engine_widen_bits(gradients[k]), k < end);
@@ -30,8 +31,12 @@ fn squares_at(k: u32, end: u32) -> vec4f {
   return gradient * gradient;
 }
 
-fn largest_of(magnitudes: vec4u) -> u32 {
-  return max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w));
+// An element by itself.
+const LANE = 64u / engine_STRIP;
+fn engine_leaf(k: u32) -> engine_Part {
+  let bits = engine_widen_bits(gradients[k / LANE])[k % LANE];
+  let value = abs(gradient_of(vec4u(bits)).x);
+  return select(vec2f(value, 0.0), vec2f(0.0, 1.0), (bits & 0x7fffffffu) > bitcast<u32>(most));
 }
 
 @compute @workgroup_size(256)
@@ -46,39 +51,20 @@ fn engine_main(@builtin(global_invocation_id) id: vec3u) {
   for (var k = first; k < end; k += 4u) {
     sum += (squares_at(k, end) + squares_at(k + 1u, end)) + (squares_at(k + 2u, end) + squares_at(k + 3u, end));
   }
-  var squares = engine_total(sum);
-  var largest = largest_of(magnitudes);
-  let nan = largest > 0x7f800000u;
-  // A loss scale below 1 may make a gradient infinite.
-  let most = select(engine_LARGEST, 0x1.ffffp+127f * control.loss_scale, control.loss_scale < 1.0);
-  var binade = 0x3f800000u;
-  var bad = 0.0;
-  // Rare: what is not finite is counted, and the others are scaled before they are squared, by the largest of them.
-  var apart = largest > bitcast<u32>(most) || (largest > 0u && !engine_plain(squares));
-  while (apart) {
-    binade = engine_binade(vec2u(largest)).x;
-    magnitudes = vec4u();
-    sum = vec4f();
-    bad = 0.0;
-    for (var k = first; k < end; k++) {
-      let bits = engine_widen_bits(gradients[k]);
-      let lost = (bits & vec4u(0x7fffffffu)) > vec4u(bitcast<u32>(most));
-      let gradient = select(gradient_of(bits), vec4f(), lost);
-      magnitudes = max(magnitudes, bitcast<vec4u>(abs(gradient)));
-      let scaled = engine_reciprocal(binade) * gradient;
-      sum += scaled * scaled;
-      bad += engine_total(select(vec4f(), vec4f(1.0), lost));
-    }
-    squares = engine_total(sum);
-    largest = largest_of(magnitudes);
-    apart = engine_binade(vec2u(largest)).x != binade;
+  let squares = engine_total(sum);
+  let largest = max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w));
+  most = select(engine_LARGEST, 0x1.ffffp+127f * control.loss_scale, control.loss_scale < 1.0);
+  // Rare: what is not finite is counted, and the others are scaled before they are squared.
+  let apart = largest > bitcast<u32>(most) || (largest > 0u && !engine_plain(squares));
+  var part = engine_summed(first * LANE, select(0u, end * LANE, apart));
+  if (!apart) {
+    part.x = sqrt(squares);
   }
-  var norm = engine_norm(squares, binade, largest);
   if (!clipped) {
-    norm = abs(unscaled(vec4f(min(norm, most))).x);
+    part.x = abs(unscaled(vec4f(min(part.x, most))).x);
   }
-  if (kept && bad > 0.0) {
-    norm = bitcast<f32>(select(0x7f800000u, 0x7fc00000u, nan));
+  if (kept && part.y > 0.0) {
+    part.x = bitcast<f32>(select(0x7f800000u, 0x7fc00000u, largest > 0x7f800000u));
   }
-  partials[engine_chunk.strip + id.x] = vec2f(norm, bad);
+  partials[engine_chunk.strip + id.x] = part;
 }

@@ -1,7 +1,5 @@
 // Sums of leaves in blocks, so that no chain of additions is long, from the last to the first: a tail joins the strip before
-// it, as where padding puts both into one.
-override engine_norms: u32 = 0; // how many of the first sums are norms: the root of Σx²
-
+// it, as where padding puts both into one. The first engine_norms sums are norms: the root of Σx².
 fn engine_summed(first: u32, end: u32) -> engine_Part {
   var binades = vec2u(0x3f800000u);
   var total: engine_Part;
