@@ -98,13 +98,12 @@ export const composeGuardedStep = (shader: RuleShader, width: Width, form: Guard
 /** A step that also keeps the norms of θ and of Δ = next θ − θ as stored, and how many updates were lost in rounding. */
 export function composeSummedStep(shader: RuleShader, width: Width, form: GuardedForm): string {
   const { fromOrigin, values } = form;
-  const origin = fromOrigin ? "engine_origin" : "engine_parameters";
   return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${sumsOf({ lanes: 2, norms: 1 })}
 const engine_LANE = 64u / engine_STRIP;
 fn engine_leaf(k: u32) -> vec2f {
   return vec2f(abs(engine_widen(engine_parameters[k / engine_LANE])[k % engine_LANE]), 0.0);
 }
-// Of Σθ² of a strip; θ is read once more where that is not plain.
+// Of Σθ² of a strip; θ is read once more where that is not plain, and where the step was skipped.
 fn engine_parameter_norm(squares: f32, begin: u32, end: u32) -> f32 {
   let apart = !engine_plain(squares);
   let first = engine_LANE * (engine_chunk.first + begin);
@@ -122,23 +121,18 @@ ${stripEntry(
   var engine_lowered = 0.0;
   var engine_raised = 0.0;`,
   `
-    var engine_stored: vec4f;
-    var engine_moved = vec4f();
-    var engine_lost = vec4f();
     if (engine_skips()) {${restoreLane(fromOrigin)}
-      engine_stored = engine_widen(${origin}[engine_i]);
-    } else {${stepLane(shader, fromOrigin)}
-      // Or a compiler may take (θ − change) − θ for −change.
-      engine_stored = bitcast<vec4f>(bitcast<vec4u>(engine_next) | vec4u(engine_chunk.zero));
-      engine_moved = engine_stored - engine_parameter;
-      let engine_same = (engine_stored == engine_parameter) & (engine_change != vec4f());
-      engine_lost = select(vec4f(), vec4f(1.0), engine_same);
-    }
+      continue;
+    }${stepLane(shader, fromOrigin)}
+    // Or a compiler may take (θ − change) − θ for −change.
+    let engine_stored = bitcast<vec4f>(bitcast<vec4u>(engine_next) | vec4u(engine_chunk.zero));
+    let engine_moved = engine_stored - engine_parameter;
+    let engine_lost = (engine_stored == engine_parameter) & (engine_change != vec4f());
     let engine_raise = 0x1p76f * engine_moved;
     let engine_lower = 0x1p-76f * engine_moved;
     engine_sum.x += engine_total(engine_stored * engine_stored);
     engine_sum.y += engine_total(engine_moved * engine_moved);
-    engine_sum.z += engine_total(engine_lost);
+    engine_sum.z += engine_total(select(vec4f(), vec4f(1.0), engine_lost));
     // Once changed, θ has lost Δ.
     engine_lowered += engine_total(engine_lower * engine_lower);
     engine_raised += engine_total(engine_raise * engine_raise);`,
