@@ -1,6 +1,5 @@
 // Writes the steps of guards: those that read values by tensor, and those that keep partial sums, a strip an invocation.
 import type { RuleShader } from "../../rule.js";
-import * as normShader from "../../shaders/engine/norm.wgsl?engine";
 import * as sumsShader from "../../shaders/engine/sums.wgsl?engine";
 import {
   composeStep,
@@ -33,7 +32,7 @@ const engine_norms = ${norms};
 fn engine_third(part: engine_Part) -> f32 {
   return ${lanes === 2 ? "0.0" : "part.z"};
 }
-${normShader.code}${sumsShader.code}`;
+${sumsShader.code}`;
 
 /** How a guarded step is written. */
 export interface GuardedForm {

@@ -13,7 +13,14 @@ import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
 import { gradientOf } from "../memory/parameters.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
-import { CHANGES, composeGuardedStep, composeSummedStep, GRADIENTS, sumsOf } from "./compose-sums.js";
+import {
+  CHANGES,
+  composeGuardedStep,
+  composeSummedStep,
+  GRADIENTS,
+  type PartKind,
+  sumsOf,
+} from "./compose-sums.js";
 import { RuleSums } from "./rule-sums.js";
 import type { StripTable } from "./strips.js";
 import { compileSums, encodeSums, FACTORS, NO_FACTORS, type Reduction, sumAll, sumTensors } from "./sums.js";
@@ -63,6 +70,8 @@ export interface Attempted {
   /** Whether what is not finite is kept. */
   readonly kept: boolean;
 }
+
+const controlled = (parts: PartKind) => sumsOf(parts) + controlShader.code;
 
 /** One way through a guarded step: over all tensors together, or by tensor. */
 export class Path {
@@ -115,7 +124,7 @@ export class Path {
             strips,
           },
           "engine/measure.wgsl",
-          (width) => overLanes(width) + sumsOf(GRADIENTS) + controlShader.code + measureShader.code,
+          (width) => overLanes(width) + controlled(GRADIENTS) + measureShader.code,
         );
         pass.plan(group.active, gradient);
         return pass;
@@ -149,7 +158,7 @@ export class Path {
     this.#decide = new BufferPass(context, {
       name: "decide",
       file: "engine/decide.wgsl",
-      code: STAGE_STRUCT + sumsOf(GRADIENTS) + controlShader.code + clipShader.code + decideShader.code,
+      code: STAGE_STRUCT + controlled(GRADIENTS) + clipShader.code + decideShader.code,
       uniform: packStruct(decideShader.structs.Decision!, { sums: count, groups: groups.length }),
       buffers: [
         ["storage", control],
@@ -166,7 +175,7 @@ export class Path {
       new BufferPass(context, {
         name: "record",
         file: "engine/record.wgsl",
-        code: sumsOf(CHANGES) + controlShader.code + recordShader.code,
+        code: controlled(CHANGES) + recordShader.code,
         uniform: packStruct(recordShader.structs.Recording!, { sums: changes.count }),
         buffers: [
           ["read-only-storage", control],
