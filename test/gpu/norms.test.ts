@@ -3,7 +3,6 @@ import { describe, expect, test } from "vitest";
 import { adam, createOptimizer, type GuardOptions, type StepReport, sgd } from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
-import { long } from "../support/long.js";
 import { destroyTensors, tensor } from "../support/tensors.js";
 
 const watched = useDevice();
