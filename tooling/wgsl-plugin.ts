@@ -7,7 +7,8 @@ import { reflectConstants, reflectStructs } from "./reflect-structs.ts";
 
 /**
  * `import adam from "./adam.wgsl"` gives the rule's text and what reflection reads from it; `?engine` a shader of the
- * engine's with the layouts of its structs and its whole numbers. `?raw` is left to Vite. A build leaves comments out.
+ * engine's with the layouts of its structs and its whole numbers. `?raw` is left to Vite. A build leaves comments out, and of
+ * the engine's shaders, which stand behind a rule's text, what only the eye needs.
  */
 export function wgsl(): Plugin {
   let building = false;
@@ -26,7 +27,11 @@ export function wgsl(): Plugin {
       try {
         const module =
           query === "engine"
-            ? constantsOf({ code, structs: reflectStructs(code), constants: reflectConstants(code) })
+            ? constantsOf({
+                code: building ? withoutSpace(code) : code,
+                structs: reflectStructs(code),
+                constants: reflectConstants(code),
+              })
             : `export default ${JSON.stringify(reflectRule(basename(path), code))};`;
         return { code: module, map: null, moduleSideEffects: false };
       } catch (error) {
@@ -45,3 +50,10 @@ const constantsOf = (values: Readonly<Record<string, unknown>>) =>
 
 /** The lines stay, so that a compiler's messages have the file's numbers. */
 const withoutComments = (text: string) => text.replace(/[ \t]*\/\/.*$/gm, "");
+
+/** Two operators side by side stay apart: they may make another. */
+const withoutSpace = (text: string) =>
+  text
+    .replace(/\s+/g, " ")
+    .replace(/ ?([{}();,:]) ?/g, "$1")
+    .replace(/(?<=[\w)\]]) ([^\w\s()[\]]+) (?=[\w(])/g, "$1");

@@ -648,46 +648,7 @@ describe("NaN and infinity", () => {
     expect(reports).toMatchObject([{ taken: true, nonFinite: 0 }]);
   });
 
-  test("gradients of 1e18 are clipped; where their squares overflow, the step is skipped and not clipped to nothing", async () => {
-    const { device } = watched();
-    // 1e36·100 is in the range of f32, 1e36·400 is not.
-    for (const [count, taken] of [
-      [100, true],
-      [400, false],
-    ] as const)
-      for (const guards of [
-        { clipGlobalNorm: 1 },
-        { clipNorm: 1 },
-        { clipNorm: 1, clipGlobalNorm: 1 },
-        { clipGlobalNorm: 1, clipFormula: "optax" as const },
-      ]) {
-        const tensors = [tensor(device, "x", count), tensor(device, "y", 7)];
-        const [x, y] = tensors as [TestTensor, TestTensor];
-        const reports: StepReport[] = [];
-        const optimizer = await createOptimizer(device, {
-          rule: sgd({ lr: 1 }),
-          parameters: tensors,
-          guards,
-          telemetry: { onReport: (report) => reports.push(report) },
-        });
-        write(device, x.param, new Float32Array(count).fill(3));
-        write(device, x.grad, new Float32Array(count).fill(1e18));
-        write(device, y.grad, new Float32Array(7));
-        optimizer.step();
-        await optimizer.settled();
-        const [values] = await read(device, [x.param]);
-        expect(reports).toMatchObject([{ taken, nonFinite: 0 }]);
-        values!.forEach((value) => {
-          // Hundreds of equal squares in a row round alike: 64 additions of half an ULP at most, halved by the root.
-          expect(value).toBeCloseTo(taken ? 3 - 1 / Math.sqrt(count) : 3, 5);
-        });
-        if (!taken) expect(reports[0]!.gradientNorm).toBe(Infinity);
-        optimizer.destroy();
-        destroyTensors(tensors);
-      }
-  });
-
-  test("under zero, a tensor whose norm overflows is clipped to nothing, and nothing turns into NaN", async () => {
+  test("under zero, large tensors are clipped as others are, and nothing turns into NaN", async () => {
     const { device } = watched();
     const tensors = [tensor(device, "x", 400), tensor(device, "y", 7)];
     const [x, y] = tensors as [TestTensor, TestTensor];
@@ -698,15 +659,19 @@ describe("NaN and infinity", () => {
       guards: { nonFinite: "zero", clipNorm: 1, clipGlobalNorm: 1 },
       telemetry: { onReport: (report) => reports.push(report) },
     });
-    for (const { param } of tensors) write(device, param, new Float32Array(param.size / 4).fill(3));
+    for (const { param } of tensors) write(device, param, new Float32Array(param.size / 4));
     write(device, x.grad, new Float32Array(400).fill(1e18));
     write(device, y.grad, normals(1, 7));
     optimizer.step();
     await optimizer.settled();
     const [xs, ys] = await read(device, [x.param, y.param]);
-    expect(new Set(xs)).toEqual(new Set([3]));
-    expect([...ys!].every(Number.isFinite), String(ys)).toBe(true);
-    expect(reports).toMatchObject([{ taken: true, gradientNorm: Infinity, nonFinite: 0 }]);
+    // Both norms become 1, and then that of both.
+    xs!.forEach((value) => {
+      expect(value).toBeCloseTo(-Math.SQRT1_2 / 20, 7);
+    });
+    expect(Math.hypot(...ys!)).toBeCloseTo(Math.SQRT1_2, 5);
+    expect(reports).toMatchObject([{ taken: true, nonFinite: 0 }]);
+    expect(reports[0]!.gradientNorm).toBeCloseTo(Math.SQRT2, 5);
     optimizer.destroy();
     destroyTensors(tensors);
   });

@@ -1,10 +1,12 @@
 // The shared tests of every rule, driven by the table.
 import { describe, expect, test } from "vitest";
 import {
+  CHANGES,
   composeGuardedStep,
   composeMeasure,
   composeSummedStep,
-  partsOf,
+  GRADIENTS,
+  sumsOf,
 } from "../../src/engine/guards/compose-sums.js";
 import { composeSettle } from "../../src/engine/guards/rule-sums.js";
 import { composeStep, overLanes, STAGE_STRUCT } from "../../src/engine/kernels/compose.js";
@@ -24,7 +26,6 @@ import measure from "../../src/shaders/engine/measure.wgsl?raw";
 import recordShader from "../../src/shaders/engine/record.wgsl?raw";
 import sum from "../../src/shaders/engine/sum.wgsl?raw";
 import tensorSums from "../../src/shaders/engine/tensors.wgsl?raw";
-import total from "../../src/shaders/engine/total.wgsl?raw";
 import { read, upload, whole, write } from "../support/buffers.js";
 import { descend } from "../support/descend.js";
 import { useDevice, type Watched } from "../support/device.js";
@@ -470,13 +471,13 @@ describe("on a device as it is", () => {
         [`blend × ${width}`, composeBlend(width, false)],
         [`blend of compensated parameters × ${width}`, composeBlend(width, true)],
         [`ascent × ${width}`, overLanes(width) + control + ascent],
-        [`measure × ${width}`, overLanes(width) + partsOf(2) + control + measure],
+        [`measure × ${width}`, overLanes(width) + sumsOf(GRADIENTS) + control + measure],
       ]),
     ),
-    sum: partsOf(2) + sum,
-    decide: STAGE_STRUCT + partsOf(4) + control + clip + total + decide,
-    tensors: partsOf(2) + control + clip + tensorSums,
-    record: partsOf(2) + control + total + recordShader,
+    sum: sumsOf(GRADIENTS) + sum,
+    decide: STAGE_STRUCT + sumsOf(GRADIENTS) + control + clip + decide,
+    tensors: sumsOf(CHANGES) + control + clip + tensorSums,
+    record: sumsOf(CHANGES) + control + recordShader,
   });
   const modules = new Map([
     ...engineModules,
@@ -490,17 +491,21 @@ describe("on a device as it is", () => {
             "compensated step": composeStep({ ...shader, compensation }, width, shader.lookahead),
           }),
           ...Object.fromEntries(
-            ([2, 4] as const).flatMap((lanes) =>
+            [false, true].flatMap((sums) =>
               (shader.sums.length > 0 ? [true] : [false, true]).flatMap((values) => {
-                const form = { fromOrigin: shader.lookahead, values, lanes };
+                const form = { fromOrigin: shader.lookahead, values, sums };
                 const kept = { ...shader, compensation };
                 return [
                   [
-                    `compensated step, values ${values}, lanes ${lanes}`,
-                    composeSummedStep(kept, width, form),
-                  ],
-                  [`guarded step, values ${values}, lanes ${lanes}`, composeGuardedStep(shader, width, form)],
-                  [`summed step, values ${values}, lanes ${lanes}`, composeSummedStep(shader, width, form)],
+                    `guarded step, values ${values}, sums ${sums}`,
+                    composeGuardedStep(shader, width, form),
+                  ] as const,
+                  ...(sums
+                    ? ([
+                        [`summed step, values ${values}`, composeSummedStep(shader, width, form)],
+                        [`compensated step, values ${values}`, composeSummedStep(kept, width, form)],
+                      ] as const)
+                    : []),
                 ];
               }),
             ),

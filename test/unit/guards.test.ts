@@ -142,6 +142,11 @@ describe("is refused", () => {
     [{ initial: 2, min: 4 }, "initial"],
     [{ initial: 8, max: 4 }, "initial"],
     [{ factor: 2 }, "factor"],
+    // The reciprocal is no normal f32.
+    [{ max: 2 ** 127 }, "2^126"],
+    [{ initial: 2 ** 127, max: 2 ** 126 }, "2^126"],
+    [{ min: 2 ** -127 }, "2^-126"],
+    [{ initial: 2 ** -127, min: 2 ** -126 }, "2^-126"],
   ])("lossScale: %o", async (lossScale, part) => {
     await expectError(() => checkGuards({ lossScale } as unknown as GuardOptions), "invalid-argument", part);
   });
@@ -149,6 +154,14 @@ describe("is refused", () => {
   test.each([undefined, null, 1, true, "on", [], () => 1])("guards that are %o", async (guards) => {
     await expectError(() => checkGuards(guards as unknown as GuardOptions), "invalid-argument", "guards");
   });
+});
+
+test("loss scales go from 2^-126 to 2^126, and others are refused with the limit in the message", async () => {
+  for (const lossScale of [2 ** -126, 2 ** 126])
+    expect(checkGuards({ lossScale }).lossScale.initial).toBe(lossScale);
+  expect(checkGuards({ lossScale: { max: 2 ** 126, min: 2 ** -126 } }).dynamicScale).toBe(true);
+  await expectError(() => checkGuards({ lossScale: 2 ** 127 }), "invalid-argument", "2^126");
+  await expectError(() => checkGuards({ lossScale: 2 ** -127 }), "invalid-argument", "2^-126");
 });
 
 test("names: an empty object is one, a name beyond the list is quoted with it", async () => {

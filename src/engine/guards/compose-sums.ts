@@ -1,5 +1,6 @@
 // Writes the steps of guards: those that read values by tensor, and those that keep partial sums, a strip an invocation.
 import type { RuleShader } from "../../rule.js";
+import * as sumsShader from "../../shaders/engine/sums.wgsl?engine";
 import {
   composeStep,
   loadLane,
@@ -13,16 +14,26 @@ import {
 import { type Width, WORKGROUP } from "../memory/spans.js";
 import { SETTLED, VALUES } from "./control.js";
 
-/** Lanes of a partial sum: four where a rule has sums of its own. */
-export type PartLanes = 2 | 4;
-
-/** What kernels that write or read partial sums are written with. */
-export const partsOf = (lanes: PartLanes): string => `
-alias engine_Part = vec${lanes}f;
-fn engine_part(sums: vec2f) -> engine_Part {
-  return ${lanes === 2 ? "sums" : "vec4f(sums, 0.0, 0.0)"};
+/** What is summed up: so many lanes, of which the first are norms and the others plain sums. */
+export interface PartKind {
+  readonly lanes: 2 | 4;
+  readonly norms: 0 | 1 | 2;
 }
-`;
+/** Of gradients: their norm, and how many are not finite. */
+export const GRADIENTS: PartKind = { lanes: 2, norms: 1 };
+/** Of steps: the norms of parameters and updates, and how many updates were lost. */
+export const CHANGES: PartKind = { lanes: 4, norms: 2 };
+/** What a rule measures. */
+export const RULE: PartKind = { lanes: 4, norms: 0 };
+
+/** What kernels that add up partial sums are written with. */
+export const sumsOf = ({ lanes, norms }: PartKind): string => `
+alias engine_Part = vec${lanes}f;
+const engine_norms = ${norms};
+fn engine_third(part: engine_Part) -> f32 {
+  return ${lanes === 2 ? "0.0" : "part.z"};
+}
+${sumsShader.code}`;
 
 /** How a guarded step is written. */
 export interface GuardedForm {
@@ -30,18 +41,18 @@ export interface GuardedForm {
   readonly fromOrigin: boolean;
   /** Whether tensors have values of their own: a clip factor, or what a rule settled. */
   readonly values: boolean;
-  /** Lanes of the partial sums that it binds, if it does. */
-  readonly lanes: PartLanes | undefined;
+  /** Whether it binds partial sums. */
+  readonly sums: boolean;
 }
 
 /** Bindings behind those of the step. */
 function extraBindings(
   { states, compensation }: StepShader,
-  { fromOrigin, values, lanes }: GuardedForm,
+  { fromOrigin, values, sums }: GuardedForm,
 ): string {
   const next = 3 + states.length + Number(fromOrigin) + Number(compensation !== undefined);
   return `${values ? storage(next, "read", "tensors", "vec4f") : ""}${
-    lanes ? partsOf(lanes) + storage(next + Number(values), "read_write", "partials", "engine_Part") : ""
+    sums ? storage(next + Number(values), "read_write", "partials", "vec4f") : ""
   }`;
 }
 
@@ -52,7 +63,7 @@ export const COMPONENTS = ["x", "y", "z", "w"] as const;
 export const tensorValues = ({ settled }: RuleShader, strip: string) => `
   let engine_strip = engine_chunk.strip + ${strip};
   let engine_owner = bitcast<vec4u>(engine_tensors[engine_chunk.owners + engine_strip / 4u])[engine_strip % 4u];
-  let engine_factor = engine_tensors[${VALUES / 16}u * engine_owner].x;${
+  let engine_factor = engine_tensors[${VALUES / 16}u * engine_owner].xy;${
     settled.length === 0
       ? ""
       : `
@@ -87,22 +98,54 @@ export const composeGuardedStep = (shader: StepShader, width: Width, form: Guard
     form.values ? tensorValues(shader, "engine_lane / engine_STRIP") : noValues,
   );
 
-/** A step that also keeps Σθ² and ΣΔ². */
+/** A step that also keeps the norms of θ and of Δ = next θ − θ as stored, and how many updates were lost in rounding. */
 export function composeSummedStep(shader: StepShader, width: Width, form: GuardedForm): string {
   const { fromOrigin, values } = form;
-  const origin = fromOrigin ? "engine_origin" : "engine_parameters";
-  return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${stripEntry(
-    values ? tensorValues(shader, "engine_id.x") : noValues,
-    `
+  return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${sumsOf({ lanes: 2, norms: 1 })}
+const engine_LANE = 64u / engine_STRIP;
+fn engine_leaf(k: u32) -> vec2f {
+  return vec2f(abs(engine_widen(engine_parameters[k / engine_LANE])[k % engine_LANE]), 0.0);
+}
+// Of Σθ² of a strip; θ is read once more where that is not plain, and where the step was skipped.
+fn engine_parameter_norm(squares: f32, begin: u32, end: u32) -> f32 {
+  let apart = !engine_plain(squares);
+  let first = engine_LANE * (engine_chunk.first + begin);
+  return select(sqrt(squares), engine_summed(first, select(0u, first + engine_LANE * (end - begin), apart)).x, apart);
+}
+// Of ΣΔ², and of Δ times 2^-76 and 2^76.
+fn engine_update_norm(squares: f32, lowered: f32, raised: f32) -> f32 {
+  if (bitcast<u32>(squares) > engine_MOST) {
+    return engine_norm(lowered, 0x65800000u, bitcast<u32>(lowered));
+  }
+  return select(sqrt(squares), engine_norm(raised, 0x19800000u, 0u), bitcast<u32>(squares) < engine_LEAST);
+}
+${stripEntry(
+  `${values ? tensorValues(shader, "engine_id.x") : noValues}
+  var engine_lowered = 0.0;
+  var engine_raised = 0.0;`,
+  `
     if (engine_skips()) {${restoreLane(fromOrigin)}
-      let engine_left = engine_widen(${origin}[engine_i]);
-      engine_sum.x += engine_total(engine_left * engine_left);
       continue;
     }${stepLane(shader, fromOrigin)}
-    engine_sum.x += engine_total(engine_next * engine_next);
-    engine_sum.y += engine_total(engine_change * engine_change);`,
-    "engine_part(engine_sum.xy)",
-  )}`;
+    // Or a compiler may take (θ − change) − θ for −change.
+    let engine_stored = bitcast<vec4f>(bitcast<vec4u>(engine_next) | vec4u(engine_chunk.zero));
+    let engine_moved = engine_stored - engine_parameter;
+    let engine_lost = ${shader.compensation ? "vec4<bool>()" : "(engine_stored == engine_parameter) & (engine_change != vec4f())"};
+    let engine_raise = 0x1p76f * engine_moved;
+    let engine_lower = 0x1p-76f * engine_moved;
+    engine_sum.x += engine_total(engine_stored * engine_stored);
+    engine_sum.y += engine_total(engine_moved * engine_moved);
+    engine_sum.z += engine_total(select(vec4f(), vec4f(1.0), engine_lost));
+    // Once changed, θ has lost Δ.
+    engine_lowered += engine_total(engine_lower * engine_lower);
+    engine_raised += engine_total(engine_raise * engine_raise);`,
+  `vec4f(
+    engine_parameter_norm(engine_sum.x, engine_begin, engine_end),
+    engine_update_norm(engine_sum.y, engine_lowered, engine_raised),
+    engine_sum.z,
+    0.0,
+  )`,
+)}`;
 }
 
 /** Fields of `Sums` or `Settled` as one vec4f. */
@@ -120,7 +163,7 @@ export function composeMeasure(shader: StepShader, width: Width, fromOrigin: boo
   const alone = shader.states
     .map((name) => `\n  engine_state.${name} = engine_alone(engine_state.${name});`)
     .join("");
-  const form: GuardedForm = { fromOrigin, values: true, lanes: 4 };
+  const form: GuardedForm = { fromOrigin, values: true, sums: true };
   return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${stripEntry(
     tensorValues(shader, "engine_id.x"),
     `${loadLane(shader, fromOrigin)}${alone}

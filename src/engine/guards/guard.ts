@@ -66,13 +66,14 @@ export class Guard {
     before?: Guard,
   ) {
     const { device, label, own } = context;
-    const { sam, stepsInFlight } = plan;
+    const { sam, stepsInFlight, telemetry } = plan;
     this.#context = context;
     this.#plan = plan;
     this.#groups = groups;
     this.guards = before?.guards ?? plan.guards;
     this.attempts = new Attempts(context, groups.length, this.guards, stepsInFlight, before?.attempts);
     this.#ruleSums = groups.some(({ rule }) => rule.row.shader.sums.length > 0);
+    const sums = this.#ruleSums || telemetry !== undefined;
     const create = (name: string, size: number, usage = 0) =>
       own(
         device.createBuffer({
@@ -96,7 +97,8 @@ export class Guard {
     device.queue.writeBuffer(values, owners * 16, table.owners());
     this.#memory = {
       table,
-      partials: create("partial sums", table.count * (this.#ruleSums ? 16 : 8)),
+      partials: create("partial sums", table.count * 8),
+      stepPartials: create("partial sums of steps", sums ? table.count * 16 : 0),
       values,
       owners,
       control: this.control,
@@ -230,7 +232,9 @@ export class Guard {
   begin(encoder: GPUCommandEncoder): void {
     // A way that is new makes it so.
     const { steps } = this.#path;
-    if (steps.length > 0 && this.#mixed) encoder.clearBuffer(this.#memory.partials);
+    if (steps.length === 0 || !this.#mixed) return;
+    encoder.clearBuffer(this.#memory.partials);
+    encoder.clearBuffer(this.#memory.stepPartials);
   }
 
   /**
@@ -261,7 +265,7 @@ export class Guard {
     if (this.#reported) this.#path.record(pass);
   }
 
-  /** Whether the last attempt keeps Σθ² and ΣΔ². */
+  /** Whether the last attempt keeps norms of parameters and updates. */
   get #reported(): boolean {
     const { telemetry } = this.#plan;
     return telemetry !== undefined && this.attempts.number % (telemetry.every ?? 1) === 0;

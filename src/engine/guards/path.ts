@@ -3,7 +3,6 @@ import * as controlShader from "../../shaders/engine/control.wgsl?engine";
 import * as decideShader from "../../shaders/engine/decide.wgsl?engine";
 import * as measureShader from "../../shaders/engine/measure.wgsl?engine";
 import * as recordShader from "../../shaders/engine/record.wgsl?engine";
-import * as totalShader from "../../shaders/engine/total.wgsl?engine";
 import { BufferPass } from "../kernels/buffer-pass.js";
 import { overLanes, STAGE_STRUCT, type Stages, stepVariant } from "../kernels/compose.js";
 import type { Access, Variant } from "../kernels/pipelines.js";
@@ -14,7 +13,14 @@ import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
 import { gradientOf } from "../memory/parameters.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
-import { composeGuardedStep, composeSummedStep, partsOf } from "./compose-sums.js";
+import {
+  CHANGES,
+  composeGuardedStep,
+  composeSummedStep,
+  GRADIENTS,
+  type PartKind,
+  sumsOf,
+} from "./compose-sums.js";
 import { RuleSums } from "./rule-sums.js";
 import type { StripTable } from "./strips.js";
 import { compileSums, encodeSums, FACTORS, NO_FACTORS, type Reduction, sumAll, sumTensors } from "./sums.js";
@@ -22,7 +28,10 @@ import { compileSums, encodeSums, FACTORS, NO_FACTORS, type Reduction, sumAll, s
 /** What all ways through a guarded step share. */
 export interface GuardMemory {
   readonly table: StripTable;
+  /** Partial sums of gradients. */
   readonly partials: GPUBuffer;
+  /** Those of steps: of parameters and updates, and of rules with sums. */
+  readonly stepPartials: GPUBuffer;
   /** `Values` of each tensor, and behind them the owners of strips. */
   readonly values: GPUBuffer;
   /** Index of these owners, in vec4f. */
@@ -42,7 +51,7 @@ export interface PathKind {
   readonly values: boolean;
   readonly accumulation: boolean;
   readonly ruleSums: boolean;
-  /** Whether Σθ² and ΣΔ² are kept. */
+  /** Whether norms of parameters and updates are kept. */
   readonly telemetry: boolean;
 }
 
@@ -62,12 +71,14 @@ export interface Attempted {
   readonly kept: boolean;
 }
 
+const controlled = (parts: PartKind) => sumsOf(parts) + controlShader.code;
+
 /** One way through a guarded step: over all tensors together, or by tensor. */
 export class Path {
   readonly steps: readonly Step[];
-  /** Σg² and the counts of what is not finite. */
+  /** The norm of gradients and the count of what is not finite. */
   readonly #gradientSums: Reduction;
-  /** Σθ² and ΣΔ². */
+  /** Norms of parameters and updates, and the count of what was lost. */
   readonly #changeSums: Reduction | undefined;
   readonly #groups: readonly GroupMemory[];
   readonly #measures: readonly {
@@ -84,17 +95,16 @@ export class Path {
     kind: PathKind,
     memory: GuardMemory,
   ) {
-    const { table, partials, values, control, history, rows, live } = memory;
+    const { table, partials, stepPartials, values, control, history, rows, live } = memory;
     const whole = (access: Access, buffer: GPUBuffer): Stream => ({ access, whole: buffer });
     const apart = kind.byTensor || kind.values;
     const strips: Strips = apart ? table.apart(memory.owners) : table.together;
     const sums = kind.telemetry || kind.ruleSums;
     const streams = [
       ...(kind.values ? [whole("read-only-storage", values)] : []),
-      ...(sums ? [whole("storage", partials)] : []),
+      ...(sums ? [whole("storage", stepPartials)] : []),
     ];
-    const lanes = kind.ruleSums ? 4 : 2;
-    const form = { values: kind.values, lanes: sums ? lanes : undefined } as const;
+    const form = { values: kind.values, sums };
     const compose: StepExtension["compose"] = (shader, width, fromOrigin, summed) =>
       (summed ? composeSummedStep : composeGuardedStep)(shader, width, { ...form, fromOrigin });
     const extension = { compose, streams, strips };
@@ -114,7 +124,7 @@ export class Path {
             strips,
           },
           "engine/measure.wgsl",
-          (width) => overLanes(width) + partsOf(lanes) + controlShader.code + measureShader.code,
+          (width) => overLanes(width) + controlled(GRADIENTS) + measureShader.code,
         );
         pass.plan(group.active, gradient);
         return pass;
@@ -124,23 +134,31 @@ export class Path {
         accumulated: kind.accumulation ? measure(group.range(ACCUMULATOR)) : undefined,
       };
     });
-    const sumContext = { ...context, lanes } as const;
     const runs = table.runs(!apart);
-    const sumsOf = (name: string, changes: boolean) =>
-      kind.byTensor
-        ? sumTensors(sumContext, name, changes, partials, runs, values)
-        : sumAll(sumContext, name, partials, runs);
-    this.#gradientSums = sumsOf("gradients", false);
-    this.#changeSums = kind.telemetry ? sumsOf("changes", true) : undefined;
+    const sumOf = (name: string, changes: boolean) => {
+      const sumContext = { ...context, parts: changes ? CHANGES : GRADIENTS };
+      const parts = changes ? stepPartials : partials;
+      return kind.byTensor
+        ? sumTensors(sumContext, name, changes, parts, runs, values)
+        : sumAll(sumContext, name, parts, runs);
+    };
+    this.#gradientSums = sumOf("gradients", false);
+    this.#changeSums = kind.telemetry ? sumOf("changes", true) : undefined;
     this.#ruleSums = kind.ruleSums
-      ? new RuleSums(context, groups, (group) => [...stepStreams(group), ...streams], table, partials, values)
+      ? new RuleSums(
+          context,
+          groups,
+          (group) => [...stepStreams(group), ...streams],
+          table,
+          stepPartials,
+          values,
+        )
       : undefined;
-    const parts = partsOf(lanes) + controlShader.code + totalShader.code;
     const { buffer, count } = this.#gradientSums;
     this.#decide = new BufferPass(context, {
       name: "decide",
       file: "engine/decide.wgsl",
-      code: STAGE_STRUCT + parts + clipShader.code + decideShader.code,
+      code: STAGE_STRUCT + controlled(GRADIENTS) + clipShader.code + decideShader.code,
       uniform: packStruct(decideShader.structs.Decision!, { sums: count, groups: groups.length }),
       buffers: [
         ["storage", control],
@@ -157,7 +175,7 @@ export class Path {
       new BufferPass(context, {
         name: "record",
         file: "engine/record.wgsl",
-        code: parts + recordShader.code,
+        code: controlled(CHANGES) + recordShader.code,
         uniform: packStruct(recordShader.structs.Recording!, { sums: changes.count }),
         buffers: [
           ["read-only-storage", control],

@@ -100,10 +100,11 @@ function tensorsOf(view: DataView, { tensors }: Guard): ReadonlyMap<string, Tens
       return [
         name,
         {
-          parameterNorm: Math.sqrt(found.parameter_squares!),
-          updateNorm: Math.sqrt(found.update_squares!),
-          gradientNorm: Math.sqrt(found.gradient_squares!),
+          parameterNorm: found.parameter_norm!,
+          updateNorm: found.update_norm!,
+          gradientNorm: found.gradient_norm!,
           nonFinite: found.non_finite!,
+          lostUpdates: found.lost_updates!,
         },
       ];
     }),

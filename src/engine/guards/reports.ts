@@ -19,15 +19,31 @@ export interface TelemetryOptions {
   readonly perTensor?: boolean;
 }
 
-/** Norms of a tensor. */
+/**
+ * Norms of a tensor, right for all that f32 holds: from 1.2e-38, below which they are 0, to 3.4e38, which stands for larger
+ * ones, too.
+ */
 export interface TensorReport {
-  /** Of the gradient, unscaled and clipped by value. */
+  /** Of the gradient, unscaled and clipped by value, without what is not finite. */
   readonly gradientNorm: number;
+  /** Of the parameters after the step. */
   readonly parameterNorm: number;
+  /** Of what the step changed in the parameters as they are stored: their values after it less those before. */
   readonly updateNorm: number;
-  /** Gradients that were NaN or infinite. */
+  /** Gradients that were NaN or infinite, before or after the loss scale was divided out. */
   readonly nonFinite: number;
+  /**
+   * Elements with an update that is not 0 and that left the parameter as it was: too small beside it for f32, where it is
+   * below half a unit in the last place.
+   */
+  readonly lostUpdates: number;
 }
+
+/**
+ * Why a step was not taken: `nonFinite`, gradients are; `skipsInFlight`, more steps were skipped in flight than that guard
+ * allows (a fault); `notRun`, the submit never ran.
+ */
+export type SkipReason = "nonFinite" | "skipsInFlight" | "notRun";
 
 /** What the GPU did in one encoded step. Norms are Euclidean, over all groups. */
 export interface StepReport extends TensorReport {
@@ -41,6 +57,8 @@ export interface StepReport extends TensorReport {
   readonly faults: number;
   /** Whether this one was taken. */
   readonly taken: boolean;
+  /** Why not, where it was not. */
+  readonly skipReason?: SkipReason;
   /** False where the submit never ran: WebGPU drops one whole that uses a destroyed buffer. Norms are NaN then. */
   readonly ran: boolean;
   /** What clipping by global norm multiplied the gradient by. */
@@ -199,22 +217,29 @@ export class Reports {
       if (ran) this.#counts = countsOf(record);
       else missing += 1;
       const value = (name: string) => (ran ? record[name]! : Number.NaN);
-      const parameterNorm = Math.fround(Math.sqrt(value("parameter_squares")));
-      const updateNorm = Math.fround(Math.sqrt(value("update_squares")));
+      const parameterNorm = value("parameter_norm");
+      const updateNorm = value("update_norm");
+      const lostUpdates = value("lost_updates");
+      const nonFinite = value("non_finite");
+      const { applied, faults } = this.#counts;
+      const taken = applied > last.applied;
+      const fault = faults > last.faults;
       const newest = number === control.attempt;
       // What was summed up last is of the newest step, where that keeps sums.
-      const tensors = newest && !Number.isNaN(parameterNorm) ? view.tensors() : undefined;
+      const tensors = newest && !Number.isNaN(lostUpdates) ? view.tensors() : undefined;
       this.#deliver({
         attempt: number,
         ...this.#counts,
-        taken: this.#counts.applied > last.applied,
+        taken,
+        ...(!taken && { skipReason: !ran ? "notRun" : fault ? "skipsInFlight" : "nonFinite" }),
         ran,
         gradientNorm: value("gradient_norm"),
-        clipFactor: value("clip_factor"),
+        clipFactor: value("clip_unit") * value("clip_factor"),
         lossScale: value("loss_scale"),
-        nonFinite: value("non_finite"),
+        nonFinite,
         parameterNorm,
         updateNorm,
+        lostUpdates,
         updateRatio: updateNorm / parameterNorm,
         ...(newest && view.gpuTime !== undefined && { gpuTime: view.gpuTime }),
         ...(tensors && { tensors }),

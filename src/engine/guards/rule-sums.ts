@@ -7,7 +7,7 @@ import type { GroupMemory } from "../memory/group-memory.js";
 import type { Tensor } from "../memory/parameters.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
-import { COMPONENTS, composeMeasure, packed } from "./compose-sums.js";
+import { COMPONENTS, composeMeasure, packed, RULE, sumsOf } from "./compose-sums.js";
 import { SETTLED } from "./control.js";
 import type { Run } from "./runs.js";
 import type { StripTable } from "./strips.js";
@@ -38,10 +38,14 @@ ${Object.keys(SETTLING)
   .map((name) => `  ${name}: u32,\n`)
   .join("")}}
 @group(1) @binding(0) var<uniform> engine_settling: engine_Settling;
-// Of pieces; where those of each run begin, and where the last ones end.
+${sumsOf(RULE)}// Of pieces; where those of each run begin, and where the last ones end.
 @group(1) @binding(1) var<storage, read> engine_sums: array<vec4f>;
 @group(1) @binding(2) var<storage, read> engine_firsts: array<u32>;
 @group(1) @binding(3) var<storage, read_write> engine_tensors: array<Values>;
+
+fn engine_leaf(k: u32) -> vec4f {
+  return engine_sums[k];
+}
 
 @compute @workgroup_size(${WORKGROUP})
 fn engine_main(@builtin(global_invocation_id) engine_id: vec3u, @builtin(num_workgroups) engine_groups: vec3u) {
@@ -51,10 +55,7 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u, @builtin(num_wor
   }
   for (var engine_i = engine_id.x; engine_i < engine_settling.count; engine_i += engine_groups.x * ${WORKGROUP}u) {
     let engine_run = engine_settling.run + engine_settling.apart * engine_i;
-    var engine_sum = vec4f();
-    for (var engine_k = engine_firsts[engine_run + 1u]; engine_k > engine_firsts[engine_run]; engine_k--) {
-      engine_sum += engine_sums[engine_k - 1u];
-    }
+    let engine_sum = engine_summed(engine_firsts[engine_run], engine_firsts[engine_run + 1u]);
     let engine_tensor = engine_settling.first + engine_i;
     let engine_kept = engine_tensors[engine_tensor].settled;
     let engine_next = settle(Sums(${sums}), Settled(${kept}));
@@ -86,7 +87,7 @@ export class RuleSums {
     values: GPUBuffer,
   ) {
     const { device, label } = context;
-    const sumContext = { ...context, lanes: 4 } as const;
+    const sumContext = { ...context, parts: RULE } as const;
     const summing = groups.filter(({ rule, active }) => rule.row.shader.sums.length > 0 && active.length > 0);
     const { tensors, joined, joinOf } = joinTensors(summing, table);
     const strips = tensors.map((tensor) => table.place(tensor));

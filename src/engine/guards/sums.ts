@@ -7,12 +7,12 @@ import type { Variant } from "../kernels/pipelines.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
 import { USAGE } from "../memory/usage.js";
-import { type PartLanes, partsOf } from "./compose-sums.js";
+import { type PartKind, sumsOf } from "./compose-sums.js";
 import { cutRuns, type Run } from "./runs.js";
 
 /** What sums are made with. */
 export interface SumContext extends MemoryContext {
-  readonly lanes: PartLanes;
+  readonly parts: PartKind;
 }
 
 /** A list of sums, and the dispatches that bring it about. */
@@ -37,14 +37,15 @@ export const NO_FACTORS: Variant = { factors: 0 };
 export const WORKGROUP = 64;
 /** Powers of two, at least that root. */
 const root = (degree: number) => (count: number) => 2 ** Math.ceil(Math.log2(Math.max(count, 1)) / degree);
-const CUBE_ROOT = root(3);
+/** With a head and a tail, still less than a block of a sum. */
+const SHORT = (count: number) => Math.min(root(3)(count), 16);
 const SQUARE_ROOT = root(2);
 
-const listOf = ({ device, label, lanes, own }: SumContext, name: string, count: number) =>
+const listOf = ({ device, label, parts, own }: SumContext, name: string, count: number) =>
   own(
     device.createBuffer({
       label: `${label} ${name}`,
-      size: Math.max(count, 1) * 4 * lanes,
+      size: Math.max(count, 1) * 4 * parts.lanes,
       usage: USAGE.STORAGE,
     }),
   );
@@ -75,7 +76,7 @@ export function sumRuns(
   const pass = new BufferPass(context, {
     name,
     file: "engine/sum.wgsl",
-    code: partsOf(context.lanes) + sumShader.code,
+    code: sumsOf(context.parts) + sumShader.code,
     uniform: packStruct(sumShader.structs.Sum!, { count: runs.length }),
     buffers: [
       ["read-only-storage", firstsOf(context, name, runs)],
@@ -108,7 +109,7 @@ export function sumPieces(
   parts: GPUBuffer,
   runs: readonly Run[],
 ): RunSums {
-  const small = cutRuns(runs, CUBE_ROOT);
+  const small = cutRuns(runs, SHORT);
   const large = cutRuns(small.of, SQUARE_ROOT);
   const first = sumRuns(context, `${name} pieces`, parts, small.pieces);
   const second = sumRuns(context, `${name} larger pieces`, first.buffer, large.pieces);
@@ -117,7 +118,7 @@ export function sumPieces(
 
 /** Sums over all runs: of pieces of each, and of pieces of their list, so that no sum depends on where runs lie. */
 export function sumAll(context: SumContext, name: string, parts: GPUBuffer, runs: readonly Run[]): Reduction {
-  const first = sumRuns(context, `${name} pieces`, parts, cutRuns(runs, CUBE_ROOT).pieces);
+  const first = sumRuns(context, `${name} pieces`, parts, cutRuns(runs, SHORT).pieces);
   return after(first, sumList(context, name, first));
 }
 
@@ -138,7 +139,7 @@ export function sumTensors(
   const pass = new BufferPass(context, {
     name: `${name} by tensor`,
     file: "engine/tensors.wgsl",
-    code: partsOf(context.lanes) + controlShader.code + clipShader.code + tensorsShader.code,
+    code: sumsOf(context.parts) + controlShader.code + clipShader.code + tensorsShader.code,
     uniform: packStruct(tensorsShader.structs.Tensors!, { count: runs.length }),
     buffers: [
       ["read-only-storage", pieces.buffer],

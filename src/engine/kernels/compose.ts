@@ -93,7 +93,7 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
 `;
 
 /** Where tensors have no values of their own. */
-export const noValues = "\n  let engine_factor = 1.0;";
+export const noValues = "\n  let engine_factor = vec2f(1.0);";
 
 /** Parameter, gradient with all stages before the rule, and state of a lane. */
 export const loadLane = (shader: RuleShader, fromOrigin: boolean) => `

@@ -20,7 +20,7 @@ import {
 
 /** What guards add to a step: values by tensor and partial sums, which it binds behind its own. */
 export interface StepExtension {
-  /** The texts of the step, and of the step that also keeps Σθ² and ΣΔ². */
+  /** The texts of the step, and of the step that also keeps norms of parameters and updates. */
   readonly compose: (shader: StepShader, width: Width, fromOrigin: boolean, summed: boolean) => string;
   readonly streams: readonly Stream[];
   readonly strips: Strips;
@@ -38,7 +38,7 @@ export class Step {
   readonly #group: GroupMemory;
   readonly #planner: Planner;
   readonly #kernel: Kernel;
-  /** The kernel that also keeps Σθ² and ΣΔ². */
+  /** The kernel that also keeps norms of parameters and updates. */
   readonly #summed: Kernel | undefined;
   readonly #accumulated: readonly Dispatch[];
   #direct: readonly Dispatch[] = [];

@@ -1,7 +1,10 @@
 import { briefly, OptimError } from "../../errors.js";
 import { checkNames } from "./check-names.js";
 
-/** Dynamic loss scale, as mixed-precision training needs it (Micikevicius et al. 2018, sec. 3.2; PyTorch GradScaler). */
+/**
+ * Dynamic loss scale, as mixed-precision training needs it (Micikevicius et al. 2018, sec. 3.2; PyTorch GradScaler). It stays
+ * between `min` and `max`, and these between 2^-126 and 2^126: beyond, f32 holds no reciprocal to unscale gradients with.
+ */
 export interface LossScaleOptions {
   /** First scale; default 65536. */
   readonly initial?: number;
@@ -23,13 +26,13 @@ export interface GuardOptions {
   readonly clipValue?: number;
   /** Largest norm of a tensor's gradient. */
   readonly clipNorm?: number;
-  /** Largest norm of all gradients together. */
+  /** Largest norm of all gradients together. Norms are measured up to 3.4e38 (f32); larger ones count as that. */
   readonly clipGlobalNorm?: number;
   /** Factor of a norm n over its limit c: `pytorch` min(1, c/(n + 1e-6)), `optax` c/n where n ≥ c. */
   readonly clipFormula?: "pytorch" | "optax";
   /** A step with a NaN or an infinity is not taken (`skip`, the default), taken with zeros for them, or taken as it is. */
   readonly nonFinite?: "skip" | "zero" | "keep";
-  /** What the caller multiplies the loss by: a fixed number, or a scale held on the GPU. */
+  /** What the caller multiplies the loss by: a fixed number from 2^-126 to 2^126, or a scale held on the GPU. */
   readonly lossScale?: number | LossScaleOptions;
   /** Skipped steps that the host need not know of yet; more are skipped too, and reported as faults. Default 8. */
   readonly skipsInFlight?: number;
@@ -94,7 +97,7 @@ function checkScale(given: number | LossScaleOptions): Required<LossScaleOptions
   const fixed = typeof given === "number";
   if (!fixed) checkNames("lossScale", given, Object.keys(SCALE_DEFAULTS));
   const scale = { ...SCALE_DEFAULTS, ...(fixed ? { initial: given } : given) };
-  number("lossScale", scale.initial, positive, "a number above 0");
+  number("lossScale", scale.initial, invertible, SCALES);
   number("lossScale.growth", scale.growth, (value) => value >= 1, "a number of at least 1");
   number("lossScale.backoff", scale.backoff, (value) => value > 0 && value <= 1, "a number in (0, 1]");
   number(
@@ -104,8 +107,13 @@ function checkScale(given: number | LossScaleOptions): Required<LossScaleOptions
     (value) => Number.isSafeInteger(value) && value >= 1 && value <= 2 ** 31,
     "a whole number from 1 to 2147483648",
   );
-  number("lossScale.min", scale.min, positive, "a number above 0");
-  number("lossScale.max", scale.max, (value) => value >= scale.min, "a number of at least min");
+  number("lossScale.min", scale.min, invertible, SCALES);
+  number(
+    "lossScale.max",
+    scale.max,
+    (value) => value >= scale.min && invertible(value),
+    "a number of at least min and at most 2^126 (8.5e37)",
+  );
   if (!fixed)
     number(
       "lossScale.initial",
@@ -118,6 +126,10 @@ function checkScale(given: number | LossScaleOptions): Required<LossScaleOptions
 
 /** Smaller ones are subnormal in f32, which a GPU may take for zero. */
 const positive = (value: number): boolean => value >= 2 ** -126;
+
+/** Nor is the reciprocal, which would make zeros of all gradients. */
+const invertible = (value: number): boolean => positive(value) && value <= 2 ** 126;
+const SCALES = "a number from 2^-126 (1.2e-38) to 2^126 (8.5e37)";
 
 function number(name: string, value: number, valid: (value: number) => boolean, expected: string): number {
   const rounded = Math.fround(value);

@@ -13,8 +13,8 @@ fn engine_main(@builtin(global_invocation_id) id: vec3u) {
   let parameter = engine_widen(parameters[i]);
   let bits = engine_widen_bits(gradients[engine_chunk.gradient_first + id.x]);
   // The norm is that of the unscaled gradient.
-  let factor = control.ascent / control.loss_scale;
-  let shift = select(factor * bitcast<vec4f>(bits), vec4f(), factor == 0.0);
+  let unit = control.ascent_unit / control.loss_scale;
+  let shift = select(control.ascent * (unit * bitcast<vec4f>(bits)), vec4f(), control.ascent == 0.0);
   origin[i] = engine_narrow(parameter);
   parameters[i] = engine_narrow(parameter + shift);
 }

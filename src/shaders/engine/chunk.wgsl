@@ -5,6 +5,7 @@ struct engine_Chunk {
   count: u32,
   strip: u32, // place of the first strip's partial sum
   owners: u32, // index in engine_tensors of the owners of strips
+  zero: u32, // which no compiler knows
 }
 @group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
 @group(1) @binding(0) var<uniform> engine_chunk: engine_Chunk;

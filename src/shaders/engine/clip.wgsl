@@ -5,17 +5,26 @@ fn finite(value: f32) -> bool {
   return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
 }
 
-// What gradients of this norm are multiplied by, so that it stays within the limit.
-fn clip_factor(norm: f32, limit: f32, flags: u32) -> f32 {
+// The power of two that brings a norm of 8 or more to at least 4, and less than 8.
+fn unit_for(norm: f32) -> f32 {
+  return bitcast<f32>(0x80000000u - max(bitcast<u32>(norm) & 0x7f800000u, 0x40800000u));
+}
+
+// What gradients of this norm are multiplied by, one after the other, so that it stays within the limit: a power of two and
+// the rest, whose product f32 may not hold.
+fn clip_factor(norm: f32, limit: f32, flags: u32) -> vec2f {
   if (limit >= UNLIMITED) {
-    return 1.0;
+    return vec2f(1.0);
   }
   if (!finite(norm)) {
     // As in PyTorch and optax: an infinite norm leaves nothing of what is finite, and NaN spreads.
-    return bitcast<f32>(select(0u, NAN, (bitcast<u32>(norm) & 0x7fffffffu) > 0x7f800000u));
+    let nan = (bitcast<u32>(norm) & 0x7fffffffu) > 0x7f800000u;
+    return vec2f(1.0, bitcast<f32>(select(0u, NAN, nan)));
   }
-  if ((flags & OPTAX_NORM) != 0u) {
-    return select(limit / norm, 1.0, norm < limit);
+  let divisor = norm + select(1e-6, 0.0, (flags & OPTAX_NORM) != 0u);
+  if (divisor <= limit) {
+    return vec2f(1.0);
   }
-  return min(1.0, limit / (norm + 1e-6));
+  let unit = unit_for(divisor);
+  return vec2f(unit, limit / (unit * divisor));
 }

@@ -1,9 +1,9 @@
 // A value of more bits than f32 has: the value itself, and in a residual what its f32 cannot hold.
 
 // A sum that compilers must take as it is: WGSL lets them reassociate, and some take (a + b) - a for b, also through a
-// bitcast there and back (Mesa). They cannot know that no chunk has 2^31 lanes.
+// bitcast there and back (Mesa). They cannot know what the uniform holds.
 fn engine_kept(sum: vec4f) -> vec4f {
-  return bitcast<vec4f>(bitcast<vec4u>(sum) ^ vec4u(engine_chunk.count >> 31u));
+  return bitcast<vec4f>(bitcast<vec4u>(sum) ^ vec4u(engine_chunk.zero));
 }
 
 // value + residual + addend (Knuth's two-sum, whichever is larger).

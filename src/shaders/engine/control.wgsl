@@ -6,7 +6,9 @@ struct Control {
   applied: u32,
   skipped: u32,
   faults: u32, // attempts that found no row for their count
-  ascent: f32, // what an ascent adds for each unit of gradient
+  // What an ascent multiplies the gradient by, one after the other, as `clip_factor` does.
+  ascent_unit: f32,
+  ascent: f32,
 }
 // What is set for each attempt at a step.
 struct Attempt {
@@ -32,19 +34,23 @@ struct Record {
   skipped: u32,
   faults: u32,
   gradient_norm: f32,
+  clip_unit: f32, // the clip factor is the product of both
   clip_factor: f32,
   loss_scale: f32,
   non_finite: f32,
-  parameter_squares: f32, // NaN until they are summed up
-  update_squares: f32,
+  parameter_norm: f32, // NaN, as those below, until they are summed up
+  update_norm: f32,
+  lost_updates: f32,
 }
 // What is found of each tensor in a step.
 struct Found {
+  clip_unit: f32,
   clip_factor: f32,
-  gradient_squares: f32,
+  gradient_norm: f32,
   non_finite: f32,
-  parameter_squares: f32,
-  update_squares: f32,
+  parameter_norm: f32,
+  update_norm: f32,
+  lost_updates: f32,
 }
 const SETTLED = 32u; // where it lies
 // What is kept of each tensor.

@@ -1,18 +1,22 @@
-// Completes the record of a step with Σθ² and ΣΔ² over all tensors.
+// Completes the record of a step with what is summed up of parameters and updates over all tensors.
 struct Recording {
   sums: u32,
 }
 @group(1) @binding(0) var<uniform> recording: Recording;
 @group(1) @binding(1) var<storage, read> control: Control;
-// Binding 2: Σθ² and ΣΔ², in parts.
+// The norms of parameters and update, and how many updates were lost.
+@group(1) @binding(2) var<storage, read> parts: array<engine_Part>;
 @group(1) @binding(3) var<storage, read_write> history: array<Record>;
 
-@compute @workgroup_size(THREADS)
-fn engine_main(@builtin(local_invocation_index) thread: u32) {
-  let total = total_of(recording.sums, thread);
-  if (thread == 0u) {
-    let now = control.attempt % HISTORY;
-    history[now].parameter_squares = total.x;
-    history[now].update_squares = total.y;
-  }
+fn engine_leaf(k: u32) -> engine_Part {
+  return parts[k];
+}
+
+@compute @workgroup_size(1)
+fn engine_main() {
+  let total = engine_summed(0u, recording.sums);
+  let now = control.attempt % HISTORY;
+  history[now].parameter_norm = total.x;
+  history[now].update_norm = total.y;
+  history[now].lost_updates = engine_third(total);
 }

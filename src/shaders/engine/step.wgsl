@@ -15,13 +15,18 @@ fn engine_skips() -> bool {
 }
 
 // The gradient as the rule sees it. It is read by its bits: WGSL may take NaN and infinity in a float for impossible.
-fn engine_prepared(bits: vec4u, point: vec4f, factor: f32) -> vec4f {
+fn engine_prepared(bits: vec4u, point: vec4f, factor: vec2f) -> vec4f {
   var gradient = bitcast<vec4f>(bits);
-  if (engine_zeroed) {
-    gradient = select(gradient, vec4f(), (bits & vec4u(0x7f800000u)) == vec4u(0x7f800000u));
-  }
   if (engine_scaled) {
     gradient = engine_stage.gradient_scale * gradient;
+  }
+  if (engine_guarded) {
+    gradient = engine_stage.clip_factor * gradient;
+  }
+  if (engine_zeroed) {
+    // After a loss scale below 1, which may make it infinite.
+    let infinite = (bitcast<vec4u>(gradient) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
+    gradient = select(gradient, vec4f(), infinite);
   }
   if (engine_clipped) {
     let limit = vec4f(engine_stage.clip_value);
@@ -29,7 +34,7 @@ fn engine_prepared(bits: vec4u, point: vec4f, factor: f32) -> vec4f {
     gradient = select(clamp(gradient, -limit, limit), gradient, nan);
   }
   if (engine_by_tensor) {
-    gradient = factor * gradient;
+    gradient = factor.y * (factor.x * gradient);
   }
   if (engine_decay_style == engine_COUPLED) {
     gradient = gradient + engine_stage.coupled_decay * point;

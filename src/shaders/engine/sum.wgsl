@@ -1,5 +1,4 @@
-// Adds up runs of partial sums, one an invocation, from the last to the first: a tail joins the strip before it, as where
-// padding puts both into one.
+// Adds up runs of parts, one an invocation.
 struct Sum {
   count: u32, // of runs
 }
@@ -9,13 +8,13 @@ struct Sum {
 @group(1) @binding(2) var<storage, read> parts: array<engine_Part>;
 @group(1) @binding(3) var<storage, read_write> sums: array<engine_Part>;
 
+fn engine_leaf(k: u32) -> engine_Part {
+  return parts[k];
+}
+
 @compute @workgroup_size(64)
 fn engine_main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var i = id.x; i < sum.count; i += groups.x * 64u) {
-    var total = engine_Part();
-    for (var k = firsts[i + 1u]; k > firsts[i]; k--) {
-      total += parts[k - 1u];
-    }
-    sums[i] = total;
+    sums[i] = engine_summed(firsts[i], firsts[i + 1u]);
   }
 }

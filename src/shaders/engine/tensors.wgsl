@@ -13,26 +13,29 @@ struct Tensors {
 @group(1) @binding(3) var<storage, read_write> tensors: array<Values>;
 @group(1) @binding(4) var<storage, read_write> totals: array<engine_Part>;
 
+fn engine_leaf(k: u32) -> engine_Part {
+  return sums[k];
+}
+
 @compute @workgroup_size(64)
 fn engine_main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   for (var i = id.x; i < all.count; i += groups.x * 64u) {
-    var total = vec2f();
-    for (var k = firsts[i + 1u]; k > firsts[i]; k--) {
-      total += sums[k - 1u].xy;
-    }
+    var total = engine_summed(firsts[i], firsts[i + 1u]);
     if (changes) {
-      tensors[i].found.parameter_squares = total.x;
-      tensors[i].found.update_squares = total.y;
+      tensors[i].found.parameter_norm = total.x;
+      tensors[i].found.update_norm = total.y;
+      tensors[i].found.lost_updates = engine_third(total);
     } else {
-      tensors[i].found.gradient_squares = total.x;
+      tensors[i].found.gradient_norm = total.x;
       tensors[i].found.non_finite = total.y;
-      let factor = select(1.0, clip_factor(sqrt(total.x), attempt.clip_norm, attempt.flags), factors);
-      tensors[i].found.clip_factor = factor;
-      // What overflows stays infinite, so that it is known: infinity times zero would be NaN.
+      let factor = select(vec2f(1.0), clip_factor(total.x, attempt.clip_norm, attempt.flags), factors);
+      tensors[i].found.clip_unit = factor.x;
+      tensors[i].found.clip_factor = factor.y;
+      // A norm that is not finite stays so, so that it is known: infinity times zero would be NaN.
       if (finite(total.x)) {
-        total.x *= factor * factor;
+        total.x = factor.y * (factor.x * total.x);
       }
     }
-    totals[i] = engine_part(total);
+    totals[i] = total;
   }
 }
