@@ -4,6 +4,8 @@ import type { RuleShader } from "./rule.js";
 import { FUNCTIONS, UNIFORM } from "./shaders/prelude.js";
 
 const VECTORS = new Set(["vec4f", "vec4<f32>"]);
+/** What a sum of products does without: division, comparison, calls. */
+const BEYOND_LINEAR = /[/%]|==|\bif\b|\b(?!(?:averaged|vec4f|update|lookahead)\b)\w+\s*\(/;
 /** What the engine keeps beside the states of a rule, under these names. */
 const ENGINE_STATES = ["average", "slow_weights", "lookahead_origin", "gradient_accumulator"];
 /** Sums and settled values of a tensor are kept in a vec4f. */
@@ -135,6 +137,7 @@ export function reflectRule(file: string, text: string): RuleShader {
     scalars: Object.fromEntries(scalars.members.map(({ name, offset }) => [name, offset])),
     states: (state?.members ?? []).map(({ name }) => name),
     overrides: reflection.overrides.map(({ name }) => name),
+    linear: !BEYOND_LINEAR.test(withoutComments(text)),
     lookahead,
     curvature,
     sums,

@@ -13,6 +13,8 @@ export interface RuleShader {
   readonly states: readonly string[];
   /** Names of the `override` constants. */
   readonly overrides: readonly string[];
+  /** Whether the update is sums and products of the gradient, which keep what is not finite. */
+  readonly linear: boolean;
   /** Whether the file has `fn lookahead`, so that the gradient is taken at another point. */
   readonly lookahead: boolean;
   /** Whether the file has `fn curvature`, which takes in an estimate of the Hessian's diagonal. */

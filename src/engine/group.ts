@@ -1,6 +1,7 @@
 import { briefly, OptimError } from "../errors.js";
 import { checkOptions, flushed, type Rule, type RuleMemory, type RuleOptions, scalarsAt } from "../rule.js";
 import { held, type Schedule } from "../schedules/schedule.js";
+import { QUICK } from "../shaders/prelude.js";
 import { STAGE, type Stages } from "./kernels/compose.js";
 import { BLOCK } from "./memory/slots.js";
 import type { AverageWeight, BlendWeight } from "./options/average-options.js";
@@ -272,8 +273,24 @@ export class ParameterGroup {
       memory,
       slow: stage.slow_weight > 0,
       average: stage.average_weight > 0,
-      stages: { decay: options.weightDecay === 0 ? "none" : style, scaled: stage.gradient_scale !== 1 },
+      stages: {
+        decay: options.weightDecay === 0 ? "none" : style,
+        scaled: stage.gradient_scale !== 1,
+        quick: this.#quick(options),
+      },
     };
+  }
+
+  /** Whether averages may be kept by less than half; undefined of a rule without any. */
+  #quick(options: RuleOptions): boolean | undefined {
+    const { row } = this.#rule;
+    if (!row.shader.overrides.includes(QUICK)) return undefined;
+    return Object.entries(row.options).some(
+      ([name, spec]) =>
+        spec.kind === "number" &&
+        spec.exclusiveMax &&
+        (Number(options[name]) < 0.5 || Object.hasOwn(this.#optionSchedules, name)),
+    );
   }
 
   /** The stages that steps may need with the options in force, or with a schedule's. @internal */
@@ -282,7 +299,8 @@ export class ParameterGroup {
     const { style } = decayOf({ ...this.#options, weightDecay: 1 }, 1, this.#rule.row.ownDecay);
     const decays = this.#options.weightDecay > 0 || Object.hasOwn(this.#optionSchedules, "weightDecay");
     const decay = decays ? style : "none";
-    return [{ decay, scaled: maximize }, ...(accumulation && !maximize ? [{ decay, scaled: true }] : [])];
+    const stages = { decay, scaled: maximize, quick: this.#quick(this.#options) };
+    return [stages, ...(accumulation && !maximize ? [{ ...stages, scaled: true }] : [])];
   }
 
   /** @internal */

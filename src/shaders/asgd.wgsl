@@ -3,7 +3,6 @@ struct Scalars {
   rate: f32, // eta_t
   decay: f32, // λ·eta_t
   mu: f32,
-  one_minus_mu: f32,
 }
 
 struct State {
@@ -12,6 +11,9 @@ struct State {
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
   let change = scalars.rate * gradient + scalars.decay * parameter;
-  (*state).ax = averaged((*state).ax, parameter - change, scalars.one_minus_mu, scalars.mu);
+  let next = parameter - change;
+  let ax = (*state).ax;
+  // Until it begins, the average is the parameter to the bit.
+  (*state).ax = select(ax + scalars.mu * (next - ax), next, scalars.mu == 1.0);
   return change;
 }

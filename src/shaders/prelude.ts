@@ -4,21 +4,30 @@
 /** The one binding of a rule. */
 export const UNIFORM = "@group(0) @binding(0) var<uniform> scalars: Scalars;";
 
+/** The constant that tells whether an average may be kept by less than half. */
+export const QUICK = "quick_averages";
+
 /** Functions by name. */
 export const FUNCTIONS: Readonly<Record<string, string>> = {
-  // The gradient as far as squares go, before all averages, so that their quotients stay those of the formula. At 2^62 the
-  // square of three times as much is finite, too.
+  // The gradient as far as squares go, before all averages, so that their quotients stay those of the formula: at 2^62 the
+  // square of three times as much is finite, too. By its bits, which cost less than a clamp where NaN must be minded.
   limited: `fn limited(gradient: vec4f) -> vec4f {
-  return clamp(gradient, vec4f(-0x1p62), vec4f(0x1p62));
+  let bits = bitcast<vec4i>(gradient);
+  let magnitude = bits & vec4i(0x7fffffff);
+  return bitcast<vec4f>((bits ^ magnitude) | min(magnitude, bitcast<vec4i>(vec4f(0x1p62))));
 }`,
   // Sums of squares stop at 1e38. Compared by their bits, which order like the values, infinity included.
   bounded: `fn bounded(square: vec4f) -> vec4f {
   return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
 }`,
   // kept·average + weight·value with kept + weight = 1, from the end that is nearer. β and 1 − β are rounded apart: as two
-  // factors they would move the fixed point.
-  averaged: `fn averaged(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {
-  let near = weight < kept;
-  return select(value, average, near) + select(-kept, weight, near) * (value - average);
+  // factors they would move the fixed point. Where no average is kept by less than half, the other end is compiled away.
+  averaged: `override ${QUICK}: bool = false;
+fn averaged(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {
+  let difference = value - average;
+  if (${QUICK} && weight > kept) {
+    return value - kept * difference;
+  }
+  return average + weight * difference;
 }`,
 };

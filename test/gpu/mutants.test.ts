@@ -108,7 +108,7 @@ const defects: readonly Defect[] = [
     "select(gradient, vec4f(), agreement < vec4f())",
     "gradient",
   ],
-  ["asgd", "averages the parameter before the step", "parameter - change", "parameter"],
+  ["asgd", "averages the parameter before the step", "let next = parameter - change", "let next = parameter"],
   ["asgd", "decay left out", " + scalars.decay * parameter", ""],
   ["lion", "keeps what it steps by", "scalars.beta2, scalars.one_minus_beta2", "0.9, 0.1"],
   ["lion", "sign of the gradient alone", "scalars.momentum_share * exp_avg + ", ""],

@@ -1,4 +1,5 @@
 // What the build reads from a rule's WGSL, and what it refuses.
+
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -6,6 +7,7 @@ import { OptimError } from "../../src/errors.js";
 import { rules } from "../../src/index.js";
 import { reflectRule } from "../../src/reflect.js";
 import { type RuleOptions, scalarsAt } from "../../src/rule.js";
+import { QUICK } from "../../src/shaders/prelude.js";
 
 const folder = join(import.meta.dirname, "../../src/shaders");
 const files = readdirSync(folder).filter((file) => file.endsWith(".wgsl"));
@@ -58,7 +60,8 @@ describe("the rules' files", () => {
         eps: 24,
       },
       states: ["exp_avg", "exp_avg_sq"],
-      overrides: ["eps_root"],
+      overrides: ["eps_root", QUICK],
+      linear: false,
       lookahead: false,
     });
   });
@@ -82,7 +85,9 @@ describe("the rules' files", () => {
       const scalars = scalarsAt(row, options, 1, 0.1, memory);
       expect(new Set(Object.keys(scalars))).toEqual(new Set(Object.keys(row.shader.scalars)));
       for (const value of Object.values(scalars)) expect(value).not.toBeNaN();
-      expect(new Set(Object.keys(row.constants?.(options) ?? {}))).toEqual(new Set(row.shader.overrides));
+      expect(new Set(Object.keys(row.constants?.(options) ?? {}))).toEqual(
+        new Set(row.shader.overrides.filter((name) => name !== QUICK)),
+      );
       for (const state of Object.keys(row.initial?.(options) ?? {}))
         expect([...row.shader.states, ...row.shader.settled]).toContain(state);
     },
@@ -247,6 +252,22 @@ describe("the rule contract", () => {
     if (typeof part === "string") expect(error.message).toContain(part);
     else expect(error.message).toMatch(part);
   });
+});
+
+test("linear rules are those of sums and products", () => {
+  const linear = rules.filter(({ row }) => row.shader.linear).map(({ row }) => row.name);
+  expect(linear).toEqual(["sgd", "momentum", "nesterov", "nesterov-lookahead", "schedule-free-sgd"]);
+  const of = (update: string) =>
+    reflectRule("mine.wgsl", lines(SCALARS, STATE, UPDATE.replace("return gradient;", update))).linear;
+  for (const update of ["return 2.0 * gradient - vec4f(1.0);", "let a = gradient; return a + vec4f();"])
+    expect(of(update), update).toBe(true);
+  for (const update of [
+    "return sign(gradient);",
+    "return 1.0 / gradient;",
+    "if (gradient.x == 0.0) { return vec4f(); } return gradient;",
+    "return tanh(gradient);",
+  ])
+    expect(of(update), update).toBe(false);
 });
 
 describe("the prelude", () => {

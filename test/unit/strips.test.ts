@@ -94,7 +94,27 @@ describe.each(["together", "apart"] as const)("places of partial sums, %s", (way
         }
         for (const place of written) expect(place).toBeLessThan(table.count);
       }),
-      { numRuns: 300 },
+      {
+        numRuns: 300,
+        // An aligned tensor before one with a tail.
+        examples: [
+          [
+            {
+              list: [
+                { words: 128, gap: 0, apart: null },
+                { words: 1000, gap: 0, apart: null },
+              ],
+              limits: {
+                minStorageBufferOffsetAlignment: 32,
+                maxStorageBufferBindingSize: 512,
+                maxComputeWorkgroupsPerDimension: 1,
+                maxBufferSize: 2 ** 26,
+              },
+              arena: false,
+            },
+          ],
+        ],
+      },
     );
   });
 

@@ -45,6 +45,7 @@ test("a rule becomes its text and what was read from it", async () => {
     scalars: { rate: 0, decay: 4 },
     states: ["sum"],
     overrides: [],
+    linear: false,
     lookahead: false,
     curvature: false,
     sums: [],

@@ -162,5 +162,9 @@ const either = (newer: PendingStep, older: PendingStep): PendingStep => ({
   ...newer,
   slow: newer.slow || older.slow,
   average: newer.average || older.average,
-  stages: { ...newer.stages, decay: newer.stages.decay === "none" ? older.stages.decay : newer.stages.decay },
+  stages: {
+    ...newer.stages,
+    decay: newer.stages.decay === "none" ? older.stages.decay : newer.stages.decay,
+    quick: newer.stages.quick || older.stages.quick,
+  },
 });

@@ -203,9 +203,9 @@ export class Guard {
     };
   }
 
-  #guarded({ decay }: Stages): Stages {
+  #guarded({ decay, quick }: Stages): Stages {
     const { clipValue, clipNorm, zeroed } = this.#asked;
-    return { decay, scaled: true, guarded: true, clipped: clipValue, byTensor: clipNorm, zeroed };
+    return { decay, quick, scaled: true, guarded: true, clipped: clipValue, byTensor: clipNorm, zeroed };
   }
 
   /** Looks plans up again after the gradients of tensors moved. */

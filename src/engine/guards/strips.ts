@@ -34,7 +34,7 @@ export class StripTable {
     let first = 0;
     for (const tensor of this.tensors) {
       const { count, ends } = placesOf(tensor);
-      places.set(tensor, { first, count, ends });
+      places.set(tensor, { first, count, head: ends, ends });
       first += count;
     }
     this.#places = places;
@@ -50,6 +50,7 @@ export class StripTable {
     const places = tensors.map((tensor) => this.place(tensor));
     return {
       first: places[0]!.first,
+      head: places[0]!.head,
       count: places.reduce((sum, { count }) => sum + count, 0),
       ends: places.some(({ ends }) => ends),
     };

@@ -6,6 +6,7 @@ import * as oneLane from "../../shaders/engine/lanes-1.wgsl?engine";
 import * as fourLanes from "../../shaders/engine/lanes-4.wgsl?engine";
 import * as stageShader from "../../shaders/engine/stage.wgsl?engine";
 import * as stepShader from "../../shaders/engine/step.wgsl?engine";
+import { QUICK } from "../../shaders/prelude.js";
 import { type Width, WORKGROUP } from "../memory/spans.js";
 import { offsetsOf } from "../memory/struct.js";
 import type { Variant } from "./pipelines.js";
@@ -32,6 +33,8 @@ export interface StepShader extends RuleShader {
 export interface Stages {
   readonly decay: "none" | "coupled" | "subtracted" | "proximal" | "cautious";
   readonly scaled: boolean;
+  /** Whether averages may be kept by less than half, of rules that have any. */
+  readonly quick?: boolean | undefined;
   readonly guarded?: boolean;
   readonly clipped?: boolean;
   readonly zeroed?: boolean;
@@ -41,7 +44,7 @@ export interface Stages {
 const variants = new Map<string, Variant>();
 
 /** The constants of a step; equal stages give the same object. */
-export function stepVariant({ decay, scaled, guarded, clipped, zeroed, byTensor }: Stages): Variant {
+export function stepVariant({ decay, scaled, quick, guarded, clipped, zeroed, byTensor }: Stages): Variant {
   const flags = {
     engine_decay_style: stepShader.constants[`engine_${decay.toUpperCase()}`] ?? 0,
     engine_scaled: Number(scaled),
@@ -49,8 +52,9 @@ export function stepVariant({ decay, scaled, guarded, clipped, zeroed, byTensor 
     engine_clipped: Number(clipped ?? false),
     engine_zeroed: Number(zeroed ?? false),
     engine_by_tensor: Number(byTensor ?? false),
+    ...(quick === undefined ? {} : { [QUICK]: Number(quick) }),
   };
-  const key = Object.values(flags).join("");
+  const key = Object.values(flags).join();
   const variant = variants.get(key) ?? flags;
   variants.set(key, variant);
   return variant;
@@ -114,7 +118,7 @@ export const stepLane = (shader: StepShader, fromOrigin: boolean) => {
   const { load, next, store } = shader.compensation ?? plain;
   return `${loadLane(shader, fromOrigin)}
   let engine_change = engine_decayed(engine_parameter, update(${given.join(", ")}));${load}
-  let engine_next = engine_marked(${next}, engine_gradient);
+  let engine_next = ${shader.linear ? next : `engine_marked(${next}, engine_gradient)`};
   engine_parameters[engine_i] = engine_narrow(engine_next);${store}${storeStates(shader)}`;
 };
 

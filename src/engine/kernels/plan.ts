@@ -104,7 +104,9 @@ export const accessesOf = (streams: readonly Stream[]): readonly Access[] =>
 export interface StripPlace {
   readonly first: number;
   readonly count: number;
-  /** Whether the first is for a head and the last for a tail. */
+  /** Whether the first is for a head: a span may begin with a tensor that has none and end with one that has a tail. */
+  readonly head: boolean;
+  /** Whether the last is for a tail, or the first for a head. */
   readonly ends: boolean;
 }
 
@@ -142,9 +144,9 @@ function partOf(
 }
 
 /** Place of the first partial sum of a chunk. */
-export function firstStrip({ end, start }: Chunk, { first, count, ends }: StripPlace): number {
+export function firstStrip({ end, start }: Chunk, { first, count, head }: StripPlace): number {
   if (end === "head") return first;
-  return end === "tail" ? first + count - 1 : first + Number(ends) + Math.floor(start / STRIP);
+  return end === "tail" ? first + count - 1 : first + Number(head) + Math.floor(start / STRIP);
 }
 
 /** Dispatches of a pass over a span, one a chunk. */

@@ -58,9 +58,9 @@ fn engine_decayed(parameter: vec4f, update: vec4f) -> vec4f {
   return update + engine_stage.decay * parameter;
 }
 
-// Infinite or NaN where the gradient is: a rule that takes its sign or clips it would walk on.
+// NaN where the gradient is not finite: a rule that takes its sign or clips it would walk on.
 fn engine_marked(next: vec4f, gradient: vec4f) -> vec4f {
-  let largest = vec4u(0x7f800000u);
-  let broken = (bitcast<vec4u>(gradient) & largest) == largest;
-  return bitcast<vec4f>(bitcast<vec4u>(next) | select(vec4u(), largest, broken));
+  let magnitude = bitcast<vec4i>(gradient) & vec4i(0x7fffffff);
+  let broken = magnitude >= vec4i(0x7f800000);
+  return bitcast<vec4f>(bitcast<vec4i>(next) | select(vec4i(), vec4i(-1), broken));
 }
