@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import type { Plugin } from "vite";
 import { OptimError } from "../src/errors.ts";
 import { reflectRule } from "../src/reflect.ts";
+import type { RuleShader } from "../src/rule.js";
 import { reflectConstants, reflectStructs } from "./reflect-structs.ts";
 
 /**
@@ -12,11 +13,15 @@ import { reflectConstants, reflectStructs } from "./reflect-structs.ts";
  */
 export function wgsl(): Plugin {
   let building = false;
+  let ruleOf = (rule: RuleShader) => rule;
   return {
     name: "webgpu-optim:wgsl",
     enforce: "pre",
     configResolved({ command }) {
       building = command === "build";
+      // Line by line, so that a compiler's messages have the file's numbers.
+      if (building)
+        ruleOf = (rule) => ({ ...rule, code: rule.code.split("\n").map(withoutSpace).join("\n") });
     },
     async load(id) {
       const [path = "", query] = id.replace(/^\0/, "").split("?");
@@ -32,7 +37,7 @@ export function wgsl(): Plugin {
                 structs: reflectStructs(code),
                 constants: reflectConstants(code),
               })
-            : `export default ${JSON.stringify(reflectRule(basename(path), code))};`;
+            : `export default ${JSON.stringify(ruleOf(reflectRule(basename(path), code)))};`;
         return { code: module, map: null, moduleSideEffects: false };
       } catch (error) {
         if (error instanceof OptimError) return this.error({ message: error.message, id: path });
@@ -48,7 +53,6 @@ const constantsOf = (values: Readonly<Record<string, unknown>>) =>
     .map(([name, value]) => `export const ${name} = ${JSON.stringify(value)};`)
     .join("\n");
 
-/** The lines stay, so that a compiler's messages have the file's numbers. */
 const withoutComments = (text: string) => text.replace(/[ \t]*\/\/.*$/gm, "");
 
 /** Two operators side by side stay apart: they may make another. */
@@ -56,4 +60,5 @@ const withoutSpace = (text: string) =>
   text
     .replace(/\s+/g, " ")
     .replace(/ ?([{}();,:]) ?/g, "$1")
-    .replace(/(?<=[\w)\]]) ([^\w\s()[\]]+) (?=[\w(])/g, "$1");
+    .replace(/(?<=[\w)\]]) ([^\w\s()[\]]+) (?=[\w(])/g, "$1")
+    .trim();

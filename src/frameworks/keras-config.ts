@@ -30,7 +30,7 @@ const FIELDS = ["class_name", "config", "module", "registered_name", "build_conf
 const CLIPS = { clipvalue: "clipValue", clipnorm: "clipNorm", global_clipnorm: "clipGlobalNorm" } as const;
 
 /** Keras knows neither floor nor cap; these are the least normal f32 and a power of two near the largest. */
-const UNBOUNDED = { min: 2 ** -126, max: 2 ** 127 };
+const UNBOUNDED = { min: 2 ** -126, max: 2 ** 126 };
 
 /**
  * The optimizer that Keras serialized: its rule with decoupled decay, its schedule, its clipping and loss scale as guards,

@@ -120,18 +120,16 @@ export const nadam = /* @__PURE__ */ ruleFactory(() => ({
   shader: nadamShader,
   options: nadamOptions(),
   formula:
-    "moments of adam; μ_t = β1(1 − ½·0.96^(tψ)), θ ← θ − η[(1−μ_t)g/(1−Πμ) + μ_{t+1}m/(1−Πμ·μ_{t+1})]/(√v̂ + ε); paper: m ← μ_t·m + (1−μ_t)g; constant: μ_t = β1; shared: [(1−β1)g + β1m]/(1−β1ᵗ)",
-  source: "PyTorch NAdam, after Dozat 2016, algorithm 2, which is the form `paper`",
+    "moments of adam; μ_t = β1(1 − ½·0.96^(tψ)), θ ← θ − η[(1−μ_t)g/(1−Πμ) + μ_{t+1}m/(1−Πμ·μ_{t+1})]/(√v̂ + ε); paper: μ_t for β1 in m; constant: β1 for μ_t; shared: [(1−β1)g + β1m]/(1−β1ᵗ)",
+  source: "Dozat 2016, algorithm 2 (form paper); PyTorch NAdam",
   memory: [1],
   constants,
   advance: (options, t, _lr, [product = 1]) => [product * muOf(options, t)],
   scalars: (options, t, lr, [product = 1]) => {
     const [mu, next] = [muOf(options, t), muOf(options, t + 1)];
-    const kept = options.form === "paper" ? mu : options.beta1;
     const rate = rateOf(options, t, lr);
     return {
-      average_kept: kept,
-      average_in: 1 - kept,
+      beta1: options.form === "paper" ? mu : options.beta1,
       gradient_rate: (rate * (1 - mu)) / (1 - product),
       momentum_rate: (rate * next) / (1 - (options.form === "shared" ? product : product * next)),
       inverse_bias_correction2: options.epsHat ? 1 : 1 / (1 - options.beta2 ** t),

@@ -2,8 +2,8 @@
 struct Scalars {
   gradient_rate: f32, // η(1 − μ_t) / (1 − Π_{i≤t} μ_i); with epsHat times √(1 − β2^t)
   momentum_rate: f32, // ημ_{t+1} / (1 − Π_{i≤t+1} μ_i); with epsHat times √(1 − β2^t)
-  average_kept: f32, // β1, or μ_t
-  average_in: f32, // 1 − β1, or 1 − μ_t
+  beta1: f32, // or μ_t
+  one_minus_beta1: f32,
   beta2: f32,
   one_minus_beta2: f32,
   inverse_bias_correction2: f32, // 1 / (1 − β2^t); with epsHat 1
@@ -19,7 +19,7 @@ struct State {
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
   let g = limited(gradient);
-  let exp_avg = averaged((*state).exp_avg, g, scalars.average_kept, scalars.average_in);
+  let exp_avg = averaged((*state).exp_avg, g, scalars.beta1, scalars.one_minus_beta1);
   let exp_avg_sq = averaged((*state).exp_avg_sq, g * g, scalars.beta2, scalars.one_minus_beta2);
   (*state).exp_avg = exp_avg;
   (*state).exp_avg_sq = exp_avg_sq;

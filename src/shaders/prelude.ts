@@ -14,7 +14,7 @@ export const FUNCTIONS: Readonly<Record<string, string>> = {
   limited: `fn limited(gradient: vec4f) -> vec4f {
   let bits = bitcast<vec4i>(gradient);
   let magnitude = bits & vec4i(0x7fffffff);
-  return bitcast<vec4f>((bits ^ magnitude) | min(magnitude, bitcast<vec4i>(vec4f(0x1p62))));
+  return bitcast<vec4f>((bits ^ magnitude) | min(magnitude, vec4i(0x5e800000)));
 }`,
   // Sums of squares stop at 1e38. Compared by their bits, which order like the values, infinity included.
   bounded: `fn bounded(square: vec4f) -> vec4f {

@@ -185,7 +185,7 @@ const defects: readonly Defect[] = [
   ],
   ["prodigy", "sums of other distances", "ratio * ratio * s", "s"],
   ["prodigy", "moments of other distances", "ratio * (*state).exp_avg", "(*state).exp_avg"],
-  ["nadam", "m by the form of the update", "scalars.average_kept, scalars.average_in", "0.9, 0.1"],
+  ["nadam", "m by the form of the update", "scalars.beta1, scalars.one_minus_beta1", "0.9, 0.1"],
 ];
 
 const factoryOf = (name: string): RuleFactory => rules.find(({ row }) => row.name === name)!;

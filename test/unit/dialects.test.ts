@@ -369,7 +369,7 @@ describe("a serialized optimizer of Keras", () => {
           backoff: 0.5,
           interval: 2000,
           min: 2 ** -126,
-          max: 2 ** 127,
+          max: 2 ** 126,
         },
       },
     });

@@ -41,7 +41,11 @@ async function bundle(rule: string, code = 'import rule from "./rule.wgsl"; expo
 test("a rule becomes its text and what was read from it", async () => {
   expect((await bundle(RULE)).default).toEqual({
     file: "rule.wgsl",
-    code: RULE.replace(' // not "kept"', ""),
+    // Line for line.
+    code: RULE.replace(' // not "kept"', "")
+      .replace(/^ +/gm, "")
+      .replace(/ ?([{}:,*()]|->) ?/g, "$1")
+      .replace("->vec4f", "-> vec4f"),
     scalars: { rate: 0, decay: 4 },
     states: ["sum"],
     overrides: [],
