@@ -63,6 +63,9 @@ function meansTheSame(regime: string, { row: { name, reference }, options }: Rul
       if (name === "rmsprop-nesterov" || name === "prodigy") return false;
       // A tenth of the smallest normal number is zero: no moment to divide, and no sign for cautious decay to see.
       return regime === "tiny" || !(options.eps === 0 || options.decay === "cautious");
+    case "far":
+      // Its rate grows with the distance, and the decay of a large parameter with both: in float64 it parts for good, too.
+      return name !== "prodigy" || options.weightDecay === 0;
     case "spikes":
       // Before the rectification is defined, an update is the gradient itself, which stops at 2^62.
       if (name.startsWith("radam") || options.rectify) return false;

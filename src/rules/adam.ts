@@ -112,7 +112,7 @@ const nadamOptions = () => ({
 });
 /** μ_t of Nadam's momentum schedule. */
 const muOf = ({ beta1, momentumDecay, form }: OptionValues<ReturnType<typeof nadamOptions>>, t: number) =>
-  form === "scheduled" || form === "paper" ? beta1 * (1 - 0.5 * 0.96 ** (t * momentumDecay)) : beta1;
+  form === "constant" || form === "shared" ? beta1 : beta1 * (1 - 0.5 * 0.96 ** (t * momentumDecay));
 
 /** Nadam: Adam with Nesterov momentum and the paper's momentum schedule. Its memory is the product of μ up to step t. */
 export const nadam = /* @__PURE__ */ ruleFactory(() => ({
@@ -120,8 +120,8 @@ export const nadam = /* @__PURE__ */ ruleFactory(() => ({
   shader: nadamShader,
   options: nadamOptions(),
   formula:
-    "moments of adam; μ_t = β1(1 − ½·0.96^(tψ)), θ ← θ − η[(1−μ_t)g/(1−Πμ) + μ_{t+1}m/(1−Πμ·μ_{t+1})]/(√v̂ + ε); paper: μ_t for β1 in m; constant: β1 for μ_t; shared: [(1−β1)g + β1m]/(1−β1ᵗ)",
-  source: "Dozat 2016, algorithm 2 (form paper); PyTorch NAdam",
+    "m, v of adam; μ_t = β1(1 − ½·0.96^(tψ)), θ ← θ − η[(1−μ_t)g/(1−Πμ) + μ_{t+1}m/(1−Πμ·μ_{t+1})]/(√v̂ + ε); paper: μ_t in m; constant: β1 for μ_t; shared: [(1−β1)g + β1m]/(1−β1ᵗ)",
+  source: "Dozat 2016, algorithm 2; PyTorch NAdam",
   memory: [1],
   constants,
   advance: (options, t, _lr, [product = 1]) => [product * muOf(options, t)],
