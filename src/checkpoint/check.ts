@@ -286,8 +286,8 @@ function checkGuards(metadata: ReadonlyMap<string, string>): CheckedCheckpoint["
   const { dynamic, lossScale, goodSteps } = guards;
   if (typeof dynamic !== "boolean")
     return refuse("The guards of the checkpoint are incomplete", "dynamic true or false", dynamic);
-  if (typeof lossScale !== "number" || !(lossScale > 0 && Number.isFinite(Math.fround(lossScale))))
-    return refuse("The loss scale of the checkpoint is wrong", "a positive f32", lossScale);
+  if (typeof lossScale !== "number" || !(lossScale >= 2 ** -126 && lossScale <= 2 ** 126))
+    return refuse("The loss scale of the checkpoint is wrong", "2^-126 to 2^126", lossScale);
   if (!isCount(goodSteps) || goodSteps >= 2 ** 32)
     return refuse("The loss scale's step count in the checkpoint is wrong", "a u32", goodSteps);
   return { dynamic, lossScale, goodSteps };

@@ -193,7 +193,7 @@ describe("a checkpoint that does not fit", () => {
     for (const guards of [
       "1",
       '{"dynamic":true,"lossScale":0}',
-      '{"dynamic":true,"lossScale":1e39,"goodSteps":0}',
+      '{"dynamic":true,"lossScale":1.7e38,"goodSteps":0}',
     ])
       await refused(
         having("guards", () => guards),
