@@ -8,8 +8,8 @@ import { reflectConstants, reflectStructs } from "./reflect-structs.ts";
 
 /**
  * `import adam from "./adam.wgsl"` gives the rule's text and what reflection reads from it; `?engine` a shader of the
- * engine's with the layouts of its structs and its whole numbers. `?raw` is left to Vite. A build leaves comments out, and of
- * the engine's shaders, which stand behind a rule's text, what only the eye needs.
+ * engine's with the layouts of its structs and its whole numbers. `?raw` is left to Vite. A build leaves comments
+ * and spaces out, and of the engine's shaders, which stand behind a rule's text, lines too.
  */
 export function wgsl(): Plugin {
   let building = false;

@@ -8,7 +8,7 @@ import type { CheckpointGroup, GroupProgress } from "./contents.js";
 import { type SavedSchedules, USER_SCHEDULE } from "./saved-schedules.js";
 
 export { fromPyTorchGroup, memoryFromPyTorch } from "../frameworks/pytorch-state.js";
-export { addSquares, named, squaresOf, variance } from "./pytorch-variance.js";
+export { squaresIn, squaresOf, variance } from "./pytorch-variance.js";
 
 /** @throws OptimError `invalid-option` for a rule that PyTorch has not, or a state that its rule has not */
 export function requirePyTorchForm(groups: readonly CheckpointGroup[]): void {

@@ -30,7 +30,7 @@ export const squaresOf = (groups: readonly Pick<CheckpointGroup, "states" | "ten
  * The tensors under the names of a file.
  * @throws OptimError `duplicate-name` where a tensor's own name stands in between
  */
-export function named(tensors: readonly TensorDescription[], squares: Squares): readonly TensorDescription[] {
+function named(tensors: readonly TensorDescription[], squares: Squares): readonly TensorDescription[] {
   const renamed = tensors.map((tensor) => ({
     ...tensor,
     name: squares.get(tensor.name)?.name ?? tensor.name,
@@ -49,10 +49,7 @@ export function named(tensors: readonly TensorDescription[], squares: Squares): 
 }
 
 /** Turns variances into v, in place, as the data of `tensors` goes by. Parts are whole f32 numbers. */
-export function addSquares(
-  tensors: readonly TensorDescription[],
-  squares: Squares,
-): (part: Uint8Array) => void {
+function adder(tensors: readonly TensorDescription[], squares: Squares): (part: Uint8Array) => void {
   const entries = [...writeSafetensorsHeader(tensors).offsets];
   const kept = new Set([...squares.values()].map(({ mean }) => mean));
   const means = new Map<string, Float32Array>();
@@ -79,6 +76,12 @@ export function addSquares(
     }
     at = end;
   };
+}
+
+/** What a file has for the variances of these groups, where there are any; its parts are to pass through `add`. */
+export function squaresIn(groups: readonly CheckpointGroup[], own: readonly TensorDescription[]) {
+  const squares = squaresOf(groups);
+  return squares.size === 0 ? undefined : { tensors: named(own, squares), add: adder(own, squares) };
 }
 
 /** S of v and ḡ, bytes of f32 numbers. */

@@ -44,8 +44,8 @@ export async function* fileParts(
   const pytorch = options?.format === "pytorch" ? await import("./pytorch-terms.js") : undefined;
   checkSaveOptions(options, groups, pytorch);
   const own = describeTensors(groups, options.parameters ?? true);
-  const squares = pytorch?.squaresOf(groups);
-  const tensors = pytorch && squares ? pytorch.named(own, squares) : own;
+  const squares = pytorch?.squaresIn(groups, own);
+  const tensors = squares?.tensors ?? own;
   writeSafetensorsHeader(tensors);
   const guards = control && readControl(await data.next(), control);
   const late = control && guards ? control.expected - guards.applied : 0;
@@ -55,9 +55,8 @@ export async function* fileParts(
   });
   const metadata = describeGroups(groups, progress, schedules, guards, options, pytorch);
   yield writeSafetensorsHeader(tensors, metadata).header;
-  const addSquares = squares?.size ? pytorch?.addSquares(own, squares) : undefined;
   for (let part = await data.next(); part; part = await data.next()) {
-    addSquares?.(part);
+    squares?.add(part);
     yield part;
   }
 }

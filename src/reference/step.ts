@@ -103,7 +103,7 @@ export function referenceLookahead(
 /**
  * One step of a rule in float64 with the stages around it: scale, sign of `maximize`, coupled decay at the point where
  * the gradient was taken, rule, decoupled decay of the parameter. Nothing passed in is changed. The kernels' bound of
- * 1e19 on what enters a second moment is no part of it.
+ * 2^62 on what enters a second moment is no part of it.
  * @throws OptimError `unknown-name` for an unknown rule, `invalid-argument` for a missing state or a wrong length.
  */
 export function referenceStep(
