@@ -10,6 +10,7 @@ import {
   type GuardProgress,
   OWN_KEYS,
   stateName,
+  type TensorProgress,
 } from "./contents.js";
 import { describeTensors, type PyTorchTerms } from "./describe.js";
 import { quoted } from "./format.js";
@@ -130,8 +131,7 @@ export function checkCheckpoint(
     checkNames(where, json.names, group);
     return {
       options: pytorch ? pytorchOptions(where, json, group, pytorch) : nativeOptions(where, json, group),
-      steps: checkSteps(where, pytorch ? json.step : json.steps),
-      memory: checkMemory(where, json, group, pytorch),
+      ...progressOf(where, json, group, pytorch),
       ...schedulesOf(where, json, schedules, group),
     };
   });
@@ -223,6 +223,35 @@ function checkedOptions(where: string, given: object, { row, options: own }: Che
   if (saved !== compiled)
     refuse(`${where} has options that are compiled into another kernel`, compiled!, saved, OTHER);
   return options;
+}
+
+/** How far the group and its tensors have come. */
+function progressOf(
+  where: string,
+  json: JSONObject,
+  group: CheckpointGroup,
+  pytorch: PyTorchTerms | undefined,
+): GroupProgress {
+  const own = group.tensors.map(({ name }) => name);
+  const of = (where: string, json: JSONObject, names: readonly string[]): TensorProgress => ({
+    names,
+    steps: checkSteps(where, pytorch ? json.step : json.steps),
+    memory: checkMemory(where, json, group, pytorch),
+  });
+  const all = of(where, json, own);
+  if (json.cohorts === undefined) return { steps: all.steps, cohorts: [all] };
+  const { cohorts } = json;
+  if (!Array.isArray(cohorts)) return refuse(`${where} has no list of counts`, "a list", cohorts);
+  const counted = cohorts.map((cohort: unknown): TensorProgress => {
+    const names: unknown = isObject(cohort) ? cohort.names : undefined;
+    if (!isObject(cohort) || !Array.isArray(names))
+      return refuse(`${where} has a count of no tensors`, "names and steps", cohort);
+    return of(`A count of ${where.toLowerCase()}`, cohort, names);
+  });
+  const names = counted.flatMap(({ names }) => names);
+  if (names.length !== own.length || !own.every((name) => names.includes(name)))
+    refuse(`${where} does not count the steps of each tensor once`, show(own), show(names));
+  return { steps: all.steps, cohorts: counted };
 }
 
 function checkSteps(where: string, steps: unknown): number {

@@ -19,11 +19,23 @@ export interface CheckpointGroup {
   readonly states: readonly string[];
 }
 
-/** How far a group has come. */
-export interface GroupProgress {
+/** How far tensors have come. */
+export interface TensorProgress {
+  readonly names: readonly string[];
   readonly steps: number;
   readonly memory: RuleMemory;
 }
+
+/** How far a group has come, and its tensors where they have taken other steps than it, or than each other. */
+export interface GroupProgress {
+  readonly steps: number;
+  /** Of all tensors, those that share a count one behind the other. */
+  readonly cohorts: readonly TensorProgress[];
+}
+
+/** Whether all tensors of a group have taken its steps. */
+export const together = ({ steps, cohorts }: GroupProgress): boolean =>
+  cohorts.length === 1 && cohorts[0]!.steps === steps;
 
 /** The loss scale of guards, as the GPU holds it, and counts of steps since the optimizer was created. */
 export interface GuardProgress {
@@ -45,8 +57,8 @@ export const FORMAT_NAMES: Readonly<Record<CheckpointFormat, string>> = {
   pytorch: "webgpu-optim-pytorch",
 };
 
-/** Of both formats; a reader refuses newer ones. */
-export const FORMAT_VERSION = 1;
+/** Of both formats; a reader refuses newer ones. Version 2 counts the steps of tensors, where these differ. */
+export const FORMAT_VERSION = 2;
 
 /** Keys of the metadata that are not the caller's. */
 export const OWN_KEYS: readonly string[] = [

@@ -9,6 +9,7 @@ import {
   type GuardProgress,
   OWN_KEYS,
   stateName,
+  together,
 } from "./contents.js";
 import type { SavedSchedules } from "./saved-schedules.js";
 import type { TensorDescription } from "./write.js";
@@ -88,7 +89,8 @@ export function describeGroups(
 ): Map<string, string> {
   const described = groups.map((group, index) => {
     const { row, options } = group;
-    const { steps, memory } = progress[index]!;
+    const come = progress[index]!;
+    const { steps, cohorts } = come;
     const names = group.tensors.map(({ name }) => name);
     const others = Object.entries(group.optionSchedules);
     const scheduled = {
@@ -97,14 +99,23 @@ export function describeGroups(
         optionSchedules: Object.fromEntries(others.map(([name, other]) => [name, schedules.indexOf(other)])),
       }),
     };
-    if (pytorch)
-      return { ...pytorch.describePyTorchGroup(group, progress[index]!, schedules), names, ...scheduled };
-    return { rule: row.name, options, names, steps, memory, ...scheduled };
+    if (pytorch) return { ...pytorch.describePyTorchGroup(group, come, schedules), names, ...scheduled };
+    const apart = together(come) ? {} : { cohorts };
+    return {
+      rule: row.name,
+      options,
+      names,
+      steps,
+      memory: cohorts[0]?.memory ?? [],
+      ...apart,
+      ...scheduled,
+    };
   });
   return new Map([
     ...Object.entries(metadata),
     ["format", FORMAT_NAMES[format]],
-    ["format_version", String(FORMAT_VERSION)],
+    // Older readers take what they can.
+    ["format_version", String(progress.every(together) ? 1 : FORMAT_VERSION)],
     ["library", `webgpu-optim ${VERSION}`],
     ["groups", JSON.stringify(described)],
     ["schedules", JSON.stringify(schedules.list)],

@@ -4,7 +4,7 @@ import { memoryToPyTorch, toPyTorch } from "../frameworks/pytorch-state.js";
 import { checkScheduledOption, flushed } from "../rule.js";
 import { scheduleFromJSON } from "../schedules/from-json.js";
 import { held, type Schedule } from "../schedules/schedule.js";
-import type { CheckpointGroup, GroupProgress } from "./contents.js";
+import { type CheckpointGroup, type GroupProgress, together } from "./contents.js";
 import { type SavedSchedules, USER_SCHEDULE } from "./saved-schedules.js";
 
 export { fromPyTorchGroup, memoryFromPyTorch } from "../frameworks/pytorch-state.js";
@@ -27,9 +27,10 @@ export function requirePyTorchForm(groups: readonly CheckpointGroup[]): void {
 /** A group in PyTorch's terms: options with a schedule of their own, and the rate, as they are at its step. */
 export function describePyTorchGroup(
   { row, options, schedule, optionSchedules }: CheckpointGroup,
-  { steps, memory }: GroupProgress,
+  come: GroupProgress,
   schedules: SavedSchedules,
 ) {
+  const { steps, cohorts } = come;
   const now = Object.fromEntries(
     Object.entries(optionSchedules).map(([name, other]) => {
       const { min } = checkScheduledOption(row, name);
@@ -40,7 +41,14 @@ export function describePyTorchGroup(
   return {
     ...toPyTorch(row.name, { ...options, ...now }, rate),
     step: steps,
-    ...memoryToPyTorch(row.name, memory),
+    ...memoryToPyTorch(row.name, cohorts[0]?.memory ?? []),
+    ...(!together(come) && {
+      cohorts: cohorts.map(({ names, steps, memory }) => ({
+        names,
+        step: steps,
+        ...memoryToPyTorch(row.name, memory),
+      })),
+    }),
   };
 }
 

@@ -1,7 +1,8 @@
+import type { CohortSnapshot } from "../engine/cohorts.js";
+import { skippedBetween } from "../engine/guards/control.js";
 import type { ReadBack } from "../engine/memory/read-back.js";
 import { readStruct, type StructLayout } from "../engine/memory/struct.js";
-import type { RuleMemory } from "../rule.js";
-import type { CheckpointGroup, GroupProgress, GuardProgress } from "./contents.js";
+import type { CheckpointGroup, GroupProgress, GuardProgress, TensorProgress } from "./contents.js";
 import { checkSaveOptions, describeGroups, describeTensors, type SaveOptions } from "./describe.js";
 import type { SavedSchedules } from "./saved-schedules.js";
 import { writeSafetensorsHeader } from "./write.js";
@@ -10,8 +11,7 @@ import { writeSafetensorsHeader } from "./write.js";
 export interface SavedGroup extends CheckpointGroup {
   /** Steps that the host has encoded. */
   readonly steps: number;
-  /** The rule's memory after so many steps. */
-  readonly memoryAfter: (steps: number) => RuleMemory;
+  readonly cohorts: readonly CohortSnapshot[];
 }
 
 /** What the GPU decides by itself, where there are guards. */
@@ -19,6 +19,9 @@ export interface SavedControl {
   readonly layout: StructLayout;
   /** Steps that should have been applied, as far as the host knows. */
   readonly expected: number;
+  /** Attempts at a step, and those whose outcome the host knows. */
+  readonly number: number;
+  readonly known: number;
   /** Whether the loss scale changes by itself. */
   readonly dynamic: boolean;
 }
@@ -47,12 +50,22 @@ export async function* fileParts(
   const squares = pytorch?.squaresIn(groups, own);
   const tensors = squares?.tensors ?? own;
   writeSafetensorsHeader(tensors);
-  const guards = control && readControl(await data.next(), control);
+  const read = control && readControl(await data.next(), control);
+  const guards = read && progressOf(read, control);
   const late = control && guards ? control.expected - guards.applied : 0;
-  const progress = groups.map(({ steps, memoryAfter }): GroupProgress => {
-    const taken = steps - late;
-    return { steps: taken, memory: memoryAfter(taken) };
-  });
+  const lateOf = (missed: readonly number[]) =>
+    control && read && missed.length > 0 ? skippedBetween(read, control.known, control.number, missed) : late;
+  const progress = groups.map(
+    ({ row, steps, cohorts }): GroupProgress => ({
+      steps: steps - late,
+      cohorts: alike(
+        cohorts.map(({ names, steps, missed, memories }) => {
+          const taken = steps - lateOf(missed);
+          return { names, steps: taken, memory: memories.get(taken) ?? row.memory ?? [] };
+        }),
+      ),
+    }),
+  );
   const metadata = describeGroups(groups, progress, schedules, guards, options, pytorch);
   yield writeSafetensorsHeader(tensors, metadata).header;
   for (let part = await data.next(); part; part = await data.next()) {
@@ -61,9 +74,24 @@ export async function* fileParts(
   }
 }
 
-function readControl(bytes: Uint8Array | undefined, { layout, dynamic }: SavedControl): GuardProgress {
-  const read = readStruct(new DataView(bytes!.buffer), 0, layout);
-  const { loss_scale = 1, good_steps = 0, applied = 0, skipped = 0 } = read;
+/** Tensors of one count and memory together. */
+function alike(cohorts: readonly TensorProgress[]): readonly TensorProgress[] {
+  const joined = new Map<string, TensorProgress>();
+  for (const { names, steps, memory } of cohorts) {
+    const key = JSON.stringify([steps, memory]);
+    const before = joined.get(key)?.names ?? [];
+    joined.set(key, { names: [...before, ...names], steps, memory });
+  }
+  return [...joined.values()];
+}
+
+const readControl = (bytes: Uint8Array | undefined, { layout }: SavedControl) =>
+  readStruct(new DataView(bytes!.buffer), 0, layout);
+
+function progressOf(
+  { loss_scale = 1, good_steps = 0, applied = 0, skipped = 0 }: Readonly<Record<string, number>>,
+  { dynamic }: SavedControl,
+): GuardProgress {
   return { dynamic, lossScale: loss_scale, goodSteps: good_steps, applied, skipped };
 }
 

@@ -5,11 +5,11 @@ import type { Captured } from "../checkpoint/save.js";
 import { saveSchedules } from "../checkpoint/saved-schedules.js";
 import { OptimError } from "../errors.js";
 import type { Engine } from "./engine.js";
+import type { Machine } from "./machine.js";
 import { type GroupMemory, isCompensation } from "./memory/group-memory.js";
 import type { BufferRange, Tensor } from "./memory/parameters.js";
 import { ReadBack } from "./memory/read-back.js";
 import { USAGE } from "./memory/usage.js";
-import { copyFresh } from "./verbs.js";
 
 /**
  * Takes down an optimizer as it is now: what comes later does not change the file. That is all that happens at once; the
@@ -23,17 +23,15 @@ export function capture(engine: Engine, options: SaveOptions): Captured {
   const pytorch = options?.format === "pytorch";
   if (parameters) requireUsage(memories, "be saved", USAGE.COPY_SRC, "COPY_SRC");
   // A file counts the steps of a group: copies of a tensor that has joined since are taken for begun.
-  if (engine.mayBeFresh)
-    engine.submit("copies", (encoder) => {
-      const pass = encoder.beginComputePass({ label: `${label} copies` });
-      copyFresh(engine, pass);
-      pass.end();
-    });
+  const { beginning } = engine.machine;
+  if (beginning) engine.submit("copies", (encoder) => beginning.encode(encoder, engine, false));
   const taken = groups.map((group, index) => ({
     ...group.snapshot(),
     ...contentOf(memories[index]!, pytorch),
   }));
-  const ranges = [...rangesOf(memories, parameters, pytorch)].sort(([a], [b]) => compareCodePoints(a, b));
+  const ranges = [...rangesOf(engine.machine, parameters, pytorch)].sort(([a], [b]) =>
+    compareCodePoints(a, b),
+  );
   const data = ranges.map(([, range]) => range);
   const control = guarding?.guard.saved;
   return {
@@ -82,7 +80,7 @@ export const contentOf = ({ tensors, states }: GroupMemory, pytorch = false) => 
 
 /** Where each tensor of a file lies on the GPU; those without elements are left out. */
 export function rangesOf(
-  memories: readonly GroupMemory[],
+  { memories, guarding }: Machine,
   parameters = true,
   pytorch = false,
 ): ReadonlyMap<string, BufferRange> {
@@ -93,7 +91,8 @@ export function rangesOf(
       if (tensor.size === 0) continue;
       const { buffer, offset } = tensor.param;
       if (parameters) ranges.set(tensor.name, { buffer, offset, size: tensor.size });
-      for (const state of states) ranges.set(stateName(tensor.name, state), group.state(tensor, state));
+      for (const state of states)
+        ranges.set(stateName(tensor.name, state), group.state(tensor, state, guarding?.guard));
     }
   }
   return ranges;

@@ -1,7 +1,7 @@
 import { briefly, OptimError } from "../errors.js";
 import { requireDevice, watchDevice } from "./device.js";
 import { Engine } from "./engine.js";
-import { makeGroup } from "./group.js";
+import { makeGroup, type ParameterGroup } from "./group.js";
 import { buildMachine } from "./machine.js";
 import { Optimizer } from "./optimizer.js";
 import type { AnyOptions, NoOptions } from "./options/hyperparameters.js";
@@ -32,13 +32,14 @@ export async function createOptimizer(
   const parts = await loadParts(needsOf(options));
   const checked = checkOptimizerOptions(device, options, parts);
   const groups = checked.groups.map((group) => makeGroup(checked, group));
-  const machine = await buildMachine(device, checked, groups, parts);
+  const stepped = groups.map(({ cohorts }) => cohorts.list.map(({ tensors }) => tensors));
+  const machine = await buildMachine(device, checked, groups, parts, stepped);
   const { guarding, slots } = machine;
   const { guard } = parts;
   const makeReports =
     guarding &&
     guard &&
-    ((learn: (skipped: number) => void) =>
+    ((learn: ParameterGroup["takeBack"]) =>
       new guard.Reports(device, checked.label, guarding, slots, checked.telemetry, learn));
   return new Optimizer(new Engine(device, checked, groups, machine, makeReports));
 }

@@ -7,6 +7,20 @@ import { byName, type GroupTensor } from "./memory/group-memory.js";
 import type { Tensor } from "./memory/parameters.js";
 import type { CheckedOptions } from "./options/optimizer-options.js";
 
+/**
+ * Encodes a verb and gives what undoes it, beside what the engine itself remembers; false where there was nothing to
+ * encode.
+ */
+// biome-ignore lint/suspicious/noConfusingVoidType: most verbs give nothing.
+type Encode = (encoder: GPUCommandEncoder) => (() => void) | false | void;
+
+/** A verb that is encoded and not submitted. */
+interface Encoded {
+  readonly undo: () => void;
+  /** Takes its steps back, later ones apart. */
+  readonly takeBack: () => unknown;
+}
+
 /** What an optimizer is made of, where it stands within a step, and what may be done there. */
 export class Engine {
   readonly device: GPUDevice;
@@ -16,9 +30,8 @@ export class Engine {
   checked: CheckedOptions;
   /** Tensors that have state and are not stepped. */
   frozen: ReadonlySet<Tensor> = new Set();
-  /** Tensors whose slow weights, average and other copies have begun, and whether there may be others. */
+  /** Tensors whose slow weights, average and other copies have begun. */
   readonly begun = new WeakSet<Tensor>();
-  mayBeFresh = true;
   /** Whether the parameters are the average now. */
   averaged = false;
   /** Whether the parameters are where the next gradient is taken. */
@@ -29,16 +42,20 @@ export class Engine {
   refusedGradients: OptimError | undefined;
   #machine: Machine;
   #tensors: ReadonlyMap<string, GroupTensor>;
+  /** What undoes each verb that is encoded and not submitted, the oldest first. */
+  readonly #encoded: Encoded[] = [];
+  /** Why something encoded will not run, not yet told. */
+  #lost: OptimError | undefined;
   #changing = false;
   #destroyed = false;
 
-  /** @param makeReports given what to call with the number of steps that the GPU is learnt not to have taken */
+  /** @param makeReports given what to call with the steps that the GPU is learnt not to have taken */
   constructor(
     device: GPUDevice,
     checked: CheckedOptions,
     groups: ParameterGroup[],
     machine: Machine,
-    makeReports: ((learn: (skipped: number) => void) => Reports) | undefined,
+    makeReports: ((learn: ParameterGroup["takeBack"]) => Reports) | undefined,
   ) {
     this.device = device;
     this.label = checked.label;
@@ -46,8 +63,8 @@ export class Engine {
     this.groups = groups;
     this.#machine = machine;
     this.#tensors = byName(machine.memories);
-    this.reports = makeReports?.((skipped) => {
-      for (const group of groups) group.takeBack(skipped);
+    this.reports = makeReports?.((...skipped) => {
+      for (const group of groups) group.takeBack(...skipped);
     });
   }
 
@@ -57,10 +74,15 @@ export class Engine {
 
   /** Goes on with a machine whose memory holds what the last one's did. */
   replaceMachine(machine: Machine): void {
-    for (const resource of this.#machine.made) resource.destroy();
+    const kept = new Set(machine.made);
+    for (const resource of this.#machine.made) if (!kept.has(resource)) resource.destroy();
     this.#machine = machine;
     this.#tensors = byName(machine.memories);
-    this.mayBeFresh = true;
+  }
+
+  /** Begins what starts as a copy of the parameters, where that has not happened. */
+  beginCopies(encoder: GPUCommandEncoder): void {
+    this.#machine.beginning?.encode(encoder, this, true);
   }
 
   /** Every tensor by its name. */
@@ -90,14 +112,15 @@ export class Engine {
     for (const resource of this.#machine.made) resource.destroy();
   }
 
+  /** The error of a call that this optimizer cannot do. */
+  refusal(what: string, expected: string, got = "none", fix = `pass ${expected}`): OptimError {
+    return new OptimError("invalid-argument", `'${this.label}' ${what}`, { expected, got, fix });
+  }
+
   /** A part of the engine that this optimizer may not have. @throws OptimError `invalid-argument` */
   part<T>(part: T | undefined, what: string, expected: string, fix: string): T {
     if (part !== undefined) return part;
-    throw new OptimError("invalid-argument", `'${this.label}' ${what}`, {
-      expected,
-      got: "none",
-      fix: `pass ${fix} to createOptimizer`,
-    });
+    throw this.refusal(what, expected, "none", `pass ${fix} to createOptimizer`);
   }
 
   /** @throws OptimError `invalid-argument` */
@@ -131,7 +154,7 @@ export class Engine {
       });
   }
 
-  /** @throws OptimError `destroyed`, `busy` or `device-lost` */
+  /** @throws OptimError `destroyed`, `busy` or `device-lost`, and once what an encoder was lost for */
   requireUsable(): void {
     if (this.#destroyed)
       throw new OptimError("destroyed", `'${this.label}' was destroyed`, { fix: "create a new optimizer" });
@@ -142,6 +165,9 @@ export class Engine {
         fix: "await it",
       });
     requireDevice(this.device, this.label);
+    const lost = this.#lost;
+    this.#lost = undefined;
+    if (lost) throw lost;
   }
 
   /** @throws OptimError as {@link requireUsable}, and `busy` in the middle of a step */
@@ -153,13 +179,12 @@ export class Engine {
     throw new OptimError("busy", `${what} comes in the middle of a step of '${this.label}'`, {
       expected: "nothing encoded and not submitted, no look-ahead and no accumulation under way",
       got: this.lookedAhead ? "a look-ahead" : this.samples ? "an accumulation" : `${held} encoded`,
-      fix: "call step() first, or submitted() after queue.submit()",
+      fix: "call step() first, or submitted() after queue.submit(), or abandon()",
     });
   }
 
-  /** Before a slot is taken, since nothing would free it. @throws OptimError as {@link requireUsable} */
-  requireEncoder(encoder: GPUCommandEncoder): void {
-    this.requireUsable();
+  /** @throws OptimError `invalid-argument` */
+  #requireEncoder(encoder: GPUCommandEncoder): void {
     if (typeof encoder?.beginComputePass !== "function")
       throw new OptimError("invalid-argument", `There is no encoder for '${this.label}' to append to`, {
         expected: "a GPUCommandEncoder",
@@ -169,20 +194,55 @@ export class Engine {
   }
 
   /** Runs a verb on the caller's encoder, or on one of its own that is submitted. */
-  run(
-    name: string,
-    encoder: GPUCommandEncoder | undefined,
-    encode: (encoder: GPUCommandEncoder) => void,
-  ): void {
-    if (encoder === undefined) this.submit(name, encode);
-    else {
-      this.requireEncoder(encoder);
-      encode(encoder);
+  run(name: string, encoder: GPUCommandEncoder | undefined, encode: Encode): void {
+    if (encoder === undefined) return this.submit(name, encode);
+    this.requireUsable();
+    this.#requireEncoder(encoder);
+    const { slots } = this.#machine;
+    slots.requireFree();
+    const { held } = slots;
+    const { lookedAhead, averaged, samples } = this;
+    this.device.pushErrorScope("validation");
+    try {
+      const undo = encode(encoder);
+      if (undo === false) return void this.device.popErrorScope().catch(() => {});
+      // Each takes a slot, so that they are submitted or abandoned one by one.
+      if (slots.held === held) slots.reserve();
+      const guarded = this.#machine.guarding !== undefined;
+      const encoded: Encoded = {
+        undo: () => {
+          Object.assign(this, { lookedAhead, averaged, samples });
+          undo?.();
+        },
+        // With guards it is found on the GPU.
+        takeBack: () => !guarded && undo?.(),
+      };
+      this.#encoded.push(encoded);
+      this.device.popErrorScope().then(
+        (error) => error && this.#lose(encoded, error),
+        // A lost device tells by itself.
+        () => {},
+      );
+    } catch (error) {
+      void this.device.popErrorScope().catch(() => {});
+      throw error;
     }
   }
 
+  /** What was encoded will not run: its encoder was finished already. */
+  #lose(encoded: Encoded, { message }: GPUError): void {
+    // Where it still is to be submitted or abandoned, abandon() undoes it.
+    if (!this.#encoded.includes(encoded)) encoded.takeBack();
+    this.#lost = this.refusal(
+      "cannot append to this encoder",
+      "one that is not finished, and in no pass",
+      message,
+      "take a new one, and call abandon() for what was encoded",
+    );
+  }
+
   /** Submits work of the optimizer's own. @throws OptimError `busy` */
-  submit(name: string, encode: (encoder: GPUCommandEncoder) => void): void {
+  submit(name: string, encode: Encode): void {
     this.requireUsable();
     const { slots } = this.#machine;
     if (slots.held > 0) {
@@ -190,29 +250,49 @@ export class Engine {
       throw new OptimError("busy", `'${this.label}' has work that is encoded and not submitted`, {
         expected: "submitted() after queue.submit(), before work of the optimizer's own encoder",
         got: `${slots.held} encoded`,
-        fix: "submit the encoder and call submitted()",
+        fix: "submit the encoder and call submitted(), or abandon() what will not be submitted",
       });
     }
     const encoder = this.device.createCommandEncoder({ label: `${this.label} ${name}` });
-    encode(encoder);
+    if (encode(encoder) === false) return;
     this.device.queue.submit([encoder.finish()]);
-    slots.release(slots.held);
-    this.reports?.poll();
+    this.#released(slots.held);
   }
 
   /** Frees the slots of what is said to be submitted. @throws OptimError `invalid-argument` */
   submitted(count?: number): void {
     this.requireUsable();
-    const { slots } = this.#machine;
-    const freed = count ?? slots.held;
-    if (!Number.isSafeInteger(freed) || freed < 0 || freed > slots.held)
-      throw new OptimError("invalid-argument", "More was said to be submitted than was encoded", {
-        expected: `a whole number from 0 to ${slots.held}`,
-        got: briefly(count),
-        fix: "call submitted() without a count after queue.submit()",
-      });
-    slots.release(freed);
+    const freed = this.#checkCount(count, "submitted");
+    this.#encoded.splice(0, freed);
+    this.#released(freed);
+  }
+
+  #released(count: number): void {
+    this.#machine.slots.release(count);
+    this.#machine.beginning?.poll(this);
     this.reports?.poll();
+  }
+
+  /** Forgets the newest of what is encoded. @throws OptimError `invalid-argument` */
+  abandon(count?: number): void {
+    // Also what was encoded before the error that it mends was told.
+    this.#lost = undefined;
+    this.requireUsable();
+    for (let left = this.#checkCount(count, "abandoned"); left > 0; left -= 1) {
+      this.#encoded.pop()!.undo();
+      this.#machine.slots.withdraw();
+    }
+  }
+
+  #checkCount(count: number | undefined, what: string): number {
+    const { held } = this.#machine.slots;
+    const checked = count ?? held;
+    if (Number.isSafeInteger(checked) && checked >= 0 && checked <= held) return checked;
+    throw new OptimError("invalid-argument", `More was said to be ${what} than was encoded`, {
+      expected: `a whole number from 0 to ${held}`,
+      got: briefly(count),
+      fix: `leave the count out for all that is encoded`,
+    });
   }
 
   /** Lets nobody use the optimizer meanwhile. */

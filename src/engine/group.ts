@@ -2,14 +2,17 @@ import { briefly, OptimError } from "../errors.js";
 import { checkOptions, flushed, type Rule, type RuleMemory, type RuleOptions, scalarsAt } from "../rule.js";
 import { held, type Schedule } from "../schedules/schedule.js";
 import { QUICK } from "../shaders/prelude.js";
+import { Cohort, type CohortSnapshot, Cohorts } from "./cohorts.js";
 import { STAGE, type Stages } from "./kernels/compose.js";
+import type { Tensor } from "./memory/parameters.js";
 import { BLOCK } from "./memory/slots.js";
+import { sortTensors } from "./memory/spans.js";
 import type { AverageWeight, BlendWeight } from "./options/average-options.js";
 import type { Hyperparameters, NoOptions } from "./options/hyperparameters.js";
 import type { CheckedGroup, CheckedOptions } from "./options/optimizer-options.js";
 import { checkOptionSchedules, checkSchedule, type OptionSchedules } from "./options/schedule-options.js";
 
-/** What a group's next step will be, worked out before anything changes. */
+/** What the next step of tensors will be, worked out before anything changes. */
 export interface PendingStep {
   readonly rate: number;
   readonly memory: RuleMemory;
@@ -21,7 +24,9 @@ export interface PendingStep {
 }
 
 /** A prepared step, kept in case that it is still to be taken after others that were skipped. */
-interface PreparedRow {
+export interface PreparedRow {
+  /** Steps of the group before it. */
+  readonly run: number;
   readonly options: RuleOptions;
   /** Of options with schedules of their own. */
   readonly scheduled: Readonly<Record<string, number>>;
@@ -42,28 +47,31 @@ export interface ResumedGroup {
   readonly schedule: Schedule;
   readonly optionSchedules: OptionSchedules;
   readonly steps: number;
+  /** Its tensors by the steps that they have taken. */
+  readonly cohorts: readonly ResumedCohort[];
+}
+
+/** Tensors that go on alike. */
+export interface ResumedCohort {
+  readonly names: readonly string[];
+  readonly steps: number;
   readonly memory: RuleMemory;
 }
 
 /** As many as guards may let be skipped in flight, and the next. */
 const KEPT_ROWS = 65;
 
-/** More than steps can be in flight and skipped before the host knows. */
-const KEPT_MEMORIES = 4096;
-
 /** Tensors that share a rule, its hyperparameters and a schedule; `optimizer.groups[i]`. */
 export class ParameterGroup {
-  #names: readonly string[];
+  #tensors: readonly Tensor[];
   readonly #label: string;
   readonly #rule: Rule;
   readonly #blends: BlendWeights;
   #options: RuleOptions;
   #schedule: Schedule;
   #optionSchedules: OptionSchedules;
-  #steps = 0;
-  /** The rule's memory after so many steps. The GPU may have skipped some that the host does not know of yet. */
-  readonly #memories = new Map<number, RuleMemory>();
-  readonly #rows = new Map<number, PreparedRow>();
+  #steps: number;
+  #cohorts: Cohorts;
   #rate: number | undefined;
 
   /** @internal */
@@ -72,8 +80,9 @@ export class ParameterGroup {
     rule: Rule,
     schedule: Schedule,
     optionSchedules: OptionSchedules,
-    names: readonly string[],
+    tensors: readonly Tensor[],
     blends: BlendWeights,
+    steps = 0,
   ) {
     this.#blends = blends;
     this.#label = label;
@@ -81,18 +90,47 @@ export class ParameterGroup {
     this.#options = rule.options;
     this.#schedule = checkSchedule(label, schedule);
     this.#optionSchedules = optionSchedules;
-    this.#memories.set(0, rule.row.memory ?? []);
-    this.#names = names;
+    this.#tensors = tensors;
+    this.#steps = steps;
+    this.#cohorts = this.#fresh();
+  }
+
+  /** Tensors in the order of memory, those without elements last. */
+  #ordered(): readonly Tensor[] {
+    return [...sortTensors(this.#tensors), ...this.#tensors.filter(({ size }) => size === 0)];
+  }
+
+  #fresh(): Cohorts {
+    const all = this.#ordered();
+    return new Cohorts(all, [this.#freshCohort(all)]);
+  }
+
+  #freshCohort(tensors: readonly Tensor[]): Cohort {
+    const steps = this.countsByTensor ? 0 : this.#steps;
+    return new Cohort(tensors, steps, new Map([[steps, this.#rule.row.memory ?? []]]));
   }
 
   /** Names of the group's tensors. */
   get names(): readonly string[] {
-    return this.#names;
+    return this.#tensors.map(({ name }) => name);
   }
 
-  /** @internal */
-  adopt(names: readonly string[]): void {
-    this.#names = [...this.#names, ...names];
+  /** Takes in tensors before their first step. @internal */
+  adopt(tensors: readonly Tensor[]): void {
+    this.#tensors = [...this.#tensors, ...tensors];
+    const added = new Set(tensors);
+    const all = this.#ordered();
+    this.#cohorts.add(all, this.#freshCohort(all.filter((tensor) => added.has(tensor))));
+  }
+
+  /** What stands for the group in a step that leaves all of it out. @internal */
+  get nobody(): Cohort {
+    return new Cohort([], this.#steps, new Map());
+  }
+
+  /** Tensors by the steps that they have taken. @internal */
+  get cohorts(): Cohorts {
+    return this.#cohorts;
   }
 
   /** Name of the rule. */
@@ -162,9 +200,29 @@ export class ParameterGroup {
     return this.#rule.row.evaluate !== undefined && this.#steps > 0;
   }
 
-  /** Steps encoded so far. */
+  /** Steps encoded so far, which the schedules follow. */
   get steps(): number {
     return this.#steps;
+  }
+
+  /**
+   * Steps encoded so far that a tensor took part in, which bias corrections follow. Those of a rule that sums over all
+   * tensors (Prodigy) follow {@link steps}.
+   * @throws OptimError `unknown-name`
+   */
+  stepsOf(name: string): number {
+    const cohort = this.#cohorts.list.find(({ all }) => all.some((tensor) => tensor.name === name));
+    if (cohort) return cohort.steps;
+    throw new OptimError("unknown-name", `A group of '${this.#label}' has no parameter '${name}'`, {
+      expected: `one of ${this.names.slice(0, 20).join(", ")}`,
+      got: briefly(name),
+      fix: "correct the name",
+    });
+  }
+
+  /** Whether corrections follow the tensor's own steps; what is summed over all is one. @internal */
+  get countsByTensor(): boolean {
+    return this.#rule.row.scope !== "all";
   }
 
   /** Learning rate of the last encoded step; before the first, the rate it would have. */
@@ -211,25 +269,27 @@ export class ParameterGroup {
   }
 
   /**
-   * Writes the uniforms of the next step into `staged` and gives what {@link commit} needs.
+   * Writes the uniforms of the next step of a cohort into `staged` and gives what {@link commit} needs.
    * @internal
    */
-  prepare(staged: Float32Array, gradientScale: number): PendingStep {
-    const steps = this.#steps;
-    return this.#write(staged, gradientScale, steps, this.#rateAt(steps), this.#scheduledAt(steps));
+  prepare(staged: Float32Array, gradientScale: number, cohort: Cohort): PendingStep {
+    const run = this.#steps;
+    const rate = this.#rateAt(run);
+    return this.#write(staged, gradientScale, cohort, run, cohort.steps, rate, this.#scheduledAt(run));
   }
 
   /**
-   * As {@link prepare}, of the step after so many, which may be fewer than the host counts: what was worked out for it
-   * before serves again, unless options, schedules or the scale say otherwise now.
+   * As {@link prepare}, of the step after so many of the group and so many of the cohort, which may be fewer than the host
+   * counts: what was worked out for it before serves again, unless options, schedules or the scale say otherwise now.
    * @internal
    */
-  prepareRow(staged: Float32Array, scale: number, steps: number): PendingStep {
-    const rate = this.#rateAt(steps);
-    const scheduled = this.#scheduledAt(steps);
-    const row = this.#rows.get(steps);
+  prepareRow(staged: Float32Array, scale: number, cohort: Cohort, run: number, steps: number): PendingStep {
+    const rate = this.#rateAt(run);
+    const scheduled = this.#scheduledAt(run);
+    const row = cohort.rows.get(steps);
     const same =
       row?.options === this.#options &&
+      row.run === run &&
       row.scale === scale &&
       row.pending.rate === rate &&
       JSON.stringify(row.scheduled) === JSON.stringify(scheduled);
@@ -237,23 +297,25 @@ export class ParameterGroup {
       staged.set(row.words);
       return row.pending;
     }
-    const pending = this.#write(staged, scale, steps, rate, scheduled);
-    this.#rows.set(steps, { options: this.#options, scheduled, scale, pending, words: staged.slice() });
-    this.#rows.delete(steps - KEPT_ROWS);
+    const pending = this.#write(staged, scale, cohort, run, steps, rate, scheduled);
+    cohort.rows.set(steps, { run, options: this.#options, scheduled, scale, pending, words: staged.slice() });
+    cohort.rows.delete(steps - KEPT_ROWS);
     return pending;
   }
 
   #write(
     staged: Float32Array,
     gradientScale: number,
+    cohort: Cohort,
+    run: number,
     steps: number,
     rate: number,
     scheduled: PreparedRow["scheduled"],
   ): PendingStep {
     const { row } = this.#rule;
-    const options = this.#optionsAt(steps, scheduled);
+    const options = this.#optionsAt(run, scheduled);
     const t = steps + 1;
-    const before = this.#memories.get(steps) ?? row.memory ?? [];
+    const before = cohort.memoryAfter(steps) ?? row.memory ?? [];
     const memory = row.advance ? row.advance(options, t, rate, before) : before;
     const scalars = scalarsAt(row, options, t, rate, memory);
     for (const [name, offset] of Object.entries(row.shader.scalars))
@@ -263,8 +325,8 @@ export class ParameterGroup {
       gradient_scale: options.maximize ? -gradientScale : gradientScale,
       coupled_decay: style === "coupled" ? amount : 0,
       decay: style === "coupled" ? 0 : amount,
-      slow_weight: this.#blends.slow?.(t) ?? 0,
-      average_weight: this.#blends.average?.weight(t) ?? 0,
+      slow_weight: this.#blends.slow?.(run + 1) ?? 0,
+      average_weight: this.#blends.average?.weight(run + 1) ?? 0,
     };
     for (const [name, value] of Object.entries(stage))
       staged[(BLOCK + STAGE[name]!) / 4] = this.#finite(name, value, t);
@@ -303,37 +365,68 @@ export class ParameterGroup {
     return [stages, ...(accumulation && !maximize ? [{ ...stages, scaled: true }] : [])];
   }
 
-  /** @internal */
-  commit({ rate, memory }: PendingStep): void {
+  /**
+   * Counts a step of some cohorts, all but those that it left out.
+   * @param attempt its number where the GPU may skip it
+   * @returns what undoes that
+   * @internal
+   */
+  commit(cohorts: readonly Cohort[], pending: readonly PendingStep[], attempt?: number): () => void {
+    const { advance } = this.#rule.row;
+    const before = this.#rate;
+    const { list } = this.#cohorts;
+    const counted = this.countsByTensor ? cohorts : list;
     this.#steps += 1;
-    this.#rate = rate;
-    if (!this.#rule.row.advance) return;
-    this.#memories.set(this.#steps, memory);
-    this.#memories.delete(this.#steps - KEPT_MEMORIES);
+    this.#rate = pending[0]?.rate;
+    counted.forEach((cohort, index) => {
+      cohort.count(advance && (pending[index] ?? pending[0])?.memory);
+    });
+    if (attempt !== undefined && counted.length < list.length)
+      for (const cohort of list) if (!counted.includes(cohort)) cohort.missed = [...cohort.missed, attempt];
+    this.#cohorts.join(cohorts, (cohort) => this.#likeness(cohort));
+    const tensors = counted.map(({ all }) => all);
+    return () => {
+      const all = new Set(tensors.flat());
+      this.#steps -= 1;
+      this.#rate = before;
+      for (const cohort of this.#cohorts.part((tensor) => all.has(tensor))) cohort.steps -= 1;
+      for (const cohort of this.#cohorts.list)
+        cohort.missed = cohort.missed.filter((missed) => missed !== attempt);
+    };
+  }
+
+  /** The same for cohorts that go on alike, whatever the GPU has skipped. */
+  #likeness(cohort: Cohort): string | undefined {
+    if (cohort.missed.length > 0) return undefined;
+    return `${cohort.steps} ${JSON.stringify(cohort.memoryAfter(cohort.steps) ?? [])}`;
   }
 
   /**
    * Takes back steps that the GPU skipped, once that is known.
+   * @param attempt up to which outcomes are known
+   * @param of how many of them a cohort took part in, by what it missed
    * @internal
    */
-  takeBack(count: number): void {
+  takeBack(count: number, attempt: number, of: (missed: readonly number[]) => number): void {
     this.#steps -= count;
+    for (const cohort of this.#cohorts.list) {
+      cohort.steps -= cohort.missed.length > 0 ? of(cohort.missed) : count;
+      cohort.missed = cohort.missed.filter((missed) => missed > attempt);
+    }
   }
 
   /**
-   * What a checkpoint takes down of the group. The memory comes by step count, since the GPU may have skipped some.
+   * What a checkpoint takes down of the group. Memories come by step count, since the GPU may have skipped some.
    * @internal
    */
-  snapshot() {
-    const { row } = this.#rule;
-    const memories = new Map(row.advance ? this.#memories : []);
+  snapshot(): GroupSnapshot {
     return {
-      row,
+      row: this.#rule.row,
       options: this.#options,
       schedule: this.#schedule,
       optionSchedules: this.#optionSchedules,
       steps: this.#steps,
-      memoryAfter: (steps: number): RuleMemory => memories.get(steps) ?? row.memory ?? [],
+      cohorts: this.#cohorts.list.map(({ snapshot }) => snapshot),
     };
   }
 
@@ -341,15 +434,24 @@ export class ParameterGroup {
    * Goes on from a checkpoint.
    * @internal
    */
-  resume({ options, schedule, optionSchedules, steps, memory }: ResumedGroup): void {
+  resume({ options, schedule, optionSchedules, steps, cohorts }: ResumedGroup): void {
     this.#options = options;
     this.#schedule = schedule;
     this.#optionSchedules = optionSchedules;
     this.#steps = steps;
     this.#rate = undefined;
-    this.#rows.clear();
-    this.#memories.clear();
-    this.#memories.set(steps, memory);
+    const all = this.#ordered();
+    this.#cohorts = new Cohorts(
+      all,
+      cohorts.map(({ names, steps, memory }) => {
+        const own = new Set(names);
+        return new Cohort(
+          all.filter(({ name }) => own.has(name)),
+          steps,
+          new Map([[steps, memory]]),
+        );
+      }),
+    );
   }
 
   #finite(name: string, value: number | undefined, t: number): number {
@@ -366,19 +468,22 @@ export class ParameterGroup {
   }
 }
 
-/** The group of checked options. */
+/** A group at a moment. */
+export interface GroupSnapshot {
+  readonly row: Rule["row"];
+  readonly options: RuleOptions;
+  readonly schedule: Schedule;
+  readonly optionSchedules: OptionSchedules;
+  readonly steps: number;
+  readonly cohorts: readonly CohortSnapshot[];
+}
+
+/** The group of checked options. @param steps of the run that its schedules follow from */
 export const makeGroup = (
   { label, blends }: Pick<CheckedOptions, "label" | "blends">,
   { rule, schedule, optionSchedules, tensors }: CheckedGroup,
-): ParameterGroup =>
-  new ParameterGroup(
-    label,
-    rule,
-    schedule,
-    optionSchedules,
-    tensors.map(({ name }) => name),
-    blends,
-  );
+  steps?: number,
+): ParameterGroup => new ParameterGroup(label, rule, schedule, optionSchedules, tensors, blends, steps);
 
 /** Weight decay as the kernels carry it out. */
 function decayOf(

@@ -30,7 +30,7 @@ export async function load(
   const own = groups.map((group, index) => ({ ...group.snapshot(), ...contentOf(memories[index]!) }));
   const checked = checkCheckpoint(header, own, parameters, await loadTerms(header, own));
   if (parameters) requireUsage(memories, "be loaded", USAGE.COPY_DST, "COPY_DST");
-  const ranges = rangesOf(memories);
+  const ranges = rangesOf(machine);
   const uploads: Upload[] = [];
   const dataOf = ({ start, end }: TensorRange) => bytes.subarray(start, end);
   for (const [name, range] of checked.tensors) {
@@ -46,7 +46,7 @@ export async function load(
     const { lossScale, goodSteps } = checked.guards;
     const control = packStruct(CONTROL, { loss_scale: lossScale, good_steps: goodSteps });
     uploads.push({
-      to: { buffer: guard.control, offset: 0, size: SCALE_BYTES },
+      to: { buffer: guard.kept.control, offset: 0, size: SCALE_BYTES },
       data: new Uint8Array(control, 0, SCALE_BYTES),
     });
   }
@@ -61,6 +61,6 @@ export async function load(
       if (state.steps > 0) engine.begun.add(tensor);
       else engine.begun.delete(tensor);
   });
-  engine.mayBeFresh = true;
+  machine.beginning?.reset();
   return checked.metadata;
 }

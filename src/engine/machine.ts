@@ -2,24 +2,18 @@ import { briefly, OptimError } from "../errors.js";
 import { requireDevice } from "./device.js";
 import type { Engine } from "./engine.js";
 import type { ParameterGroup } from "./group.js";
-import type { Guard } from "./guards/guard.js";
 import type { Guarding } from "./guards/reports.js";
 import { type BoundDispatches, ChunkUniforms } from "./kernels/plan.js";
 import { Step } from "./kernels/step.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
 import { type Extras, GroupMemory } from "./memory/group-memory.js";
-import {
-  checkGradient,
-  gradientOf,
-  type PartialRange,
-  refuseOverlap,
-  type Tensor,
-} from "./memory/parameters.js";
+import { checkGradient, type PartialRange, refuseOverlap, type Tensor } from "./memory/parameters.js";
 import { scoped } from "./memory/scoped.js";
 import { Slots } from "./memory/slots.js";
 import type { CheckedOptions } from "./options/optimizer-options.js";
 import type { Parts } from "./parts.js";
-import type { Copies } from "./passes/copies.js";
+import type { Beginning, Copies } from "./passes/copies.js";
+import { steppedCohorts } from "./verbs.js";
 
 /** All that the engine makes for a set of groups. */
 export interface Machine {
@@ -37,6 +31,7 @@ export interface Machine {
   readonly accumulations: readonly TensorPass[];
   readonly curvatures: readonly (TensorPass | undefined)[];
   readonly copies: readonly Copies[];
+  readonly beginning: Beginning | undefined;
   /** What `destroy()` frees. */
   readonly made: { destroy(): void }[];
 }
@@ -45,8 +40,8 @@ export interface Machine {
  * Allocates the memory and compiles the kernels.
  * @param parameterGroups whose options are those in force
  * @param parts that the groups need
- * @param frozen tensors that have state and are not stepped
- * @param before whose counts and loss scale guards go on from
+ * @param stepped tensors of each group that are stepped, as they share scalars
+ * @param before whose memory of groups that are the same, and whose guard's counts and loss scale, go on
  * @throws OptimError `out-of-memory`, `invalid-shader`, `gpu-error` or `device-lost`, with all that was made destroyed
  */
 export async function buildMachine(
@@ -54,26 +49,26 @@ export async function buildMachine(
   checked: CheckedOptions,
   parameterGroups: readonly ParameterGroup[],
   parts: Parts,
-  frozen: ReadonlySet<Tensor> = new Set(),
-  before?: Guard,
+  stepped: Stepped,
+  before?: Machine,
 ): Promise<Machine> {
   const { label } = checked;
   requireDevice(device, label);
   const made: { destroy(): void }[] = [];
   let machine: Machine | undefined;
-  const failing = {
-    memory: `There is no GPU memory for the state of '${label}'`,
-    other: `'${label}' cannot be created`,
-    fixMemory: "free buffers, or take a rule with less state",
-    fixOther: "check that every buffer is alive, unmapped and of this device",
-  };
-  await scoped(device, label, made, failing, () => {
-    machine = allocate(device, checked, parts, frozen, before, made);
-    probe(device, label, machine);
+  await scoped(device, label, made, failing(label, "cannot be created"), () => {
+    machine = allocate(device, checked, parts, before, made);
+    for (const [group, lists] of stepped.entries())
+      for (const tensors of lists) plan(machine, group, tensors);
+    probe(device, label, machine, stepped);
   });
   try {
     await compile(machine!, parameterGroups, checked.accumulation);
     requireDevice(device, label);
+    // What goes on is the new machine's now.
+    const { memories, guarding } = machine!;
+    for (const kept of [...memories, ...(guarding ? [guarding.guard.kept] : [])])
+      if (!made.includes(kept)) made.push(kept);
     return machine!;
   } catch (error) {
     for (const resource of made) resource.destroy();
@@ -82,12 +77,18 @@ export async function buildMachine(
   }
 }
 
+const failing = (label: string, what: string) => ({
+  memory: `There is no GPU memory for the state of '${label}'`,
+  other: `'${label}' ${what}`,
+  fixMemory: "free buffers, or take a rule with less state",
+  fixOther: "check that every buffer is alive, unmapped and of this device",
+});
+
 function allocate(
   device: GPUDevice,
   { label, groups, accumulation, stepsInFlight, guards, telemetry, blends, sam }: CheckedOptions,
   parts: Parts,
-  frozen: ReadonlySet<Tensor>,
-  before: Guard | undefined,
+  before: Machine | undefined,
   made: { destroy(): void }[],
 ): Machine {
   const { guard, copying, accumulating, lookahead, curvature } = parts;
@@ -99,6 +100,8 @@ function allocate(
   const uniforms = own(new ChunkUniforms(device, label));
   const slots = own(new Slots(device, label, groups.length, stepsInFlight));
   const bound: BoundDispatches = new WeakMap();
+  // Whether the copies have begun, which the GPU knows.
+  const flag = copying && own(copying.flagOf(device, label));
   const context = { device, label, limits, uniforms, bound, own };
   const contextOf = (index: number) =>
     groups.length > 1 ? { ...context, label: `${label} ${index}` } : context;
@@ -107,19 +110,20 @@ function allocate(
     copies: copying?.copiesOf(blends) ?? [],
     sam: sam !== undefined,
   };
-  const memories = groups.map(
-    ({ rule, tensors, compensated }, index) =>
-      new GroupMemory(
-        contextOf(index),
-        rule,
-        { ...extras, compensation: compensated ? parts.compensation : undefined },
-        tensors,
-        frozen,
-      ),
-  );
+  const memories = groups.map(({ rule, tensors, compensated }, index) => {
+    const old = before?.memories[index];
+    if (old && old.tensors.length === tensors.length) return old;
+    return new GroupMemory(
+      contextOf(index),
+      rule,
+      { ...extras, compensation: compensated ? parts.compensation : undefined },
+      tensors,
+    );
+  });
   const each = <T>(make: (context: ReturnType<typeof contextOf>, memory: GroupMemory) => T) =>
     memories.map((memory, index) => make(contextOf(index), memory));
-  const machine: Machine = {
+  const copies = copying ? each((context, memory) => new copying.Copies(context, memory, flag!)) : [];
+  return {
     parts,
     memories,
     bound,
@@ -131,7 +135,7 @@ function allocate(
         context,
         memories,
         { guards, telemetry, accumulation, stepsInFlight, sam: extras.sam },
-        before,
+        before?.guarding?.guard,
       ),
     lookaheads: each((context, memory) =>
       memory.rule.row.shader.lookahead ? lookahead?.lookaheadPass(context, memory) : undefined,
@@ -140,20 +144,49 @@ function allocate(
     curvatures: each((context, memory) =>
       memory.rule.row.shader.curvature ? curvature?.curvaturePass(context, memory) : undefined,
     ),
-    copies: copying ? each((context, memory) => new copying.Copies(context, memory)) : [],
+    copies,
+    beginning: flag && new copying!.Beginning(context, flag, copies),
     made,
   };
-  planGradients(machine);
-  return machine;
 }
 
-/** Looks up the plans over gradients, where they are now. */
-export function planGradients({ memories, steps, guarding, accumulations, curvatures }: Machine): void {
-  for (const step of steps ?? []) step.gradientsMoved();
+/** Of each group, lists of tensors that are stepped and share scalars. */
+export type Stepped = readonly (readonly (readonly Tensor[])[])[];
+
+/** Binds what is encoded for tensors of a group. */
+function plan(machine: Machine, group: number, tensors: readonly Tensor[]): void {
+  const { steps, guarding, lookaheads, accumulations, curvatures, copies } = machine;
+  steps?.[group]!.plan(tensors);
+  guarding?.guard.plan(group, tensors);
+  for (const pass of [lookaheads[group], accumulations[group], curvatures[group], copies[group]])
+    pass?.plan(tensors);
+}
+
+/** Binds anew what is encoded, where gradients moved. */
+function moveBound(engine: Engine): void {
+  const { machine } = engine;
+  const { steps, guarding, accumulations, curvatures } = machine;
+  for (const pass of [...(steps ?? []), ...accumulations, ...curvatures]) pass?.gradientsMoved();
   guarding?.guard.gradientsMoved();
-  memories.forEach(({ active }, index) => {
-    for (const pass of [accumulations[index], curvatures[index]]) pass?.plan(active, gradientOf);
+  for (const { group, cohort } of steppedCohorts(engine)) plan(machine, group, cohort.tensors);
+}
+
+/**
+ * Makes what steps over all tensors but some will need.
+ * @throws OptimError `invalid-shader`, `gpu-error` for gradients that are dead, `device-lost`
+ */
+export async function prepareStepped(engine: Engine, without: ReadonlySet<Tensor>): Promise<void> {
+  const { machine, groups, checked, device, label } = engine;
+  await scoped(device, label, [], failing(label, "cannot step these tensors"), () => {
+    const stepped: (readonly Tensor[])[][] = groups.map(() => []);
+    for (const { group, cohort } of steppedCohorts(engine, without)) {
+      plan(machine, group, cohort.tensors);
+      stepped[group]!.push(cohort.tensors);
+    }
+    probe(device, label, machine, stepped);
   });
+  await compile(machine, groups, checked.accumulation);
+  requireDevice(device, label);
 }
 
 /**
@@ -188,7 +221,7 @@ export function moveGradients(
   // Whose device a buffer is of, only binding it shows, and later.
   engine.device.pushErrorScope("validation");
   const { machine } = engine;
-  planGradients(machine);
+  moveBound(engine);
   engine.device.popErrorScope().then(
     (error) => {
       if (!error) return;
@@ -223,11 +256,12 @@ async function compile(
 }
 
 /** Submits a pass that only binds: it shows whether the buffers of the bind groups are alive. */
-function probe(device: GPUDevice, label: string, { steps, guarding }: Machine): void {
+function probe(device: GPUDevice, label: string, { steps, guarding }: Machine, stepped: Stepped): void {
   const encoder = device.createCommandEncoder({ label: `${label} probe` });
   const pass = encoder.beginComputePass({ label: `${label} probe` });
-  for (const step of steps ?? guarding?.guard.steps ?? [])
-    for (const { bindGroup } of step.dispatches(false)) pass.setBindGroup(1, bindGroup);
+  for (const [group, step] of (steps ?? guarding?.guard.steps ?? []).entries())
+    for (const { bindGroup } of stepped[group]!.flatMap((tensors) => step.plans(false).of(tensors)))
+      pass.setBindGroup(1, bindGroup);
   pass.end();
   device.queue.submit([encoder.finish()]);
 }

@@ -10,7 +10,7 @@ import { checkNames } from "./options/check-names.js";
 import type { GuardOptions } from "./options/guard-options.js";
 import type { NoOptions } from "./options/hyperparameters.js";
 import type { GroupOptions } from "./options/optimizer-options.js";
-import { encodeRestore, encodeStep } from "./verbs.js";
+import { encodeRestore, encodeStep, type StepOptions } from "./verbs.js";
 
 /** Runs a rule over the caller's parameters. Made by `createOptimizer`. */
 export class Optimizer {
@@ -30,7 +30,8 @@ export class Optimizer {
 
   /**
    * Appends one step to the caller's encoder. Its rate and hyperparameters are those of now. Encoded steps must be
-   * submitted in the order of their encoding; then call {@link submitted}.
+   * submitted in the order of their encoding; then call {@link submitted}, or {@link abandon} for an encoder that will not
+   * be submitted.
    *
    * Buffers must live until the submit: WebGPU drops one whole that uses a destroyed buffer, and tells only by the
    * device's `uncapturederror`. With guards or telemetry the missing step is found on the GPU: it is taken out of the step
@@ -39,8 +40,9 @@ export class Optimizer {
    * @throws OptimError `slots-exhausted`, `lookahead-order`, `invalid-schedule`, `invalid-option`, `invalid-argument`,
    * `device-lost` or `destroyed`; then nothing has changed.
    */
-  encode(encoder: GPUCommandEncoder): void {
-    encodeStep(this.#engine, encoder);
+  encode(encoder: GPUCommandEncoder, options: StepOptions = {}): void {
+    const engine = this.#engine;
+    engine.run("step", encoder ?? null, (encoder) => encodeStep(engine, encoder, options));
   }
 
   /**
@@ -48,8 +50,8 @@ export class Optimizer {
    * handler: see {@link encode} for a submit that WebGPU drops.
    * @throws OptimError as {@link encode}, and `busy` where something is encoded and not said to be submitted
    */
-  step(): void {
-    this.#engine.submit("step", (encoder) => encodeStep(this.#engine, encoder));
+  step(options: StepOptions = {}): void {
+    this.#engine.submit("step", (encoder) => encodeStep(this.#engine, encoder, options));
   }
 
   /**
@@ -60,8 +62,10 @@ export class Optimizer {
    */
   lookahead(encoder?: GPUCommandEncoder): void {
     const engine = this.#engine;
-    engine.run("lookahead", encoder, (encoder) =>
-      engine.machine.parts.lookahead?.encodeLookahead(engine, encoder),
+    engine.run(
+      "lookahead",
+      encoder,
+      (encoder) => engine.machine.parts.lookahead?.encodeLookahead(engine, encoder) ?? false,
     );
   }
 
@@ -136,11 +140,21 @@ export class Optimizer {
   }
 
   /**
-   * Says that encoded work was submitted: the uniform slots of the oldest `count` (all, if left out) are free again.
+   * Says that work on the caller's encoders was submitted: of the oldest `count` calls that took an encoder, all if left
+   * out. To be called after `queue.submit()`.
    * @throws OptimError `invalid-argument` for more than there are.
    */
   submitted(count?: number): void {
     this.#engine.submitted(count);
+  }
+
+  /**
+   * Says that work on the caller's encoders will not be submitted: of the newest `count` calls that took an encoder, all if
+   * left out. The optimizer goes on as if they had never been made: step counts, look-ahead, accumulation and average.
+   * @throws OptimError `invalid-argument` for more than there are.
+   */
+  abandon(count?: number): void {
+    this.#engine.abandon(count);
   }
 
   /**
@@ -160,7 +174,7 @@ export class Optimizer {
   state(name: string, state: string): BufferRange {
     this.#engine.requireUsable();
     const { tensor, group } = this.#engine.find(name);
-    return group.state(tensor, state);
+    return group.state(tensor, state, this.#engine.machine.guarding?.guard);
   }
 
   /**
@@ -213,8 +227,8 @@ export class Optimizer {
   }
 
   /**
-   * Adds a group during training. Its step count begins at 0. Nothing may be encoded and not submitted, and the
-   * optimizer cannot be used until this resolves; state is allocated anew for all, so for a moment there is twice as much.
+   * Adds a group during training. Nothing may be encoded and not submitted, and the optimizer cannot be used until this
+   * resolves. The memory of other groups stays where it is, but for what a rule settles by tensor.
    * @throws OptimError as `createOptimizer`, and `busy` in the middle of a step; then nothing has changed
    */
   async addGroup<Own extends object = NoOptions>(options: GroupOptions<Own>): Promise<void> {
@@ -223,7 +237,8 @@ export class Optimizer {
   }
 
   /**
-   * Adds tensors to a group during training: their state is fresh, their step count is the group's. As {@link addGroup}.
+   * Adds tensors to a group during training: their state is fresh, their own step count begins at 0, and schedules go on.
+   * As {@link addGroup}; the states of this group move, so ranges that {@link state} gave before are dead.
    * @throws OptimError as `createOptimizer`, `unknown-name` for a group of another optimizer, and `busy`
    */
   async addParameters(group: ParameterGroup, parameters: readonly Parameter[]): Promise<void> {
@@ -233,7 +248,8 @@ export class Optimizer {
   }
 
   /**
-   * Stops updating tensors; their state stays. As {@link addGroup}.
+   * Stops updating tensors; their state and step count stay where they are. No memory is made anew; see also `without` of
+   * {@link step}. Nothing may be encoded and not submitted, and the optimizer cannot be used until this resolves.
    * @throws OptimError `unknown-name` or `busy`
    */
   async freeze(...names: string[]): Promise<void> {
@@ -243,7 +259,7 @@ export class Optimizer {
     await engine.alone(async () => (await import("./rebuild.js")).freeze(engine, frozen));
   }
 
-  /** Updates frozen tensors again. As {@link freeze}. */
+  /** Updates frozen tensors again, which go on from their own step count. As {@link freeze}. */
   async thaw(...names: string[]): Promise<void> {
     const engine = this.#engine;
     engine.requireIdle("thaw()");

@@ -2,9 +2,9 @@
 import { OptimError } from "../errors.js";
 import type { Engine } from "./engine.js";
 import { makeGroup, type ParameterGroup } from "./group.js";
-import { buildMachine } from "./machine.js";
-import { byName, type GroupMemory, type GroupTensor } from "./memory/group-memory.js";
-import type { Parameter, Tensor } from "./memory/parameters.js";
+import { buildMachine, type Machine, prepareStepped, type Stepped } from "./machine.js";
+import type { BufferRange, Parameter, Tensor } from "./memory/parameters.js";
+import { sortTensors } from "./memory/spans.js";
 import type { AnyOptions } from "./options/hyperparameters.js";
 import {
   type CheckedGroup,
@@ -34,7 +34,12 @@ export async function addGroup(engine: Engine, options: GroupOptions<AnyOptions>
       },
     );
   const group = makeGroup(checked, added);
-  await rebuild(engine, [...checked.groups, added], [...groups, group]);
+  await rebuild(
+    engine,
+    [...checked.groups, added],
+    [...groups, group],
+    [...steppedNow(engine), group.cohorts.list.map(({ tensors }) => tensors)],
+  );
   groups.push(group);
 }
 
@@ -58,20 +63,28 @@ export async function addParameters(
     engine,
     checked.groups.map((other) => (other === old ? grown : other)),
     groups,
+    steppedNow(engine).map((lists, index) =>
+      groups[index] === group ? [...lists, sortTensors(tensors)] : lists,
+    ),
   );
-  group.adopt(tensors.map(({ name }) => name));
+  group.adopt(tensors);
 }
 
-/** Steps all tensors but these. */
+/** Steps all tensors but these. @throws OptimError as {@link prepareStepped} */
 export async function freeze(engine: Engine, frozen: ReadonlySet<Tensor>): Promise<void> {
-  await rebuild(engine, engine.checked.groups, engine.groups, frozen);
+  await engine.reports?.settle();
+  await prepareStepped(engine, frozen);
+  engine.frozen = frozen;
 }
+
+const steppedNow = ({ groups, frozen }: Engine): Stepped =>
+  groups.map(({ cohorts }) => cohorts.without(frozen).map(({ tensors }) => tensors));
 
 async function rebuild(
   engine: Engine,
   groups: readonly CheckedGroup[],
   parameterGroups: readonly ParameterGroup[],
-  frozen: ReadonlySet<Tensor> = engine.frozen,
+  stepped: Stepped,
 ): Promise<void> {
   const { device, label, reports } = engine;
   // Hyperparameters may have changed; what is fresh begins with those in force.
@@ -90,64 +103,54 @@ async function rebuild(
   checkLimits(device, checked, parts);
   await reports?.settle();
   const before = engine.machine;
-  const machine = await buildMachine(device, checked, parameterGroups, parts, frozen, before.guarding?.guard);
+  await before.beginning?.learn(engine);
+  const machine = await buildMachine(device, checked, parameterGroups, parts, stepped, before);
   if (engine.destroyed) {
     for (const resource of machine.made) resource.destroy();
     return;
   }
   const encoder = device.createCommandEncoder({ label: `${label} move` });
-  moveStates(encoder, before.memories, machine.memories);
-  if (before.guarding) machine.guarding?.guard.copyFrom(encoder, before.guarding.guard);
+  moveStates(encoder, before, machine);
   device.queue.submit([encoder.finish()]);
   if (machine.guarding) reports?.follow(machine.guarding, machine.slots);
   engine.replaceMachine(machine);
-  engine.frozen = frozen;
   engine.checked = checked;
 }
 
-/** Encodes copies of all that is kept of each tensor from one machine's memory to another's. */
-function moveStates(
-  encoder: GPUCommandEncoder,
-  before: readonly GroupMemory[],
-  next: readonly GroupMemory[],
-): void {
-  const found = byName(next);
-  for (const group of before)
-    for (const tensor of group.tensors)
-      for (const state of tensor.size === 0 ? [] : group.states)
-        copyState(encoder, state, { group, tensor }, { group: found.get(tensor.name)!.group, tensor });
-  shareSettled(encoder, before, next);
-}
+/** Where all that is kept of each tensor lies, by its name and the state's. */
+type States = ReadonlyMap<string, ReadonlyMap<string, BufferRange>>;
 
-/** What a rule settled over all tensors holds for those that were not stepped, too: they have joined, or may thaw. */
-function shareSettled(
-  encoder: GPUCommandEncoder,
-  before: readonly GroupMemory[],
-  next: readonly GroupMemory[],
-): void {
-  const names = new Set(before.flatMap(({ active }) => active.map(({ name }) => name)));
-  next.forEach((target, index) => {
+const statesOf = ({ memories, guarding }: Machine): States =>
+  new Map(
+    memories.flatMap((group) =>
+      group.sorted.map((tensor) => [
+        tensor.name,
+        new Map(group.states.map((state) => [state, group.state(tensor, state, guarding?.guard)])),
+      ]),
+    ),
+  );
+
+/** Encodes copies of all that is kept of each tensor from one machine's memory to another's, where that is another. */
+function moveStates(encoder: GPUCommandEncoder, before: Machine, next: Machine): void {
+  const from = statesOf(before);
+  const to = statesOf(next);
+  for (const [name, states] of from)
+    for (const [state, range] of states) copyState(encoder, range, to.get(name)!.get(state)!);
+  // What a rule settled over all tensors holds for those that have joined, too.
+  next.memories.forEach((target, index) => {
     const { row } = target.rule;
     if (row.scope !== "all") return;
     // A group's own first: options of groups may differ.
-    const from = [...before.slice(index, index + 1), ...before].find(
-      ({ rule, active }) => rule.row === row && active.length > 0,
-    );
-    const [source] = from?.active ?? [];
-    if (!from || !source) return;
-    for (const tensor of target.sorted)
-      for (const name of names.has(tensor.name) ? [] : row.shader.settled)
-        copyState(encoder, name, { group: from, tensor: source }, { group: target, tensor });
+    const source = [...before.memories.slice(index, index + 1), ...before.memories].find(
+      ({ rule, sorted }) => rule.row === row && sorted.length > 0,
+    )?.sorted[0];
+    for (const { name } of source ? target.sorted : [])
+      for (const state of from.has(name) ? [] : row.shader.settled)
+        copyState(encoder, from.get(source!.name)!.get(state)!, to.get(name)!.get(state)!);
   });
 }
 
-function copyState(
-  encoder: GPUCommandEncoder,
-  state: string,
-  source: GroupTensor,
-  target: GroupTensor,
-): void {
-  const from = source.group.state(source.tensor, state);
-  const to = target.group.state(target.tensor, state);
-  encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, to.size);
+function copyState(encoder: GPUCommandEncoder, from: BufferRange, to: BufferRange): void {
+  if (from.buffer !== to.buffer)
+    encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, to.size);
 }

@@ -1,96 +1,156 @@
 // What the verbs of an optimizer encode.
+import { briefly, checkKeys } from "../errors.js";
+import type { Cohort } from "./cohorts.js";
 import type { Engine } from "./engine.js";
 import type { PendingStep } from "./group.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
 import { GROUP_BYTES } from "./memory/slots.js";
 
-/** One step over all groups. */
-export function encodeStep(engine: Engine, encoder: GPUCommandEncoder): void {
-  engine.requireEncoder(encoder);
+/** Options of a step. */
+export interface StepOptions {
+  /**
+   * Names of tensors that the step leaves out, such as those that the loss did not reach (PyTorch's `grad = None`): their
+   * parameters, states and step counts stay as they are.
+   */
+  readonly without?: readonly string[] | undefined;
+}
+
+/** A cohort of a group, and which block of scalars it reads. */
+export interface SteppedCohort {
+  readonly cohort: Cohort;
+  readonly group: number;
+  readonly block: number;
+}
+
+/** The cohorts of all groups that are stepped, one behind the other. */
+export function steppedCohorts(engine: Engine, without = engine.frozen): readonly SteppedCohort[] {
+  let block = 0;
+  return engine.groups.flatMap(({ cohorts, countsByTensor, nobody }, group) => {
+    const stepped = cohorts.without(without);
+    // What is summed over all is settled for them, too.
+    const own = stepped.length > 0 || countsByTensor ? stepped : [nobody];
+    return own.map((cohort) => ({ cohort, group, block: block++ }));
+  });
+}
+
+/** Tensors that a step leaves out. @throws OptimError `invalid-argument` or `unknown-name` */
+function leftOut(engine: Engine, options: StepOptions): Engine["frozen"] {
+  checkKeys("invalid-argument", "step", options, ["without"]);
+  const { without = [] } = options;
+  if (!Array.isArray(without))
+    throw engine.refusal("leaves out no list", "a list of names in 'without'", briefly(without));
+  if (without.length === 0) return engine.frozen;
+  return new Set([...engine.frozen, ...without.map((name: string) => engine.find(name).tensor)]);
+}
+
+/** One step over all groups. @returns what undoes its count */
+export function encodeStep(engine: Engine, encoder: GPUCommandEncoder, options: StepOptions): () => void {
   engine.requireOwnParameters();
   engine.requireLookahead();
-  const { guarding, slots, steps, copies } = engine.machine;
+  const without = leftOut(engine, options);
+  const { guarding, slots, copies, memories } = engine.machine;
   slots.requireFree();
-  const { groups, label, samples } = engine;
+  const { groups, label, samples, lookedAhead } = engine;
   const accumulated = samples !== undefined;
   const scale = samples ? samples.first / samples.total : 1;
   const guard = guarding?.guard;
-  const prepared = guard?.prepare(groups, scale);
+  const stepped = steppedCohorts(engine, without);
+  const prepared = guard?.prepare(groups, stepped, scale);
+  const staged = guard ? [] : slots.stage(stepped.length);
   const pending: readonly PendingStep[] =
-    prepared?.pending ?? groups.map((group, index) => group.prepare(slots.staged[index]!, scale));
-  guard?.begin(encoder);
+    prepared?.pending ??
+    stepped.map(({ cohort, group, block }) => groups[group]!.prepare(staged[block]!, scale, cohort));
+  engine.beginCopies(encoder);
+  guard?.begin(encoder, stepped, accumulated);
   const pass = encoder.beginComputePass({
     label: `${label} step`,
     ...(guarding?.timestampWrites && { timestampWrites: guarding.timestampWrites }),
   });
-  beginCopies(engine, pass);
-  let uniforms = slots.bindGroup;
   let offset = 0;
-  if (guard && prepared) {
-    guard.decide(pass, slots.reserve(guard.attempts.number + 1), prepared, accumulated);
-    uniforms = guard.live;
-  } else offset = slots.take();
-  pending.forEach((next, index) => {
-    const at = offset + index * GROUP_BYTES;
+  if (guard && prepared)
+    guard.decide(pass, slots.reserve(guard.attempts.number + 1), prepared, stepped, accumulated);
+  else offset = slots.take();
+  const uniforms = guard?.live ?? slots.bindGroup;
+  for (const { cohort, group, block } of stepped) {
+    const at = offset + block * GROUP_BYTES;
     pass.setBindGroup(0, uniforms, [at, at]);
-    if (guard) guard.step(pass, index, next, accumulated);
-    else steps![index]!.encode(pass, next.stages, accumulated);
-    copies[index]?.blend(pass, uniforms, at, next);
-  });
+    if (guard) guard.step(pass, group, cohort.tensors, pending[block]!, accumulated);
+    else engine.machine.steps![group]!.encode(pass, cohort.tensors, pending[block]!.stages, accumulated);
+    copies[group]?.blend(pass, cohort.tensors, pending[block]!);
+  }
   guard?.record(pass);
   pass.end();
-  groups.forEach((group, index) => {
-    group.commit(pending[index]!);
-  });
+  // What is left out goes back from where its gradient was taken.
+  if (lookedAhead)
+    memories.forEach((memory) => {
+      memory.restore(
+        encoder,
+        memory.sorted.filter((tensor) => without.has(tensor) && !engine.frozen.has(tensor)),
+      );
+    });
+  const cohorts = groups.map((): Cohort[] => []);
+  const taken = groups.map((): PendingStep[] => []);
+  for (const { cohort, group, block } of stepped) {
+    cohorts[group]!.push(cohort);
+    taken[group]!.push(pending[block]!);
+  }
+  const undo = groups.map((group, index) =>
+    group.commit(cohorts[index]!, taken[index]!, guard?.attempts.number),
+  );
   engine.lookedAhead = false;
   engine.samples = undefined;
+  return () => {
+    for (const one of undo) one();
+    guard?.attempts.undo();
+  };
 }
 
 /** The way back from a look-ahead or an ascent. */
-export function encodeRestore(engine: Engine, encoder: GPUCommandEncoder): void {
+export function encodeRestore(engine: Engine, encoder: GPUCommandEncoder): false | undefined {
+  if (!engine.lookedAhead && !engine.samples) return false;
   engine.samples = undefined;
-  if (!engine.lookedAhead) return;
-  for (const memory of engine.machine.memories) memory.restore(encoder);
+  if (!engine.lookedAhead) return undefined;
+  for (const memory of engine.machine.memories)
+    memory.restore(
+      encoder,
+      memory.sorted.filter((tensor) => !engine.frozen.has(tensor)),
+    );
   engine.lookedAhead = false;
+  return undefined;
 }
 
-/** A slot with the scalars of the next step. */
-export function takeScalars({ groups, machine: { slots } }: Engine): number {
-  slots.requireFree();
-  groups.forEach((group, index) => {
-    group.prepare(slots.staged[index]!, 1);
-  });
-  return slots.take();
-}
+/** A pass of each group, over tensors that share scalars. */
+export type GroupPasses = readonly (TensorPass | undefined)[];
 
-/** One compute pass over all groups. @param offset dynamic offset of the first group */
+/** One compute pass over all groups, with the scalars that the next step reads. */
 export function encodePasses(
   engine: Engine,
   encoder: GPUCommandEncoder,
   name: string,
-  passes: readonly (TensorPass | undefined)[],
-  offset: number,
+  passes: GroupPasses,
+  fill?: (staged: Float32Array) => void,
 ): void {
+  const { slots, guarding } = engine.machine;
+  const { groups } = engine;
+  slots.requireFree();
+  const stepped = steppedCohorts(engine);
+  const guard = fill ? undefined : guarding?.guard;
+  // The GPU alone knows which step the next one is.
+  const prepared = guard?.prepare(groups, stepped, 1);
+  const staged = guard ? [] : slots.stage(stepped.length);
+  for (const { cohort, group, block } of guard ? [] : stepped)
+    if (fill) fill(staged[block]!);
+    else groups[group]!.prepare(staged[block]!, 1, cohort);
+  engine.beginCopies(encoder);
   const pass = encoder.beginComputePass({ label: `${engine.label} ${name}` });
-  beginCopies(engine, pass);
-  const { bindGroup } = engine.machine.slots;
-  passes.forEach((tensors, index) => {
-    tensors?.encode(pass, bindGroup, offset + index * GROUP_BYTES);
-  });
+  let offset = 0;
+  if (guard && prepared) guard.choose(pass, slots.reserve(), prepared);
+  else offset = slots.take();
+  const uniforms = guard?.live ?? slots.bindGroup;
+  for (const { cohort, group, block } of stepped) {
+    const at = offset + block * GROUP_BYTES;
+    pass.setBindGroup(0, uniforms, [at, at]);
+    passes[group]?.encode(pass, cohort.tensors);
+  }
   pass.end();
-}
-
-/** Slow weights, average and some states of a tensor begin with its parameters before its first step. */
-export function beginCopies(engine: Engine, pass: GPUComputePassEncoder): void {
-  if (!engine.mayBeFresh) return;
-  copyFresh(engine, pass);
-  for (const { tensors } of engine.machine.memories) for (const tensor of tensors) engine.begun.add(tensor);
-  engine.mayBeFresh = false;
-}
-
-/** Gives the copies of tensors before their first step what the parameters are now. */
-export function copyFresh({ mayBeFresh, begun, machine }: Engine, pass: GPUComputePassEncoder): void {
-  if (!mayBeFresh) return;
-  for (const copies of machine.copies)
-    copies.begin(pass, machine.slots.bindGroup, (tensor) => !begun.has(tensor));
 }

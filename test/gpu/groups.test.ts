@@ -89,7 +89,7 @@ describe.each(monitored)("%s", (_, guards) => {
     destroy(given);
   });
 
-  test("a tensor joins a group: fresh state, the group's step count", async () => {
+  test("a tensor joins a group: fresh state, its own step count", async () => {
     const { device } = watched();
     const given = tensors();
     const rule = adam({ lr: 0.05 });
@@ -102,13 +102,14 @@ describe.each(monitored)("%s", (_, guards) => {
     optimizer.step();
     await optimizer.settled();
     expect(optimizer.groups[0]!.steps).toBe(2);
+    expect(names.map((name) => optimizer.groups[0]!.stepsOf(name))).toEqual([2, 1, 1]);
     const [a, b] = await parametersOf(given);
     expect(a).toEqual(await alone(0, [1, 2], rule));
-    // m = (1 − β1)g and v = (1 − β2)g² under the bias corrections of t = 2.
+    // m = (1 − β1)g and v = (1 − β2)g² under the bias corrections of t = 1.
     const gradient = gradients(11, 2, 5);
     normals(1, 5).forEach((before, i) => {
-      const m = (0.1 * gradient[i]!) / (1 - 0.9 ** 2);
-      const v = (0.001 * gradient[i]! ** 2) / (1 - 0.999 ** 2);
+      const m = (0.1 * gradient[i]!) / (1 - 0.9);
+      const v = (0.001 * gradient[i]! ** 2) / (1 - 0.999);
       expect(Math.abs(b![i]! - (before - (0.05 * m) / (Math.sqrt(v) + 1e-8)))).toBeLessThanOrEqual(1e-6);
     });
     optimizer.destroy();
@@ -144,9 +145,9 @@ describe.each(monitored)("%s", (_, guards) => {
     for (let t = 0; t < 6; t += 1) step();
     const [a, b, c] = await distances(...names);
     expect(a).toBeGreaterThan(grown!);
-    expect([b, c]).toEqual([grown, a]);
+    // Of frozen ones, too.
+    expect([b, c]).toEqual([a, a]);
     await optimizer.thaw("b");
-    expect(await distances(...names)).toEqual([a, a, a]);
     step();
     const after = await distances(...names);
     expect(new Set(after).size).toBe(1);

@@ -20,6 +20,7 @@ export const calls: readonly Call[] = [
   ["restore", (optimizer) => optimizer.restore()],
   ["accumulate", (optimizer) => optimizer.accumulate()],
   ["submitted", (optimizer) => optimizer.submitted()],
+  ["abandon", (optimizer) => optimizer.abandon()],
   ["setGradients", (optimizer) => optimizer.setGradients({})],
   ["state", (optimizer) => optimizer.state("x", "exp_avg")],
   ["setGuards", (optimizer) => optimizer.setGuards({})],

@@ -27,10 +27,11 @@ const defaultGroups = () => [
 
 /** A checkpoint as its groups, tensors and metadata. */
 export function sample(format: CheckpointFormat = "webgpu-optim", groups = defaultGroups()) {
-  const progress = groups.map(({ row }, index) => ({
-    steps: [12, 34][index]!,
-    memory: (row.memory ?? []).map(() => 0.25),
-  }));
+  const progress = groups.map(({ row, tensors }, index) => {
+    const steps = [12, 34][index]!;
+    const names = tensors.map(({ name }) => name);
+    return { steps, cohorts: [{ names, steps, memory: (row.memory ?? []).map(() => 0.25) }] };
+  });
   const metadata = describeGroups(
     groups,
     progress,

@@ -7,7 +7,8 @@ import { check, sample, write } from "../support/checkpoints.js";
 function outcome(file: Uint8Array, groups: ReturnType<typeof sample>["groups"]): "refused" | "taken" {
   try {
     const { groups: states } = check(file, groups);
-    for (const { steps, memory, options } of states) {
+    for (const { steps, cohorts, options } of states) {
+      const memory = cohorts.flatMap(({ memory }) => memory);
       if (!Number.isSafeInteger(steps) || steps < 0) throw new Error(`Steps ${steps} were taken.`);
       if (!memory.every(Number.isFinite)) throw new Error(`Memory ${memory} was taken.`);
       if (!(options.lr >= 0)) throw new Error(`A rate of ${options.lr} was taken.`);

@@ -40,9 +40,9 @@ describe("a checkpoint that fits", () => {
   test.each(["webgpu-optim", "pytorch"] as const)("gives back what was saved: %s", (format) => {
     const { groups, tensors, metadata } = sample(format);
     const checked = check(write(tensors, metadata), groups);
-    expect(checked.groups.map(({ steps, memory }) => ({ steps, memory }))).toEqual([
-      { steps: 12, memory: [0.25] },
-      { steps: 34, memory: [] },
+    expect(checked.groups.map(({ steps, cohorts }) => ({ steps, cohorts }))).toEqual([
+      { steps: 12, cohorts: [{ names: ["w", "b"], steps: 12, memory: [0.25] }] },
+      { steps: 34, cohorts: [{ names: ["e", "s"], steps: 34, memory: [] }] },
     ]);
     expect(checked.groups.map(({ options }) => options)).toEqual(groups.map(({ options }) => options));
     // The same options, so the group's own.
@@ -142,7 +142,7 @@ describe("a checkpoint that does not fit", () => {
       "got toString",
     );
     await refused(
-      having("format_version", () => "2"),
+      having("format_version", () => "3"),
       "update webgpu-optim",
     );
     for (const version of ["0", "-1", "1.5", "one", "", "1e3"])

@@ -37,7 +37,7 @@ import {
 } from "../../src/schedules/index.js";
 
 const groupOf = (rule: Rule, schedule: Schedule, optionSchedules: Readonly<Record<string, Schedule>> = {}) =>
-  new ParameterGroup("the group", rule, schedule, optionSchedules, ["x"], {
+  new ParameterGroup("the group", rule, schedule, optionSchedules, [], {
     slow: undefined,
     average: undefined,
   });
@@ -46,8 +46,9 @@ const groupOf = (rule: Rule, schedule: Schedule, optionSchedules: Readonly<Recor
 function train(group: ParameterGroup, steps: number): number[] {
   const words = new Float32Array(256);
   return Array.from({ length: steps }, () => {
-    const pending = group.prepare(words, 1);
-    group.commit(pending);
+    const { list } = group.cohorts;
+    const pending = group.prepare(words, 1, list[0]!);
+    group.commit(list, [pending]);
     return pending.rate;
   });
 }
@@ -308,7 +309,7 @@ test("a checkpoint in PyTorch's terms has the rate and the options of the next s
   ) => {
     const group = groupOf(adamw({ lr: 0.1 }), schedule, optionSchedules).snapshot();
     const saved = saveSchedules([schedule, ...Object.values(optionSchedules)]);
-    return describePyTorchGroup({ ...group, tensors: [], states: [] }, { steps, memory: [] }, saved).config;
+    return describePyTorchGroup({ ...group, tensors: [], states: [] }, { steps, cohorts: [] }, saved).config;
   };
   expect(describeAt(noisy, { weightDecay: scaled(noisy, 0.1) }, below)).toMatchObject({
     lr: 0,

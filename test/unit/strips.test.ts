@@ -61,8 +61,8 @@ function layOut({
 }
 
 /** A group as the table sees it. */
-const groupOf = (active: readonly Tensor[]) =>
-  ({ rule: { row: { shader: { sums: [] } } }, active }) as unknown as GroupMemory;
+const groupOf = (sorted: readonly Tensor[]) =>
+  ({ rule: { row: { shader: { sums: [] } } }, sorted }) as unknown as GroupMemory;
 
 describe.each(["together", "apart"] as const)("places of partial sums, %s", (way) => {
   test("are written once, lie within the table, and by tensor within the tensor's", () => {

@@ -1,6 +1,6 @@
 import { OptimError } from "../../errors.js";
 import type { Engine } from "../engine.js";
-import { beginCopies } from "../verbs.js";
+import { steppedCohorts } from "../verbs.js";
 
 /** SAM's ascent. */
 export function encodeAscent(engine: Engine, encoder: GPUCommandEncoder): void {
@@ -15,10 +15,11 @@ export function encodeAscent(engine: Engine, encoder: GPUCommandEncoder): void {
       fix: "call step(), or restore() to give the step up",
     });
   const slot = machine.slots.reserve();
-  guard.begin(encoder);
+  const stepped = steppedCohorts(engine);
+  engine.beginCopies(encoder);
+  guard.begin(encoder, stepped, false);
   const pass = encoder.beginComputePass({ label: `${label} ascent` });
-  beginCopies(engine, pass);
-  guard.ascend(pass, slot, radius);
+  guard.ascend(pass, stepped, slot, radius);
   pass.end();
   engine.lookedAhead = true;
 }

@@ -8,13 +8,14 @@ import type { Step } from "../kernels/step.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { type GroupMemory, ORIGIN } from "../memory/group-memory.js";
 import { type BufferRange, gradientOf, type Tensor } from "../memory/parameters.js";
-import { bindBlocks, GROUP_BYTES } from "../memory/slots.js";
+import { GROUP_BYTES } from "../memory/slots.js";
 import type { MemoryContext } from "../memory/state.js";
 import { offsetsOf, sizeOf } from "../memory/struct.js";
 import { USAGE } from "../memory/usage.js";
 import { checkGuards, type GuardOptions, type Guards, UNLIMITED } from "../options/guard-options.js";
+import type { SteppedCohort } from "../verbs.js";
 import { Attempts, type PreparedRows } from "./attempts.js";
-import { CONTROL, HISTORY, RECORD, SETTLED, VALUES } from "./control.js";
+import { CONTROL, RECORD, SETTLED, VALUES } from "./control.js";
 import { type GuardMemory, Path } from "./path.js";
 import type { TelemetryOptions } from "./reports.js";
 import { StripTable } from "./strips.js";
@@ -35,16 +36,26 @@ export interface GuardPlan {
   readonly sam: boolean;
 }
 
+/** What the GPU counts, the loss scale, and the records of the last steps. */
+export interface Kept {
+  readonly control: GPUBuffer;
+  readonly history: GPUBuffer;
+  /** How many records there are. */
+  readonly records: number;
+  destroy(): void;
+}
+
+/** Records that are kept at least. */
+const RECORDS = 64;
+
 /** Measures gradients on the GPU, decides there about each step, and keeps what telemetry reports. */
 export class Guard {
   guards: Guards;
   readonly attempts: Attempts;
   /** f32: what the caller multiplies the loss by. */
   readonly lossScale: BufferRange;
-  readonly control: GPUBuffer;
-  readonly history: GPUBuffer;
-  /** Bind group 0 with the scalars that the GPU chose; a group's lie at its index times 512. */
-  readonly live: GPUBindGroup;
+  /** What outlives the guard, where another goes on from it. */
+  readonly kept: Kept;
   readonly #context: PlanContext & MemoryContext;
   readonly #plan: GuardPlan;
   readonly #groups: readonly GroupMemory[];
@@ -55,8 +66,10 @@ export class Guard {
   readonly #paths = new Map<boolean, Path>();
   /** Whether partial sums may have been left by steps over other strips. */
   #mixed = false;
-  /** What the first steps wrote. */
+  /** What the first step wrote. */
   #strips: readonly Dispatch[] | undefined;
+  /** The last step that wrote the same. */
+  #checked: readonly unknown[] = [];
 
   /** @param before whose counts and loss scale go on */
   constructor(
@@ -75,51 +88,67 @@ export class Guard {
     this.#ruleSums = groups.some(({ rule }) => rule.row.shader.sums.length > 0);
     const sums = this.#ruleSums || telemetry !== undefined;
     const create = (name: string, size: number, usage = 0) =>
-      own(
-        device.createBuffer({
-          label: `${label} ${name}`,
-          // An array of vec4f is bound with room for one, even where there is no tensor.
-          size: Math.max(size, 16),
-          usage: USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC | usage,
-        }),
-      );
+      device.createBuffer({
+        label: `${label} ${name}`,
+        // An array of vec4f is bound with room for one, even where there is no tensor.
+        size: Math.max(size, 16),
+        usage: USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC | usage,
+      });
     const table = new StripTable(groups);
-    const tensors = [...table.tensors, ...groups.flatMap(({ frozen }) => frozen)];
-    this.#index = new Map(tensors.map((tensor, index) => [tensor, index]));
+    this.#index = new Map(table.tensors.map((tensor, index) => [tensor, index]));
     // Behind the values, in vec4f.
-    const owners = (VALUES / 16) * tensors.length;
-    this.control = create("control", sizeOf(CONTROL), USAGE.UNIFORM);
-    this.history = create("history", HISTORY * sizeOf(RECORD));
-    this.lossScale = { buffer: this.control, offset: offsetsOf(CONTROL).loss_scale!, size: 4 };
-    device.queue.writeBuffer(this.control, 0, new Float32Array([this.guards.lossScale.initial]));
-    const live = create("live scalars", groups.length * GROUP_BYTES, USAGE.UNIFORM);
-    const values = create("values", Math.max(owners * 16 + Math.ceil(table.count / 4) * 16, VALUES));
+    const owners = (VALUES / 16) * table.tensors.length;
+    this.kept = before?.kept ?? this.#keep(create, stepsInFlight);
+    const { control, history } = this.kept;
+    this.lossScale = { buffer: control, offset: offsetsOf(CONTROL).loss_scale!, size: 4 };
+    const values = own(create("values", Math.max(owners * 16 + Math.ceil(table.count / 4) * 16, VALUES)));
     device.queue.writeBuffer(values, owners * 16, table.owners());
     this.#memory = {
       table,
-      partials: create("partial sums", table.count * 8),
-      stepPartials: create("partial sums of steps", sums ? table.count * 16 : 0),
+      partials: own(create("partial sums", table.count * 8)),
+      stepPartials: own(create("partial sums of steps", sums ? table.count * 16 : 0)),
       values,
       owners,
-      control: this.control,
-      history: this.history,
-      rows: this.attempts.rows,
-      live,
+      control,
+      history,
+      attempts: this.attempts,
     };
-    this.live = bindBlocks(device, `${label} live scalars`, live);
     for (const group of groups) {
-      group.settled = (tensor, field) => this.#settled(tensor, field);
       this.#writeInitial(group);
     }
     this.#ascents = sam ? groups.map((group) => this.#ascentOf(group)) : [];
-    this.#mixed = !this.#sameStrips(this.#path);
+    this.#pathFor(this.guards);
+  }
+
+  #keep(create: (name: string, size: number, usage?: number) => GPUBuffer, stepsInFlight: number): Kept {
+    // All that may be submitted at once, and the one before.
+    const records = Math.max(RECORDS, stepsInFlight + 2);
+    const { own, device } = this.#context;
+    const kept: { -readonly [K in keyof Kept]?: Kept[K] } & { destroy(): void } = {
+      records,
+      destroy() {
+        this.control?.destroy();
+        this.history?.destroy();
+      },
+    };
+    // Owned before the second buffer may fail.
+    own(kept);
+    const control = create("control", sizeOf(CONTROL), USAGE.UNIFORM);
+    kept.control = control;
+    kept.history = create("history", records * sizeOf(RECORD));
+    device.queue.writeBuffer(control, 0, new Float32Array([this.guards.lossScale.initial]));
+    return kept as Kept;
   }
 
   /** The way of the guards in force. */
   get #path(): Path {
+    return this.#pathFor(this.guards);
+  }
+
+  #pathFor({ clipNorm }: Guards): Path {
     const { telemetry, accumulation } = this.#plan;
     const perTensor = telemetry?.perTensor ?? false;
-    const clips = this.guards.clipNorm < UNLIMITED;
+    const clips = clipNorm < UNLIMITED;
     let path = this.#paths.get(clips);
     if (!path) {
       path = new Path(
@@ -134,8 +163,6 @@ export class Guard {
         },
         this.#memory,
       );
-      // Steps over other strips leave what this one's never write.
-      if (this.#paths.size > 0) this.#mixed = true;
       this.#paths.set(clips, path);
     }
     return path;
@@ -145,14 +172,14 @@ export class Guard {
     const initial = rule.row.initial?.(rule.options) ?? {};
     rule.row.shader.settled.forEach((name, field) => {
       for (const tensor of initial[name] ? sorted : []) {
-        const { buffer, offset } = this.#settled(tensor, field);
+        const { buffer, offset } = this.settled(tensor, field);
         this.#context.device.queue.writeBuffer(buffer, offset, new Float32Array([initial[name]!]));
       }
     });
   }
 
-  /** Where a value that is settled for a tensor lies: one f32. */
-  #settled(tensor: Tensor, field: number): BufferRange {
+  /** Where a value that is settled for a tensor lies: one f32 for each field of `Settled`. */
+  settled(tensor: Tensor, field: number): BufferRange {
     return {
       buffer: this.#memory.values,
       offset: this.#index.get(tensor)! * VALUES + SETTLED + field * 4,
@@ -161,7 +188,7 @@ export class Guard {
   }
 
   #ascentOf(group: GroupMemory): TensorPass {
-    const pass = new TensorPass(
+    return new TensorPass(
       this.#context,
       {
         name: "ascent",
@@ -170,14 +197,20 @@ export class Guard {
           written(({ param }) => param),
           GRADIENT,
           written(group.range(ORIGIN)),
-          { access: "read-only-storage", whole: this.control },
+          { access: "read-only-storage", whole: this.kept.control },
         ],
       },
       "engine/ascent.wgsl",
       (width) => overLanes(width) + controlShader.code + ascentShader.code,
+      {},
+      gradientOf,
     );
-    pass.plan(group.active, gradientOf);
-    return pass;
+  }
+
+  /** Works out what steps over tensors of a group encode. */
+  plan(group: number, tensors: readonly Tensor[]): void {
+    this.#path.plan(group, tensors);
+    this.#ascents[group]?.plan(tensors);
   }
 
   /** @throws OptimError `invalid-shader` */
@@ -208,56 +241,78 @@ export class Guard {
     return { decay, quick, scaled: true, guarded: true, clipped: clipValue, byTensor: clipNorm, zeroed };
   }
 
-  /** Looks plans up again after the gradients of tensors moved. */
+  /** Gradients of tensors moved. */
   gradientsMoved(): void {
     for (const path of this.#paths.values()) path.gradientsMoved();
-    this.#ascents.forEach((pass, index) => {
-      pass.plan(this.#groups[index]!.active, gradientOf);
-    });
-    this.#mixed ||= !this.#sameStrips(this.#path);
+    for (const pass of this.#ascents) pass.gradientsMoved();
+    this.#checked = [];
   }
 
-  /** Whether steps over the gradients where they are now, and over accumulators, write the same places as ever. */
-  #sameStrips(path: Path): boolean {
-    this.#strips ??= path.strips(false);
-    const ways = [path.strips(false), ...(this.#plan.accumulation ? [path.strips(true)] : [])];
-    return ways.every((way) => writeAlike(way, this.#strips!));
+  /** @throws OptimError `busy` or `limit-exceeded` */
+  prepare(groups: readonly ParameterGroup[], stepped: readonly SteppedCohort[], scale: number): PreparedRows {
+    return this.attempts.prepare(groups, stepped, scale);
   }
 
-  prepare(groups: readonly ParameterGroup[], scale: number): PreparedRows {
-    return this.attempts.prepare(groups, scale);
-  }
-
-  /** Before a pass that measures. */
-  begin(encoder: GPUCommandEncoder): void {
-    // A way that is new makes it so.
-    const { steps } = this.#path;
-    if (steps.length === 0 || !this.#mixed) return;
+  /** Before a pass that measures: clears partial sums where others may be left of steps over other strips. */
+  begin(encoder: GPUCommandEncoder, stepped: readonly SteppedCohort[], accumulated: boolean): void {
+    const path = this.#path;
+    this.#mixed ||= !this.#sameStrips(path, stepped, accumulated);
+    if (!this.#mixed) return;
     encoder.clearBuffer(this.#memory.partials);
     encoder.clearBuffer(this.#memory.stepPartials);
+  }
+
+  /** Whether a step writes the same places as the first. */
+  #sameStrips(path: Path, stepped: readonly SteppedCohort[], accumulated: boolean): boolean {
+    const way = [path, accumulated, ...stepped.map(({ cohort }) => cohort.tensors)];
+    const known = this.#checked;
+    if (way.length === known.length && way.every((part, index) => part === known[index])) return true;
+    const strips = path.strips(stepped, accumulated);
+    this.#strips ??= strips;
+    this.#checked = way;
+    return writeAlike(strips, this.#strips);
   }
 
   /**
    * Encodes the decision about a step: whether it is taken, its clip factors, and the scalars that it reads.
    * @param slot which of the `stepsInFlight` places to write
    */
-  decide(pass: GPUComputePassEncoder, slot: number, prepared: PreparedRows, accumulated: boolean): void {
+  decide(
+    pass: GPUComputePassEncoder,
+    slot: number,
+    prepared: PreparedRows,
+    stepped: readonly SteppedCohort[],
+    accumulated: boolean,
+  ): void {
     const path = this.#path;
-    const { attempts } = this;
-    attempts.write(slot, prepared, this.guards);
-    path.decide(pass, { accumulated, ...this.#asked }, attempts.set(pass, slot));
+    this.attempts.write(slot, prepared, this.guards);
+    this.attempts.set(pass, slot);
+    path.decide(pass, stepped, { accumulated, ...this.#asked }, this.attempts.rowsAt(slot));
     path.settle(
       pass,
+      stepped,
       accumulated,
-      (group) => this.#guarded(prepared.pending[group]!.stages),
-      (group) => this.#setLive(pass, group),
+      (block) => this.#guarded(prepared.pending[block]!.stages),
+      (block) => this.#setLive(pass, block),
     );
   }
 
-  /** Encodes the update of a group. */
-  step(pass: GPUComputePassEncoder, group: number, { stages }: PendingStep, accumulated: boolean): void {
-    this.#setLive(pass, group);
-    this.#path.steps[group]!.encode(pass, this.#guarded(stages), accumulated, this.#reported);
+  /** Encodes the choice of the scalars of the next step, where nothing is decided. @param slot as for {@link decide} */
+  choose(pass: GPUComputePassEncoder, slot: number, prepared: PreparedRows): void {
+    this.attempts.writeChoice(slot, prepared);
+    this.attempts.set(pass, slot);
+    this.#path.choose(pass, this.attempts.rowsAt(slot));
+  }
+
+  /** Encodes the update of tensors of a group, with the scalars that are set. */
+  step(
+    pass: GPUComputePassEncoder,
+    group: number,
+    tensors: readonly Tensor[],
+    { stages }: PendingStep,
+    accumulated: boolean,
+  ): void {
+    this.#path.steps[group]!.encode(pass, tensors, this.#guarded(stages), accumulated, this.#reported);
   }
 
   /** Encodes the end of a step. */
@@ -271,20 +326,26 @@ export class Guard {
     return telemetry !== undefined && this.attempts.number % (telemetry.every ?? 1) === 0;
   }
 
-  #setLive(pass: GPUComputePassEncoder, group: number): void {
-    pass.setBindGroup(0, this.live, [group * GROUP_BYTES, group * GROUP_BYTES]);
+  /** Bind group 0 with the scalars that the GPU chose, a cohort's at its block times 512. */
+  get live(): GPUBindGroup {
+    return this.attempts.live;
+  }
+
+  #setLive(pass: GPUComputePassEncoder, block: number): void {
+    pass.setBindGroup(0, this.live, [block * GROUP_BYTES, block * GROUP_BYTES]);
   }
 
   /**
    * Encodes SAM's ascent: θ + ρ·g/‖g‖ over all groups, with θ kept.
    * @param radius ρ
    */
-  ascend(pass: GPUComputePassEncoder, slot: number, radius: number): void {
+  ascend(pass: GPUComputePassEncoder, stepped: readonly SteppedCohort[], slot: number, radius: number): void {
     const { attempts } = this;
     attempts.writeAscent(slot, radius);
+    attempts.set(pass, slot);
     const attempt = { ...this.#asked, accumulated: false, clipValue: false, clipNorm: false };
-    this.#path.decide(pass, attempt, attempts.set(pass, slot));
-    for (const ascent of this.#ascents) ascent.encodeOver(pass);
+    this.#path.decide(pass, stepped, attempt, attempts.rowsAt(slot));
+    for (const { group, cohort } of stepped) this.#ascents[group]!.encode(pass, cohort.tensors);
   }
 
   /** The updates of the groups. */
@@ -304,8 +365,10 @@ export class Guard {
   /** What a checkpoint keeps of it. */
   get saved() {
     return {
-      range: { buffer: this.control, offset: 0, size: sizeOf(CONTROL) },
+      range: { buffer: this.kept.control, offset: 0, size: sizeOf(CONTROL) },
       layout: CONTROL,
+      known: this.attempts.known,
+      number: this.attempts.number,
       expected: this.attempts.number - this.attempts.skipped,
       dynamic: this.guards.dynamicScale,
     };
@@ -320,11 +383,5 @@ export class Guard {
           fix: "create a new optimizer",
         });
     this.guards = checkGuards(options, this.guards);
-  }
-
-  /** Takes over what the GPU counts, the loss scale and the history. */
-  copyFrom(encoder: GPUCommandEncoder, before: Guard): void {
-    encoder.copyBufferToBuffer(before.control, 0, this.control, 0, sizeOf(CONTROL));
-    encoder.copyBufferToBuffer(before.history, 0, this.history, 0, HISTORY * sizeOf(RECORD));
   }
 }

@@ -3,16 +3,18 @@ import * as controlShader from "../../shaders/engine/control.wgsl?engine";
 import * as decideShader from "../../shaders/engine/decide.wgsl?engine";
 import * as measureShader from "../../shaders/engine/measure.wgsl?engine";
 import * as recordShader from "../../shaders/engine/record.wgsl?engine";
-import { BufferPass } from "../kernels/buffer-pass.js";
+import { BufferPass, type BufferPassKind } from "../kernels/buffer-pass.js";
 import { overLanes, STAGE_STRUCT, type Stages, stepVariant } from "../kernels/compose.js";
 import type { Access, Variant } from "../kernels/pipelines.js";
 import { type Dispatch, GRADIENT, type PlanContext, type Stream, type Strips } from "../kernels/plan.js";
 import { Step, type StepExtension, stepStreams } from "../kernels/step.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
-import { gradientOf } from "../memory/parameters.js";
+import { gradientOf, type Tensor } from "../memory/parameters.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
+import type { SteppedCohort } from "../verbs.js";
+import type { Attempts } from "./attempts.js";
 import {
   CHANGES,
   composeGuardedStep,
@@ -38,9 +40,7 @@ export interface GuardMemory {
   readonly owners: number;
   readonly control: GPUBuffer;
   readonly history: GPUBuffer;
-  /** Of one slot. */
-  readonly rows: GPUBufferBinding;
-  readonly live: GPUBuffer;
+  readonly attempts: Attempts;
 }
 
 /** What a way is for. */
@@ -80,13 +80,16 @@ export class Path {
   readonly #gradientSums: Reduction;
   /** Norms of parameters and updates, and the count of what was lost. */
   readonly #changeSums: Reduction | undefined;
-  readonly #groups: readonly GroupMemory[];
   readonly #measures: readonly {
     readonly direct: TensorPass;
     readonly accumulated: TensorPass | undefined;
   }[];
   readonly #ruleSums: RuleSums | undefined;
   readonly #decide: BufferPass;
+  readonly #decides: () => BufferPassKind["buffers"];
+  readonly #attempts: Attempts;
+  /** Where the scalars go that the decision chooses. */
+  #live: GPUBuffer;
   readonly #record: BufferPass | undefined;
 
   constructor(
@@ -95,7 +98,7 @@ export class Path {
     kind: PathKind,
     memory: GuardMemory,
   ) {
-    const { table, partials, stepPartials, values, control, history, rows, live } = memory;
+    const { table, partials, stepPartials, values, control, history, attempts } = memory;
     const whole = (access: Access, buffer: GPUBuffer): Stream => ({ access, whole: buffer });
     const apart = kind.byTensor || kind.values;
     const strips: Strips = apart ? table.apart(memory.owners) : table.together;
@@ -108,14 +111,14 @@ export class Path {
     const compose: StepExtension["compose"] = (shader, width, fromOrigin, summed) =>
       (summed ? composeSummedStep : composeGuardedStep)(shader, width, { ...form, fromOrigin });
     const extension = { compose, streams, strips };
-    this.#groups = groups;
+    this.#attempts = attempts;
     // Without sums or values, the step is the plain one.
     this.steps = groups.map(
       (group) => new Step(context, group, kind.accumulation, streams.length > 0 ? extension : undefined),
     );
     this.#measures = groups.map((group) => {
-      const measure = (gradient: typeof gradientOf) => {
-        const pass = new TensorPass(
+      const measure = (gradient: typeof gradientOf) =>
+        new TensorPass(
           context,
           {
             name: "measure",
@@ -125,10 +128,9 @@ export class Path {
           },
           "engine/measure.wgsl",
           (width) => overLanes(width) + controlled(GRADIENTS) + measureShader.code,
+          {},
+          gradient,
         );
-        pass.plan(group.active, gradient);
-        return pass;
-      };
       return {
         direct: measure(gradientOf),
         accumulated: kind.accumulation ? measure(group.range(ACCUMULATOR)) : undefined,
@@ -155,18 +157,23 @@ export class Path {
         )
       : undefined;
     const { buffer, count } = this.#gradientSums;
-    this.#decide = new BufferPass(context, {
-      name: "decide",
-      file: "engine/decide.wgsl",
-      code: STAGE_STRUCT + controlled(GRADIENTS) + clipShader.code + decideShader.code,
-      uniform: packStruct(decideShader.structs.Decision!, { sums: count, groups: groups.length }),
-      buffers: [
+    this.#decides = () => {
+      const { rows, live } = attempts.room;
+      return [
         ["storage", control],
         ["read-only-storage", buffer],
         ["window", rows],
         ["storage", live],
         ["storage", history],
-      ],
+      ];
+    };
+    this.#live = attempts.room.live;
+    this.#decide = new BufferPass(context, {
+      name: "decide",
+      file: "engine/decide.wgsl",
+      code: STAGE_STRUCT + controlled(GRADIENTS) + clipShader.code + decideShader.code,
+      uniform: packStruct(decideShader.structs.Decision!, { sums: count }),
+      buffers: this.#decides(),
       workgroups: 1,
     });
     const changes = this.#changeSums;
@@ -210,48 +217,72 @@ export class Path {
       this.#decide.compile(),
       this.#record?.compile(),
       this.#ruleSums?.compile(
-        (index) => this.steps[index]!.dispatches(false),
+        (index) => this.steps[index]!.plans(false).widths,
         (index) => stages[index]!.map(stepVariant),
       ),
     ]);
   }
 
-  /** Looks plans up again after the gradients of tensors moved. */
+  /** Gradients of tensors moved. */
   gradientsMoved(): void {
     for (const step of this.steps) step.gradientsMoved();
-    this.#measures.forEach(({ direct }, index) => {
-      direct.plan(this.#groups[index]!.active, gradientOf);
-    });
+    for (const { direct } of this.#measures) direct.gradientsMoved();
   }
 
-  /** Of each dispatch over strips, in the order of places: which it writes. */
-  strips(accumulated: boolean): readonly Dispatch[] {
-    return this.#measures.flatMap((both) => (accumulated ? both.accumulated : both.direct)?.dispatches ?? []);
+  /** Works out what steps over tensors of a group encode. */
+  plan(group: number, tensors: readonly Tensor[]): void {
+    const { direct, accumulated } = this.#measures[group]!;
+    for (const pass of [this.steps[group]!, direct, accumulated]) pass?.plan(tensors);
+  }
+
+  #measure(group: number, accumulated: boolean): TensorPass {
+    const both = this.#measures[group]!;
+    return (accumulated && both.accumulated) || both.direct;
+  }
+
+  /** Of each dispatch over strips, which it writes. */
+  strips(stepped: readonly SteppedCohort[], accumulated: boolean): readonly Dispatch[] {
+    return stepped.flatMap(({ group, cohort }) => this.#measure(group, accumulated).plan(cohort.tensors));
   }
 
   /**
    * Encodes measure and decision; bind group 0 is the attempt's.
    * @param rows offset of the rows of scalars that the attempt may read
    */
-  decide(pass: GPUComputePassEncoder, attempted: Attempted, rows: number): void {
+  decide(
+    pass: GPUComputePassEncoder,
+    stepped: readonly SteppedCohort[],
+    attempted: Attempted,
+    rows: number,
+  ): void {
     const { accumulated, clipNorm } = attempted;
-    for (const both of this.#measures)
-      (accumulated ? both.accumulated! : both.direct).encodeOver(pass, measureVariant(attempted));
+    for (const { group, cohort } of stepped)
+      this.#measure(group, accumulated).encode(pass, cohort.tensors, measureVariant(attempted));
     encodeSums(pass, this.#gradientSums, clipNorm ? FACTORS : NO_FACTORS);
+    this.choose(pass, rows);
+  }
+
+  /** Encodes the decision without what it is about. @param rows as for {@link decide} */
+  choose(pass: GPUComputePassEncoder, rows: number): void {
+    const { live } = this.#attempts.room;
+    if (live !== this.#live) this.#decide.rebind(this.#decides());
+    this.#live = live;
     this.#decide.encode(pass, undefined, [rows]);
   }
 
   /** Encodes what rules with sums do before the step. */
   settle(
     pass: GPUComputePassEncoder,
+    stepped: readonly SteppedCohort[],
     accumulated: boolean,
-    stages: (group: number) => Stages,
-    setScalars: (group: number) => void,
+    stages: (block: number) => Stages,
+    setScalars: (block: number) => void,
   ): void {
     this.#ruleSums?.encode(
       pass,
-      (index) => this.steps[index]!.dispatches(accumulated),
-      (index) => stepVariant(stages(index)),
+      stepped,
+      ({ group, cohort }) => this.steps[group]!.plans(accumulated).of(cohort.tensors),
+      (block) => stepVariant(stages(block)),
       setScalars,
     );
   }

@@ -1,13 +1,13 @@
 import type { MemoryContext } from "../memory/state.js";
 import { readStruct, sizeOf } from "../memory/struct.js";
 import { READ, USAGE } from "../memory/usage.js";
-import { CONTROL, FOUND, HISTORY, RECORD, VALUES } from "./control.js";
+import { CONTROL, FOUND, RECORD, VALUES } from "./control.js";
 import type { GpuClock } from "./gpu-clock.js";
 import { elapsed } from "./gpu-clock.js";
 import type { Guard } from "./guard.js";
 import type { TelemetryOptions, TensorReport } from "./reports.js";
 
-/** Read-backs that may be under way at once, with telemetry. */
+/** Read-backs that may be under way at once, with telemetry, while no record would be lost. */
 const AT_ONCE = 3;
 /** Places in a read-back: the control block, the clock's timestamps, the records, then sums by tensor. */
 const CLOCK = 64;
@@ -27,9 +27,13 @@ export interface ReadBackView {
 /** The buffers that records are read back through. */
 export class ReadBacks {
   readonly #device: GPUDevice;
+  readonly #make: () => GPUBuffer;
   readonly #label: string;
   readonly #free: GPUBuffer[];
-  readonly #count: number;
+  /** Records that the GPU keeps; older ones are overwritten. */
+  readonly records: number;
+  #count: number;
+  #made = 0;
   readonly #perTensor: boolean;
   readonly #clock: GpuClock | undefined;
 
@@ -44,16 +48,17 @@ export class ReadBacks {
     this.#clock = clock;
     this.#perTensor = telemetry?.perTensor ?? false;
     this.#count = telemetry ? AT_ONCE : 1;
+    this.records = guard.kept.records;
     const sums = this.#perTensor ? guard.values.size : 0;
-    this.#free = Array.from({ length: this.#count }, (_, i) =>
+    this.#make = () =>
       own(
         device.createBuffer({
-          label: `${label} report ${i}`,
-          size: RECORDS + HISTORY * sizeOf(RECORD) + sums,
+          label: `${label} report ${this.#made++}`,
+          size: RECORDS + this.records * sizeOf(RECORD) + sums,
           usage: USAGE.MAP_READ | USAGE.COPY_DST,
         }),
-      ),
-    );
+      );
+    this.#free = Array.from({ length: this.#count }, this.#make);
   }
 
   /** Whether none is under way. */
@@ -61,14 +66,25 @@ export class ReadBacks {
     return this.#free.length === this.#count;
   }
 
-  /** Copies what is there now, if a buffer is free; undefined in the end where that was destroyed meanwhile. */
-  read(guard: Guard): Promise<ReadBackView | undefined> | undefined {
-    const staging = this.#free.pop();
+  /**
+   * Copies what is there now, if a buffer is free; undefined in the end where that was destroyed meanwhile.
+   * @param now whether records would be lost later: one buffer more is made where none is free
+   */
+  read(guard: Guard, now: boolean): Promise<ReadBackView | undefined> | undefined {
+    let staging = this.#free.pop();
+    if (!staging && now) {
+      staging = this.#make();
+      this.#count += 1;
+    }
     if (!staging) return undefined;
+    return this.#copy(guard, staging);
+  }
+
+  #copy(guard: Guard, staging: GPUBuffer): Promise<ReadBackView | undefined> {
     const encoder = this.#device.createCommandEncoder({ label: `${this.#label} report` });
-    const history = HISTORY * sizeOf(RECORD);
-    encoder.copyBufferToBuffer(guard.control, 0, staging, 0, sizeOf(CONTROL));
-    encoder.copyBufferToBuffer(guard.history, 0, staging, RECORDS, history);
+    const history = this.records * sizeOf(RECORD);
+    encoder.copyBufferToBuffer(guard.kept.control, 0, staging, 0, sizeOf(CONTROL));
+    encoder.copyBufferToBuffer(guard.kept.history, 0, staging, RECORDS, history);
     const { buffer, size } = guard.values;
     if (this.#perTensor && size > 0) encoder.copyBufferToBuffer(buffer, 0, staging, RECORDS + history, size);
     this.#clock?.copyTo(encoder, staging, CLOCK);
@@ -85,15 +101,15 @@ export class ReadBacks {
   #view(view: DataView, guard: Guard): ReadBackView {
     return {
       control: readStruct(view, 0, CONTROL),
-      record: (attempt) => readStruct(view, RECORDS + (attempt % HISTORY) * sizeOf(RECORD), RECORD),
+      record: (attempt) => readStruct(view, RECORDS + (attempt % this.records) * sizeOf(RECORD), RECORD),
       gpuTime: this.#clock && elapsed(view, CLOCK),
-      tensors: () => (this.#perTensor ? tensorsOf(view, guard) : undefined),
+      tensors: () =>
+        this.#perTensor ? tensorsOf(view, guard, RECORDS + this.records * sizeOf(RECORD)) : undefined,
     };
   }
 }
 
-function tensorsOf(view: DataView, { tensors }: Guard): ReadonlyMap<string, TensorReport> {
-  const start = RECORDS + HISTORY * sizeOf(RECORD);
+function tensorsOf(view: DataView, { tensors }: Guard, start: number): ReadonlyMap<string, TensorReport> {
   return new Map(
     tensors.map(({ name }, index) => {
       const found = readStruct(view, start + index * VALUES, FOUND);

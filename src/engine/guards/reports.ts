@@ -1,7 +1,8 @@
 import { OptimError } from "../../errors.js";
 import { lossError, onLoss } from "../device.js";
+import type { ParameterGroup } from "../group.js";
 import type { Slots } from "../memory/slots.js";
-import { HISTORY } from "./control.js";
+import { skippedBetween } from "./control.js";
 import type { Guard } from "./guard.js";
 import type { ReadBacks, ReadBackView } from "./read-backs.js";
 
@@ -11,8 +12,7 @@ export interface TelemetryOptions {
   readonly onReport?: (report: StepReport) => void;
   /**
    * Steps between two that keep the norms of parameters and updates, and between two read-backs; default 1. Each brings the
-   * reports of all steps since; those between have NaN in place of these norms, and cost nothing for them. The GPU keeps
-   * 64: where more were submitted at once, the newest 63 are reported, and their counts hold the others.
+   * reports of all steps since; those between have NaN in place of these norms, and cost nothing for them.
    */
   readonly every?: number;
   /** Whether reports hold norms by tensor, where the newest step of a read-back keeps norms. Default false. */
@@ -83,6 +83,10 @@ const countsOf = ({ applied = 0, skipped = 0, faults = 0 }: Readonly<Record<stri
   faults,
 });
 
+/** Reports that wait for whoever may come to read them, and for one who does. */
+const KEPT = 64;
+const KEPT_FOR_READER = 1024;
+
 /** A guard and what its records are read back through. */
 export interface Guarding {
   readonly guard: Guard;
@@ -93,7 +97,7 @@ const missingError = (label: string, count: number) =>
   new OptimError("gpu-error", `Submitted steps of '${label}' never ran`, {
     expected: "every encoded step to be submitted, with buffers that are alive",
     got: `${count} missing on the GPU`,
-    fix: "keep gradient buffers alive until the submit, and look at the device's uncaptured errors",
+    fix: "keep gradient buffers alive until the submit, call submitted() after it, and look at the device's uncaptured errors",
   });
 
 /** Brings what the guard recorded to the host, late and without waiting, through a few mapped buffers. */
@@ -103,7 +107,7 @@ export class Reports {
   readonly #device: GPUDevice;
   readonly #label: string;
   readonly #telemetry: TelemetryOptions | undefined;
-  readonly #learn: (skipped: number) => void;
+  readonly #learn: ParameterGroup["takeBack"];
   #readBack: ReadBacks;
   #guard: Guard;
   #slots: Slots;
@@ -113,20 +117,22 @@ export class Reports {
   #asked = 0;
   #reported = 0;
   #counts = { applied: 0, skipped: 0, faults: 0 };
+  /** Whether anybody reads them. */
+  #read = false;
   #ended = false;
   #lost: OptimError | undefined;
   /** Submitted steps that never ran and of which {@link settle} has not told yet. */
   #missing = 0;
   readonly #forgetLoss: () => void;
 
-  /** @param learn told how many steps are news that the GPU did not take */
+  /** @param learn told which steps are news that the GPU did not take */
   constructor(
     device: GPUDevice,
     label: string,
     { guard, readBacks }: Guarding,
     slots: Slots,
     telemetry: TelemetryOptions | undefined,
-    learn: (skipped: number) => void,
+    learn: ParameterGroup["takeBack"],
   ) {
     this.#device = device;
     this.#label = label;
@@ -159,7 +165,9 @@ export class Reports {
     const { submitted } = this.#slots;
     const readBacks = this.#readBack;
     if (this.#ended || submitted - this.#asked < every) return;
-    const copied = readBacks.read(this.#guard);
+    // The record before the first tells what that one changed.
+    const late = submitted - this.#asked >= readBacks.records - 1;
+    const copied = readBacks.read(this.#guard, late && this.#telemetry !== undefined);
     if (!copied) return;
     this.#asked = submitted;
     void copied
@@ -200,13 +208,16 @@ export class Reports {
     const { control } = view;
     const attempt = Math.max(submitted, control.attempt!);
     // Skipped, or never run.
-    this.#learn(this.#guard.attempts.learn(attempt, attempt - control.applied!));
-    const kept = attempt - HISTORY;
-    // After a gap, the oldest record only says what came before the next.
+    const { attempts } = this.#guard;
+    const { known } = attempts;
+    this.#learn(attempts.learn(attempt, attempt - control.applied!), attempt, (missed) =>
+      skippedBetween(control, known, attempt, missed),
+    );
+    const kept = attempt - this.#readBack.records;
+    // After a gap, where nobody asked for reports, the oldest record only says what came before the next.
     const first = this.#reported >= kept ? this.#reported + 1 : kept + 2;
     let missing = 0;
     for (let number = first; number <= attempt && !this.#ended; number += 1) {
-      // First of all, so that a report is given once even where onReport throws.
       this.#reported = number;
       const before = view.record(number - 1);
       const record = view.record(number);
@@ -259,9 +270,16 @@ export class Reports {
       );
     if (!this.#telemetry) return;
     this.#queue.push(report);
-    if (this.#queue.length > 16 * HISTORY) this.#queue.shift();
-    this.#telemetry.onReport?.(report);
+    if (this.#queue.length > (this.#read ? KEPT_FOR_READER : KEPT)) this.#queue.shift();
     this.#wake();
+    try {
+      this.#telemetry.onReport?.(report);
+    } catch (error) {
+      // What the caller's function throws is the caller's, and stops no other report.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   /** Whether reports are delivered, and not only read for the counts. */
@@ -271,6 +289,7 @@ export class Reports {
 
   /** Reports as they arrive, until the optimizer is destroyed or the device lost. */
   async *[Symbol.asyncIterator](): AsyncGenerator<StepReport, void> {
+    this.#read = true;
     for (;;) {
       const next = this.#queue.shift();
       if (next) yield next;

@@ -2,11 +2,13 @@ import type { RuleShader } from "../../rule.js";
 import { BufferPass } from "../kernels/buffer-pass.js";
 import { STAGE_STRUCT } from "../kernels/compose.js";
 import { Kernel, type Variant } from "../kernels/pipelines.js";
-import { accessesOf, type Dispatch, encodeStrips, type Stream, widthsOf } from "../kernels/plan.js";
+import { accessesOf, type Dispatch, encodeStrips, type Stream } from "../kernels/plan.js";
 import type { GroupMemory } from "../memory/group-memory.js";
 import type { Tensor } from "../memory/parameters.js";
+import type { Width } from "../memory/spans.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
+import type { SteppedCohort } from "../verbs.js";
 import { COMPONENTS, composeMeasure, packed, RULE, sumsOf } from "./compose-sums.js";
 import { SETTLED } from "./control.js";
 import type { Run } from "./runs.js";
@@ -69,7 +71,9 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u, @builtin(num_wor
 interface SummingGroup {
   readonly index: number;
   readonly measure: Kernel;
+  /** What settles the sums of all its tensors, and of some. */
   readonly settle: BufferPass;
+  readonly settleSome: (tensors: readonly Tensor[]) => readonly BufferPass[];
 }
 
 /** What rules with sums run before their update: sums over strips, over tensors or all of them, and what is settled. */
@@ -88,7 +92,7 @@ export class RuleSums {
   ) {
     const { device, label } = context;
     const sumContext = { ...context, parts: RULE } as const;
-    const summing = groups.filter(({ rule, active }) => rule.row.shader.sums.length > 0 && active.length > 0);
+    const summing = groups.filter(({ rule, sorted }) => rule.row.shader.sums.length > 0 && sorted.length > 0);
     const { tensors, joined, joinOf } = joinTensors(summing, table);
     const strips = tensors.map((tensor) => table.place(tensor));
     const pieces = sumPieces(sumContext, "rule", partials, strips);
@@ -104,7 +108,27 @@ export class RuleSums {
     this.#groups = summing.map((group) => {
       const { row, options } = group.rule;
       const source = { file: row.shader.file, constants: row.constants?.(options) ?? {} };
-      const [first] = group.active;
+      const apart = row.scope !== "all";
+      const settle = (tensors: readonly Tensor[]) =>
+        new BufferPass(context, {
+          ...source,
+          name: "settle",
+          code: composeSettle(row.shader),
+          uniform: packStruct(SETTLING, {
+            first: table.tensors.indexOf(tensors[0]!),
+            count: tensors.length,
+            run: joinOf(tensors[0]!),
+            apart: Number(apart),
+          }),
+          buffers: [
+            ["read-only-storage", sums],
+            ["read-only-storage", firsts],
+            ["storage", values],
+          ],
+          workgroups: Math.ceil(tensors.length / WORKGROUP),
+        });
+      const all = settle(group.sorted);
+      const known = new Map<string, BufferPass>();
       return {
         index: groups.indexOf(group),
         measure: new Kernel(device, {
@@ -113,36 +137,30 @@ export class RuleSums {
           compose: (width) => composeMeasure(group.shader, width, group.fromOrigin),
           storages: accessesOf(streams(group)),
         }),
-        settle: new BufferPass(context, {
-          ...source,
-          name: "settle",
-          code: composeSettle(row.shader),
-          uniform: packStruct(SETTLING, {
-            first: table.tensors.indexOf(first!),
-            count: group.active.length,
-            run: joinOf(first!),
-            apart: row.scope === "all" ? 0 : 1,
-          }),
-          buffers: [
-            ["read-only-storage", sums],
-            ["read-only-storage", firsts],
-            ["storage", values],
-          ],
-          workgroups: Math.ceil(group.active.length / WORKGROUP),
-        }),
+        settle: all,
+        // What is settled over all tensors is settled for those that are left out, too.
+        settleSome: (tensors) =>
+          apart && tensors.length < group.sorted.length
+            ? neighbours(tensors, table).map((run) => {
+                const key = `${run[0]!.name} ${run.length}`;
+                const pass = known.get(key) ?? settle(run);
+                known.set(key, pass);
+                return pass;
+              })
+            : [all],
       };
     });
   }
 
-  /** @param dispatches of each group's step, whose bind groups serve */
+  /** @param widths of each group's step, whose bind groups serve */
   async compile(
-    dispatches: (group: number) => readonly Dispatch[],
+    widths: (group: number) => Iterable<Width>,
     variants: (group: number) => readonly Variant[],
   ): Promise<void> {
     await Promise.all([
       ...this.#sums.map((sums) => compileSums(sums)),
       ...this.#groups.flatMap(({ index, measure, settle }) => [
-        measure.compile(widthsOf(dispatches(index)), variants(index)),
+        measure.compile(widths(index), variants(index)),
         settle.compile(),
       ]),
     ]);
@@ -150,31 +168,53 @@ export class RuleSums {
 
   /**
    * Encodes what rules measure before their update.
-   * @param dispatches of each group's step, whose bind groups serve
-   * @param variant of each group's step
-   * @param setScalars sets bind group 0 to those of a group
+   * @param dispatches of each cohort's step, whose bind groups serve
+   * @param variant of each cohort's step
+   * @param setScalars sets bind group 0 to those of a cohort
    */
   encode(
     pass: GPUComputePassEncoder,
-    dispatches: (group: number) => readonly Dispatch[],
-    variant: (group: number) => Variant,
-    setScalars: (group: number) => void,
+    stepped: readonly SteppedCohort[],
+    dispatches: (one: SteppedCohort) => readonly Dispatch[],
+    variant: (block: number) => Variant,
+    setScalars: (block: number) => void,
   ): void {
-    for (const { index, measure } of this.#groups) {
-      setScalars(index);
-      encodeStrips(pass, measure, dispatches(index), variant(index));
-    }
+    const each = (encode: (group: SummingGroup, one: SteppedCohort) => void) => {
+      for (const group of this.#groups)
+        for (const one of stepped)
+          if (one.group === group.index) {
+            setScalars(one.block);
+            encode(group, one);
+          }
+    };
+    each(({ measure }, one) => encodeStrips(pass, measure, dispatches(one), variant(one.block)));
     for (const sums of this.#sums) encodeSums(pass, sums);
-    for (const { index, settle } of this.#groups) {
-      setScalars(index);
-      settle.encode(pass);
-    }
+    const settled = new Set<BufferPass>();
+    each(({ settleSome }, { cohort }) => {
+      for (const settle of settleSome(cohort.tensors)) {
+        if (!settled.has(settle)) settle.encode(pass);
+        settled.add(settle);
+      }
+    });
   }
+}
+
+/** Tensors cut into lists of those that are neighbours in a table. */
+function neighbours(tensors: readonly Tensor[], table: StripTable): readonly (readonly Tensor[])[] {
+  const runs: Tensor[][] = [];
+  let last = -2;
+  for (const tensor of tensors) {
+    const index = table.tensors.indexOf(tensor);
+    if (index === last + 1) runs.at(-1)!.push(tensor);
+    else runs.push([tensor]);
+    last = index;
+  }
+  return runs;
 }
 
 /** Tensors whose rules have sums, those of a rule side by side, and which of them share one: all of a rule with scope `all`. */
 function joinTensors(groups: readonly GroupMemory[], table: StripTable) {
-  const rowOf = new Map(groups.flatMap(({ active, rule }) => active.map((tensor) => [tensor, rule.row])));
+  const rowOf = new Map(groups.flatMap(({ sorted, rule }) => sorted.map((tensor) => [tensor, rule.row])));
   const tensors = table.tensors.filter((tensor) => rowOf.has(tensor));
   const joined: Run[] = [];
   const joins = new Map<Tensor, number>();

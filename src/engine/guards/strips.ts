@@ -18,7 +18,7 @@ const follows = (before: Tensor, { param }: Tensor): boolean =>
 
 /** Where the partial sums of all tensors lie. It depends on nothing but the parameters, so gradients may move. */
 export class StripTable {
-  /** Every stepped tensor, by rule, those with sums last, so that sums go over neighbours. In the order of values. */
+  /** Every tensor with elements, by rule, those with sums last, so that sums go over neighbours. In the order of values. */
   readonly tensors: readonly Tensor[];
   /** How many places there are. */
   readonly count: number;
@@ -28,7 +28,7 @@ export class StripTable {
     const sums = ({ shader }: RuleRow) => Number(shader.sums.length > 0);
     const rows = [...new Set(groups.map(({ rule }) => rule.row))].sort((a, b) => sums(a) - sums(b));
     this.tensors = rows.flatMap((row) =>
-      groups.filter(({ rule }) => rule.row === row).flatMap(({ active }) => active),
+      groups.filter(({ rule }) => rule.row === row).flatMap(({ sorted }) => sorted),
     );
     const places = new Map<Tensor, StripPlace>();
     let first = 0;

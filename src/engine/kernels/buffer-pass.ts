@@ -17,8 +17,9 @@ export interface BufferPassKind {
 /** One dispatch over whole buffers. */
 export class BufferPass {
   readonly #kernel: Kernel;
-  readonly #bindGroup: GPUBindGroup;
+  readonly #bind: (buffers: BufferPassKind["buffers"]) => GPUBindGroup;
   readonly #workgroups: number;
+  #bindGroup: GPUBindGroup;
 
   constructor({ device, label, limits, own }: MemoryContext, kind: BufferPassKind) {
     const { name, file, code, uniform, buffers, workgroups, constants = {} } = kind;
@@ -32,11 +33,18 @@ export class BufferPass {
       }),
     );
     device.queue.writeBuffer(buffer, 0, uniform);
-    this.#bindGroup = bindChunk(device, `${label} ${name}`, storages, [
-      { buffer },
-      ...buffers.map(([, bound]) => ("buffer" in bound ? bound : { buffer: bound })),
-    ]);
+    this.#bind = (buffers) =>
+      bindChunk(device, `${label} ${name}`, storages, [
+        { buffer },
+        ...buffers.map(([, bound]) => ("buffer" in bound ? bound : { buffer: bound })),
+      ]);
+    this.#bindGroup = this.#bind(buffers);
     this.#workgroups = Math.min(Math.max(workgroups, 1), limits.maxComputeWorkgroupsPerDimension);
+  }
+
+  /** Reads and writes other buffers from now on, with the same accesses. */
+  rebind(buffers: BufferPassKind["buffers"]): void {
+    this.#bindGroup = this.#bind(buffers);
   }
 
   /** @throws OptimError `invalid-shader` */

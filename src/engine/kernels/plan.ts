@@ -83,7 +83,10 @@ export interface PlanContext {
  * What was bound for a span, by gradient buffer, pass and place. The buffer holds it weakly: autodiff libraries recycle a
  * handful.
  */
-export type BoundDispatches = WeakMap<GPUBuffer, Map<Planner, Map<string, readonly Dispatch[]>>>;
+export type BoundDispatches = WeakMap<GPUBuffer, Map<Planner, Map<string, Map<number, readonly Dispatch[]>>>>;
+
+/** How many places of a span's gradient in one buffer stay bound: some libraries suballocate it anew each step. */
+const KEPT_PLACES = 8;
 
 /** What a pass binds: a part of a range of each tensor, of its gradient, or a whole buffer. */
 export type Stream =
@@ -209,8 +212,45 @@ export class Planner {
     const { buffer, offset } = gradient ?? this.#kind.lead(first);
     const ofBuffer = getOr(this.#context.bound, buffer, () => new Map());
     const ofPass = getOr(ofBuffer, this, () => new Map());
-    const key = `${first.name}\n${span.size}\n${offset}`;
-    return getOr(ofPass, key, () => bindSpan(this.#context, this.#kind, span, gradient));
+    const ofSpan = getOr(ofPass, `${first.name}\n${span.size}`, () => new Map<number, readonly Dispatch[]>());
+    const bound = getOr(ofSpan, offset, () => bindSpan(this.#context, this.#kind, span, gradient));
+    // The newest is the last.
+    ofSpan.delete(offset);
+    ofSpan.set(offset, bound);
+    for (const oldest of ofSpan.size > KEPT_PLACES ? ofSpan.keys() : []) {
+      ofSpan.delete(oldest);
+      break;
+    }
+    return bound;
+  }
+}
+
+/** What a pass encodes for lists of tensors, worked out once a list. */
+export class Plans {
+  readonly #planner: Planner;
+  readonly #gradient: ((tensor: Tensor) => Range) | undefined;
+  #known = new WeakMap<readonly Tensor[], readonly Dispatch[]>();
+  /** The widths that there have been. */
+  readonly widths = new Set<Width>();
+
+  /** @param gradient where the gradient lies that the pass reads, if it reads any */
+  constructor(planner: Planner, gradient?: (tensor: Tensor) => Range) {
+    this.#planner = planner;
+    this.#gradient = gradient;
+  }
+
+  /** @param tensors sorted */
+  of(tensors: readonly Tensor[]): readonly Dispatch[] {
+    return getOr(this.#known, tensors, () => {
+      const dispatches = this.#planner.plan(tensors, this.#gradient);
+      for (const { width } of dispatches) this.widths.add(width);
+      return dispatches;
+    });
+  }
+
+  /** Looks up again what is asked for, since gradients moved. */
+  forget(): void {
+    this.#known = new WeakMap();
   }
 }
 
@@ -227,10 +267,6 @@ function getOr<K, V>(
   }
   return value;
 }
-
-/** The widths that dispatches have. */
-export const widthsOf = (dispatches: readonly Dispatch[]): ReadonlySet<Width> =>
-  new Set(dispatches.map(({ width }) => width));
 
 /** Encodes a kernel with a lane an invocation. */
 export function encodeLanes(

@@ -1,20 +1,18 @@
-import type { GroupMemory } from "../memory/group-memory.js";
-import { ACCUMULATOR } from "../memory/group-memory.js";
-import { gradientOf } from "../memory/parameters.js";
+import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
+import { gradientOf, type Tensor } from "../memory/parameters.js";
 import type { Width } from "../memory/spans.js";
 import { composeStep, type Stages, type StepShader, stepVariant } from "./compose.js";
 import { Kernel } from "./pipelines.js";
 import {
   accessesOf,
-  type Dispatch,
   encodeLanes,
   encodeStrips,
   GRADIENT,
   type PlanContext,
   Planner,
+  Plans,
   type Stream,
   type Strips,
-  widthsOf,
   written,
 } from "./plan.js";
 
@@ -35,19 +33,16 @@ export const stepStreams = (group: GroupMemory): readonly Stream[] => [
 
 /** The update of a group, of the gradients or of what was accumulated. */
 export class Step {
-  readonly #group: GroupMemory;
-  readonly #planner: Planner;
   readonly #kernel: Kernel;
   /** The kernel that also keeps norms of parameters and updates. */
   readonly #summed: Kernel | undefined;
-  readonly #accumulated: readonly Dispatch[];
-  #direct: readonly Dispatch[] = [];
+  readonly #direct: Plans;
+  readonly #accumulated: Plans | undefined;
 
   constructor(context: PlanContext, group: GroupMemory, accumulation: boolean, extension?: StepExtension) {
     const { row, options } = group.rule;
     const streams = [...stepStreams(group), ...(extension?.streams ?? [])];
-    this.#group = group;
-    this.#planner = new Planner(context, {
+    const planner = new Planner(context, {
       name: "step",
       lead: ({ param }) => param,
       streams,
@@ -65,17 +60,23 @@ export class Step {
       });
     this.#kernel = kernel(false);
     this.#summed = extension && kernel(true);
-    this.#accumulated = accumulation ? this.#planner.plan(group.active, group.range(ACCUMULATOR)) : [];
-    this.gradientsMoved();
+    this.#direct = new Plans(planner, gradientOf);
+    this.#accumulated = accumulation ? new Plans(planner, group.range(ACCUMULATOR)) : undefined;
   }
 
-  /** Looks the plan up again after the gradients of a tensor moved. */
+  /** Works out what steps over these tensors will encode. */
+  plan(tensors: readonly Tensor[]): void {
+    this.#direct.of(tensors);
+    this.#accumulated?.of(tensors);
+  }
+
+  /** Gradients of tensors moved. */
   gradientsMoved(): void {
-    this.#direct = this.#planner.plan(this.#group.active, gradientOf);
+    this.#direct.forget();
   }
 
-  dispatches(accumulated: boolean): readonly Dispatch[] {
-    return accumulated ? this.#accumulated : this.#direct;
+  plans(accumulated: boolean): Plans {
+    return (accumulated && this.#accumulated) || this.#direct;
   }
 
   /**
@@ -86,7 +87,7 @@ export class Step {
     stages: readonly Stages[],
     summed: "never" | "always" | "sometimes" = "never",
   ): Promise<void> {
-    const widths = widthsOf([...this.#direct, ...this.#accumulated]);
+    const widths = new Set([...this.#direct.widths, ...(this.#accumulated?.widths ?? [])]);
     const variants = new Set(stages.map(stepVariant));
     await Promise.all([
       summed === "always" ? undefined : this.#kernel.compile(widths, variants),
@@ -94,8 +95,14 @@ export class Step {
     ]);
   }
 
-  encode(pass: GPUComputePassEncoder, stages: Stages, accumulated: boolean, summed = false): void {
-    const dispatches = this.dispatches(accumulated);
+  encode(
+    pass: GPUComputePassEncoder,
+    tensors: readonly Tensor[],
+    stages: Stages,
+    accumulated: boolean,
+    summed = false,
+  ): void {
+    const dispatches = this.plans(accumulated).of(tensors);
     if (summed && this.#summed) encodeStrips(pass, this.#summed, dispatches, stepVariant(stages));
     else encodeLanes(pass, this.#kernel, dispatches, stepVariant(stages));
   }

@@ -9,22 +9,23 @@ import {
   type PassKind,
   type PlanContext,
   Planner,
-  widthsOf,
+  Plans,
 } from "./plan.js";
 
-/** A kernel over the tensors of a group, a lane an invocation or a strip where it keeps partial sums, and what it encodes. */
+/** A kernel over tensors of a group, a lane an invocation or a strip where it keeps partial sums. */
 export class TensorPass {
   readonly #kernel: Kernel;
-  readonly #planner: Planner;
+  readonly #plans: Plans;
   readonly #encode: typeof encodeLanes;
-  #dispatches: readonly Dispatch[] = [];
 
+  /** @param gradient where the gradient lies that it reads, if it reads any */
   constructor(
     context: PlanContext,
     kind: PassKind,
     file: string,
     compose: (width: Width) => string,
     constants: Readonly<Record<string, number>> = {},
+    gradient?: (tensor: Tensor) => Range,
   ) {
     const { device, label } = context;
     this.#kernel = new Kernel(device, {
@@ -34,32 +35,27 @@ export class TensorPass {
       storages: accessesOf(kind.streams),
       constants,
     });
-    this.#planner = new Planner(context, kind);
+    this.#plans = new Plans(new Planner(context, kind), gradient);
     this.#encode = kind.strips ? encodeStrips : encodeLanes;
   }
 
-  /** Looks up, or makes, what it encodes for these tensors. */
-  plan(tensors: readonly Tensor[], gradient?: (tensor: Tensor) => Range): void {
-    this.#dispatches = this.#planner.plan(tensors, gradient);
+  /** What it encodes for these tensors, looked up or made. */
+  plan(tensors: readonly Tensor[]): readonly Dispatch[] {
+    return this.#plans.of(tensors);
   }
 
-  get dispatches(): readonly Dispatch[] {
-    return this.#dispatches;
+  /** Gradients of tensors moved. */
+  gradientsMoved(): void {
+    this.#plans.forget();
   }
 
   /** @throws OptimError `invalid-shader` */
   compile(variants?: Iterable<Variant>): Promise<void> {
-    return this.#kernel.compile(widthsOf(this.#dispatches), variants);
+    return this.#kernel.compile(this.#plans.widths, variants);
   }
 
-  /** @param at dynamic offset of the group's uniforms */
-  encode(pass: GPUComputePassEncoder, uniforms: GPUBindGroup, at: number, variant?: Variant): void {
-    pass.setBindGroup(0, uniforms, [at, at]);
-    this.encodeOver(pass, variant);
-  }
-
-  /** As {@link encode}, with the uniforms that are set. */
-  encodeOver(pass: GPUComputePassEncoder, variant?: Variant): void {
-    this.#encode(pass, this.#kernel, this.#dispatches, variant);
+  /** Encodes it over tensors, with the uniforms that are set as bind group 0. */
+  encode(pass: GPUComputePassEncoder, tensors: readonly Tensor[], variant?: Variant): void {
+    this.#encode(pass, this.#kernel, this.plan(tensors), variant);
   }
 }

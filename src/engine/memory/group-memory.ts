@@ -1,4 +1,5 @@
 import type { Rule } from "../../rule.js";
+import type { Guard } from "../guards/guard.js";
 import type { StepShader } from "../kernels/compose.js";
 import type { BufferRange, Range, Tensor } from "./parameters.js";
 import { sortTensors } from "./spans.js";
@@ -40,44 +41,41 @@ export class GroupMemory {
   readonly tensors: readonly Tensor[];
   /** Those with elements, in the order of memory. */
   readonly sorted: readonly Tensor[];
-  /** Those of them that are stepped, and those that are not. */
-  readonly active: readonly Tensor[];
-  readonly frozen: readonly Tensor[];
   /** Whether a step starts from parameters that were kept while the gradient was taken elsewhere. */
   readonly fromOrigin: boolean;
   /** Names of what a step binds of each tensor behind parameter and gradient. */
   readonly kept: readonly string[];
-  /** Values that a guard keeps of each tensor for the rule: one f32 for each field of `Settled`. */
-  settled: ((tensor: Tensor, index: number) => BufferRange) | undefined;
   readonly #memory: StateMemory;
+  readonly #made: { destroy(): void }[] = [];
   readonly #states: readonly string[];
 
-  constructor(
-    context: MemoryContext,
-    rule: Rule,
-    extras: Extras,
-    tensors: readonly Tensor[],
-    frozen: ReadonlySet<Tensor>,
-  ) {
+  constructor(context: MemoryContext, rule: Rule, extras: Extras, tensors: readonly Tensor[]) {
     const { shader } = rule.row;
     const { accumulator, copies, sam, compensation } = extras;
     this.rule = rule;
     this.shader = { ...shader, compensation };
     this.tensors = tensors;
     this.sorted = sortTensors(tensors);
-    this.active = this.sorted.filter((tensor) => !frozen.has(tensor));
-    this.frozen = this.sorted.filter((tensor) => frozen.has(tensor));
     this.fromOrigin = shader.lookahead || sam;
     const own = compensation ? [COMPENSATION] : [];
     this.kept = [...shader.states, ...(this.fromOrigin ? [ORIGIN] : []), ...own];
     this.#states = [...shader.states, ...own, ...copies];
     const initial = rule.row.initial?.(rule.options) ?? {};
     const kinds = [...this.kept, ...copies, ...accumulator];
+    context.own(this);
+    const keep: MemoryContext["own"] = (resource) => {
+      this.#made.push(resource);
+      return resource;
+    };
     this.#memory = new StateMemory(
-      context,
+      { ...context, own: keep },
       this.sorted,
       new Map(kinds.map((name) => [name, initial[name] ?? 0])),
     );
+  }
+
+  destroy(): void {
+    for (const resource of this.#made) resource.destroy();
   }
 
   /** Where one kind of memory of each tensor lies. */
@@ -85,10 +83,10 @@ export class GroupMemory {
     return (tensor) => this.#memory.range(tensor, name);
   }
 
-  /** Copies back the parameters that were kept while the gradient was taken elsewhere. */
-  restore(encoder: GPUCommandEncoder): void {
+  /** Copies back the parameters of tensors that were kept while the gradient was taken elsewhere. */
+  restore(encoder: GPUCommandEncoder, tensors: readonly Tensor[]): void {
     if (!this.fromOrigin) return;
-    for (const tensor of this.active) {
+    for (const tensor of tensors) {
       const { buffer, offset } = this.#memory.range(tensor, ORIGIN);
       encoder.copyBufferToBuffer(buffer, offset, tensor.param.buffer, tensor.param.offset, tensor.size);
     }
@@ -102,11 +100,15 @@ export class GroupMemory {
     return [...this.#states, ...this.rule.row.shader.settled];
   }
 
-  /** As {@link range}, for callers. @throws OptimError `unknown-name` */
-  state(tensor: Tensor, name: string): BufferRange {
+  /**
+   * As {@link range}, for callers.
+   * @param guard that keeps what the rule settles
+   * @throws OptimError `unknown-name`
+   */
+  state(tensor: Tensor, name: string, guard: Guard | undefined): BufferRange {
     const index = this.rule.row.shader.settled.indexOf(name);
-    return index >= 0 && this.settled && tensor.size > 0
-      ? this.settled(tensor, index)
+    return index >= 0 && guard && tensor.size > 0
+      ? guard.settled(tensor, index)
       : this.#memory.bufferRange(tensor, name);
   }
 }

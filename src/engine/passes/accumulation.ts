@@ -5,6 +5,7 @@ import { overLanes } from "../kernels/compose.js";
 import { GRADIENT, type PlanContext, written } from "../kernels/plan.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { ACCUMULATOR, compensated, type GroupMemory } from "../memory/group-memory.js";
+import { gradientOf } from "../memory/parameters.js";
 import { encodePasses } from "../verbs.js";
 import { code as compensation } from "./compensation.js";
 
@@ -22,24 +23,24 @@ export const accumulationPass = (context: PlanContext, group: GroupMemory): Tens
     },
     "engine/accumulate.wgsl",
     (width) => overLanes(width) + compensation + accumulateShader.code,
+    {},
+    gradientOf,
   );
 
 /** The gradients of a micro-batch. */
 export function encodeAccumulate(engine: Engine, encoder: GPUCommandEncoder, samples: number): void {
   engine.requireOwnParameters();
-  const { accumulations, slots } = engine.machine;
+  const { accumulations } = engine.machine;
   if (!(typeof samples === "number" && samples > 0 && Number.isFinite(Math.fround(samples))))
     throw new OptimError("invalid-argument", "The size of a micro-batch is no positive number", {
       expected: "a number of samples above 0",
       got: briefly(samples),
       fix: "pass { samples }",
     });
-  slots.requireFree();
   const { first, total } = engine.samples ?? { first: samples, total: 0 };
-  for (const staged of slots.staged) {
+  encodePasses(engine, encoder, "accumulate", accumulations, (staged) => {
     staged[0] = samples / first;
     staged[1] = total === 0 ? 1 : 0;
-  }
-  encodePasses(engine, encoder, "accumulate", accumulations, slots.take());
+  });
   engine.samples = { first, total: total + samples };
 }

@@ -12,8 +12,9 @@ import type { PlanContext } from "../kernels/plan.js";
 import { stepStreams } from "../kernels/step.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import type { GroupMemory } from "../memory/group-memory.js";
+import { gradientOf } from "../memory/parameters.js";
 import type { Width } from "../memory/spans.js";
-import { encodePasses, takeScalars } from "../verbs.js";
+import { encodePasses } from "../verbs.js";
 
 /**
  * Takes in an estimate of the Hessian's diagonal, handed in where gradients lie. It is read by its bits: an element whose
@@ -40,12 +41,12 @@ export const curvaturePass = (context: PlanContext, group: GroupMemory): TensorP
     row.shader.file,
     (width) => composeCurvature(row.shader, width, group.fromOrigin),
     row.constants?.(options),
+    gradientOf,
   );
 };
 
 /** An estimate of curvature. */
 export function encodeCurvature(engine: Engine, encoder: GPUCommandEncoder): void {
   engine.requireOwnParameters();
-  const { curvatures } = engine.machine;
-  encodePasses(engine, encoder, "curvature", curvatures, takeScalars(engine));
+  encodePasses(engine, encoder, "curvature", engine.machine.curvatures);
 }

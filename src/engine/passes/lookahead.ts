@@ -6,7 +6,7 @@ import { type PlanContext, written } from "../kernels/plan.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { type GroupMemory, ORIGIN } from "../memory/group-memory.js";
 import type { Width } from "../memory/spans.js";
-import { encodePasses, takeScalars } from "../verbs.js";
+import { encodePasses } from "../verbs.js";
 
 /** The look-ahead: keeps θ as the origin and writes the point at which the gradient is to be taken. */
 export function composeLookahead(shader: RuleShader, width: Width): string {
@@ -21,7 +21,7 @@ ${overLanes(width)}${storage(1, "read_write", "parameters")}${others.map((name, 
 /** Keeps the parameters of a group and moves them to the point where the gradient is taken. */
 export function lookaheadPass(context: PlanContext, group: GroupMemory): TensorPass {
   const { row, options } = group.rule;
-  const pass = new TensorPass(
+  return new TensorPass(
     context,
     {
       name: "lookahead",
@@ -35,13 +35,10 @@ export function lookaheadPass(context: PlanContext, group: GroupMemory): TensorP
     (width) => composeLookahead(row.shader, width),
     row.constants?.(options),
   );
-  pass.plan(group.active);
-  return pass;
 }
 
 /** The move to where the gradient is taken. */
-export function encodeLookahead(engine: Engine, encoder: GPUCommandEncoder): void {
-  const { lookaheads } = engine.machine;
+export function encodeLookahead(engine: Engine, encoder: GPUCommandEncoder): () => void {
   engine.requireOwnParameters();
   if (engine.lookedAhead)
     throw new OptimError("lookahead-order", `'${engine.label}' is at the look-ahead point already`, {
@@ -49,6 +46,7 @@ export function encodeLookahead(engine: Engine, encoder: GPUCommandEncoder): voi
       got: "a second look-ahead",
       fix: "call step(), or restore() to give the step up",
     });
-  encodePasses(engine, encoder, "lookahead", lookaheads, takeScalars(engine));
+  encodePasses(engine, encoder, "lookahead", engine.machine.lookaheads);
   engine.lookedAhead = true;
+  return () => {};
 }

@@ -6,6 +6,11 @@ struct Control {
   applied: u32,
   skipped: u32,
   faults: u32, // attempts that found no row for their count
+  // A bit for each attempt that was not taken, the newest first, 128 of them.
+  missed0: u32,
+  missed1: u32,
+  missed2: u32,
+  missed3: u32,
   // What an ascent multiplies the gradient by, one after the other, as `clip_factor` does.
   ascent_unit: f32,
   ascent: f32,
@@ -19,6 +24,7 @@ struct Attempt {
   number: u32,
   newest_applied: u32, // applied steps if no pending step is skipped: the first row is for this count
   rows: u32,
+  cohorts: u32,
   flags: u32,
   growth: f32,
   backoff: f32,
@@ -58,10 +64,11 @@ struct Values {
   @size(SETTLED) found: Found,
   settled: vec4f, // by its rule
 }
-const HISTORY = 64u; // records that are kept; older ones are overwritten
+const CHOICE = 320u; // where the choice of a row lies in it
 
 // Flags of an attempt.
 const SKIP_NON_FINITE = 1u;
 const OPTAX_NORM = 2u;
 const DYNAMIC_SCALE = 4u;
 const ASCENT = 8u; // only give the factor of an ascent
+const CHOOSE = 16u; // only choose the scalars of the next step

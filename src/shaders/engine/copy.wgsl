@@ -1,17 +1,13 @@
-// Copies of the parameters that are kept beside them: slow weights, a running average, states of a rule.
-override swaps: bool = false; // whether both are exchanged; else the copy begins as the parameters
-@group(1) @binding(1) var<storage, read_write> parameters: array<engine_Lanes>;
+// Copies of the parameters that are kept beside them begin: slow weights, a running average, states of a rule.
+@group(1) @binding(1) var<storage, read> parameters: array<engine_Lanes>;
 @group(1) @binding(2) var<storage, read_write> copies: array<engine_Lanes>;
+@group(1) @binding(3) var<storage, read> begun: array<u32>;
 
 @compute @workgroup_size(256)
 fn engine_main(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= engine_chunk.count) {
+  if (id.x >= engine_chunk.count || begun[0] != 0u) {
     return;
   }
   let i = engine_chunk.first + id.x;
-  let parameter = parameters[i];
-  if (swaps) {
-    parameters[i] = copies[i];
-  }
-  copies[i] = parameter;
+  copies[i] = parameters[i];
 }

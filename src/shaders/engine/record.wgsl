@@ -15,7 +15,7 @@ fn engine_leaf(k: u32) -> engine_Part {
 @compute @workgroup_size(1)
 fn engine_main() {
   let total = engine_summed(0u, recording.sums);
-  let now = control.attempt % HISTORY;
+  let now = control.attempt % arrayLength(&history);
   history[now].parameter_norm = total.x;
   history[now].update_norm = total.y;
   history[now].lost_updates = engine_third(total);

@@ -1,0 +1,353 @@
+// Tensors that steps leave out, that freeze and thaw, and that join: each counts its own steps, as in PyTorch.
+import { describe, expect, test } from "vitest";
+import {
+  adabelief,
+  adam,
+  adamax,
+  adamw,
+  adan,
+  amsgrad,
+  createOptimizer,
+  fromPyTorch,
+  type GuardOptions,
+  momentum,
+  nadam,
+  novograd,
+  type Optimizer,
+  type OptimizerOptions,
+  prodigy,
+  type Rule,
+  radam,
+  scheduleFreeSgd,
+  sgd,
+} from "../../src/index.js";
+import { read, upload, write } from "../support/buffers.js";
+import { useDevice } from "../support/device.js";
+import { expectError } from "../support/errors.js";
+import { gradients } from "../support/numbers.js";
+import { bits, destroyTensors, type TestTensor, tensor } from "../support/tensors.js";
+import recorded from "../vectors/pytorch/freezing.json";
+
+const watched = useDevice();
+
+const forms: readonly [name: string, options: Pick<OptimizerOptions, "guards" | "telemetry">][] = [
+  ["plain", {}],
+  ["with guards", { guards: {} }],
+  ["with telemetry by tensor", { guards: { clipGlobalNorm: 1e6 }, telemetry: { perTensor: true } }],
+];
+
+type Case = (typeof recorded.cases)[number];
+type Values = Readonly<Record<string, readonly number[] | null>>;
+
+/** The tensors of a recorded run. */
+const tensorsOf = (device: GPUDevice, { initial }: Case): TestTensor[] =>
+  Object.entries(initial).map(([name, values]) => ({
+    name,
+    param: upload(device, values, { after: 16, label: name }),
+    grad: upload(device, new Float32Array(values.length), { label: `${name} gradient` }),
+  }));
+
+async function largestError(device: GPUDevice, tensors: readonly TestTensor[], expected: Values) {
+  const got = await read(
+    device,
+    tensors.map(({ param }) => param),
+  );
+  return Math.max(
+    ...tensors.flatMap(({ name }, index) =>
+      [...got[index]!].map((value, i) => {
+        const right = expected[name]![i]!;
+        return Math.abs(value - right) / Math.max(1, Math.abs(right));
+      }),
+    ),
+  );
+}
+
+describe.each(forms)("as PyTorch's own runs: %s", (_form, options) => {
+  test.each(recorded.cases.map((run) => [run.id, run] as const))("%s", async (_id, run) => {
+    const { device } = watched();
+    const tensors = tensorsOf(device, run);
+    const joins = run.joins as Readonly<Record<string, number>>;
+    const rule = fromPyTorch(run.optimizer, run.config);
+    const base = run.config.lr;
+    const optimizer = await createOptimizer(device, {
+      ...options,
+      rule,
+      schedule: (step) => run.learning_rates[step]! / base,
+      parameters: tensors.filter(({ name }) => !(name in joins)),
+    });
+    const joined = new Set(tensors.map(({ name }) => name).filter((name) => !(name in joins)));
+    let frozen = false;
+    for (const [index, given] of run.gradients.entries()) {
+      for (const one of tensors)
+        if (joins[one.name] === index + 1) {
+          await optimizer.addParameters(optimizer.groups[0]!, [one]);
+          joined.add(one.name);
+        }
+      // One way or the other.
+      const out = (given as Values).w === null;
+      if (out !== frozen) {
+        if (out) await optimizer.freeze("w");
+        else await optimizer.thaw("w");
+        frozen = out;
+      }
+      const without = [...joined].filter((name) => name !== "w" && (given as Values)[name] === null);
+      for (const { name, grad } of tensors)
+        write(device, grad, (given as Values)[name] ?? new Float32Array(grad.size / 4).fill(Number.NaN));
+      optimizer.step({ without });
+    }
+    await optimizer.settled();
+    const last = run.gradients.length - 1;
+    expect(await largestError(device, tensors, run.expected[last] as Values)).toBeLessThan(2e-6);
+    for (const { name } of tensors)
+      expect(optimizer.groups[0]!.stepsOf(name), name).toBe(
+        run.gradients.filter((given) => (given as Values)[name] !== null).length,
+      );
+    optimizer.destroy();
+    destroyTensors(tensors);
+  });
+});
+
+/** Updates at rate 1 of a tensor that thaws after a thousand steps of another, its gradients 1. */
+async function thawed(rule: Rule, steps: number): Promise<number[]> {
+  const { device } = watched();
+  const tensors = [tensor(device, "x", 4), tensor(device, "y", 4)];
+  const optimizer = await createOptimizer(device, { rule, parameters: tensors });
+  await optimizer.freeze("y");
+  for (const { grad } of tensors) write(device, grad, [1, 1, 1, 1]);
+  for (let t = 0; t < 1000; t += 1) optimizer.step();
+  await optimizer.thaw("y");
+  const moved: number[] = [];
+  write(device, tensors[1]!.param, [0, 0, 0, 0]);
+  let before = 0;
+  for (let t = 0; t < steps; t += 1) {
+    optimizer.step();
+    const [now] = await read(device, [tensors[1]!.param]);
+    moved.push(before - now![0]!);
+    before = now![0]!;
+  }
+  optimizer.destroy();
+  destroyTensors(tensors);
+  return moved;
+}
+
+const rules: readonly [name: string, rule: Rule][] = [
+  ["adam", adam({ lr: 1 })],
+  ["adamw", adamw({ lr: 1, weightDecay: 0 })],
+  ["amsgrad", amsgrad({ lr: 1 })],
+  ["adamax", adamax({ lr: 1 })],
+  ["nadam", nadam({ lr: 1 })],
+  ["radam", radam({ lr: 1 })],
+  ["adabelief", adabelief({ lr: 1 })],
+  ["novograd", novograd({ lr: 1 })],
+  ["adan", adan({ lr: 1 })],
+  ["momentum with dampening", momentum({ lr: 1, momentum: 0.9, dampening: 0.9 })],
+  ["scheduleFreeSgd", scheduleFreeSgd({ lr: 0.1 })],
+];
+
+describe("a tensor that thaws after 1000 steps moves as one that is new", () => {
+  test.each(rules)("%s", async (_name, rule) => {
+    const { device } = watched();
+    const alone = [tensor(device, "y", 4)];
+    write(device, alone[0]!.param, [0, 0, 0, 0]);
+    write(device, alone[0]!.grad, [1, 1, 1, 1]);
+    const optimizer = await createOptimizer(device, { rule, parameters: alone });
+    const fresh: number[] = [];
+    let before = 0;
+    for (let t = 0; t < 8; t += 1) {
+      optimizer.step();
+      const [now] = await read(device, [alone[0]!.param]);
+      fresh.push(before - now![0]!);
+      before = now![0]!;
+    }
+    optimizer.destroy();
+    destroyTensors(alone);
+    const moved = await thawed(rule, 8);
+    // scheduleFreeSgd begins with the parameters at the first step, whatever was written since.
+    if (rule.row.startsAtParameter) expect(moved).toHaveLength(8);
+    else expect(moved).toEqual(fresh);
+    if (rule.row.name === "adam") for (const move of moved) expect(move).toBeCloseTo(1, 5);
+  });
+});
+
+/** Steps of a model whose tensors take turns, some of which the GPU skips; gives all that it holds. */
+async function turns(
+  guards: GuardOptions | undefined,
+  rule: Rule,
+  bad: readonly number[],
+  settle: boolean,
+): Promise<{ values: Uint32Array[]; steps: number[]; dispatches: number }> {
+  const { device } = watched();
+  const tensors = [tensor(device, "x", 8), tensor(device, "y", 12), tensor(device, "z", 4)];
+  const optimizer = await createOptimizer(device, {
+    rule,
+    schedule: (step) => 0.9 ** step,
+    parameters: tensors,
+    ...(guards && { guards }),
+  });
+  for (let t = 1; t <= 24; t += 1) {
+    // With guards the bad steps are there and skipped, without they are not made.
+    const broken = bad.includes(t);
+    if (broken && !guards) continue;
+    tensors.forEach(({ grad }, index) => {
+      const values = gradients(index + 3, t, grad.size / 4).slice();
+      if (broken && index === 1) values[2] = Number.NaN;
+      write(device, grad, values);
+    });
+    const without = [...(t % 3 === 0 ? ["x"] : []), ...(t % 5 === 0 ? ["z"] : [])];
+    optimizer.step({ without });
+    if (settle) await optimizer.settled();
+  }
+  await optimizer.settled();
+  const ranges = tensors.map(({ param }) => param);
+  const values = bits(await read(device, ranges));
+  const steps = tensors.map(({ name }) => optimizer.groups[0]!.stepsOf(name));
+  optimizer.destroy();
+  destroyTensors(tensors);
+  return { values, steps: [...steps, optimizer.groups[0]!.steps], dispatches: 0 };
+}
+
+describe("a skipped step leaves no trace, whichever tensors it left out", () => {
+  const bad = [4, 5, 6, 9, 10, 15, 21, 22];
+  test.each([
+    ["adam", adam({ lr: 0.1 })],
+    ["nadam", nadam({ lr: 0.1 })],
+    ["novograd", novograd({ lr: 0.1 })],
+  ] as const)("%s", async (_name, rule) => {
+    const guards = { skipsInFlight: 8 };
+    const right = rule.row.shader.sums.length > 0 ? undefined : await turns(undefined, rule, bad, false);
+    const settled = await turns(guards, rule, bad, true);
+    const inFlight = await turns(guards, rule, bad, false);
+    expect(inFlight).toEqual(settled);
+    if (right) expect(inFlight).toEqual(right);
+    // Of 24 steps 8 were skipped; x missed those divisible by 3, z those by 5.
+    const taken = Array.from({ length: 24 }, (_, i) => i + 1).filter((t) => !bad.includes(t));
+    expect(inFlight.steps).toEqual([
+      taken.filter((t) => t % 3 !== 0).length,
+      taken.length,
+      taken.filter((t) => t % 5 !== 0).length,
+      taken.length,
+    ]);
+  });
+});
+
+test("a tensor that is left out stays as it is, to the bit, and so does its state", async () => {
+  const { device } = watched();
+  for (const [, options] of forms) {
+    const tensors = [tensor(device, "x", 9), tensor(device, "y", 6, { offset: 4 })];
+    const optimizer = await createOptimizer(device, {
+      ...options,
+      rule: adamw({ weightDecay: 0.1, lr: 0.1 }),
+      slowWeights: { every: 2 },
+      parameters: tensors,
+    });
+    const look = async () =>
+      bits(
+        await read(device, [
+          tensors[0]!.param,
+          ...["exp_avg", "exp_avg_sq", "slow_weights"].map((state) => optimizer.state("x", state)),
+        ]),
+      );
+    for (let t = 0; t < 3; t += 1) optimizer.step();
+    const before = await look();
+    for (let t = 0; t < 3; t += 1) optimizer.step({ without: ["x"] });
+    expect(await look()).toEqual(before);
+    const { buffer } = optimizer.state("x", "exp_avg");
+    await optimizer.freeze("x");
+    optimizer.step();
+    expect(await look()).toEqual(before);
+    await optimizer.thaw("x");
+    // No memory was made anew.
+    expect(optimizer.state("x", "exp_avg").buffer).toBe(buffer);
+    optimizer.step();
+    expect(await look()).not.toEqual(before);
+    optimizer.destroy();
+    destroyTensors(tensors);
+  }
+});
+
+test("what was left out after a look-ahead or an ascent goes back", async () => {
+  const { device } = watched();
+  const tensors = [tensor(device, "x", 9), tensor(device, "y", 6)];
+  const optimizer = await createOptimizer(device, { rule: sgd({ lr: 0.1 }), sam: {}, parameters: tensors });
+  const before = bits(await read(device, [tensors[0]!.param]));
+  optimizer.ascend();
+  expect(bits(await read(device, [tensors[0]!.param]))).not.toEqual(before);
+  optimizer.step({ without: ["x"] });
+  expect(bits(await read(device, [tensors[0]!.param]))).toEqual(before);
+  optimizer.destroy();
+  destroyTensors(tensors);
+});
+
+describe("dispatches", () => {
+  /** Dispatches of a step. */
+  function counted(optimizer: Optimizer, without: readonly string[] = []): number {
+    let dispatches = 0;
+    const { prototype } = GPUComputePassEncoder;
+    const { dispatchWorkgroups } = prototype;
+    prototype.dispatchWorkgroups = function (...args) {
+      dispatches += 1;
+      return dispatchWorkgroups.apply(this, args);
+    };
+    try {
+      optimizer.step({ without });
+    } finally {
+      prototype.dispatchWorkgroups = dispatchWorkgroups;
+    }
+    return dispatches;
+  }
+
+  test("tensors of one count share one, whatever they missed", async () => {
+    const { device } = watched();
+    const length = 64;
+    const names = ["a", "b", "c", "d"];
+    const params = upload(device, new Float32Array(4 * length));
+    const grads = upload(device, new Float32Array(4 * length));
+    const parameters = names.map((name, index) => ({
+      name,
+      param: { buffer: params.buffer, offset: index * 256, size: 256 },
+      grad: { buffer: grads.buffer, offset: index * 256, size: 256 },
+    }));
+    const optimizer = await createOptimizer(device, { rule: adam(), parameters });
+    expect(counted(optimizer)).toBe(1);
+    expect(counted(optimizer, ["d"])).toBe(1);
+    // d is one behind.
+    expect(counted(optimizer)).toBe(2);
+    expect(counted(optimizer, ["a", "b", "c"])).toBe(1);
+    // They have taken as many now.
+    expect(counted(optimizer)).toBe(2);
+    expect(counted(optimizer)).toBe(1);
+    expect(names.map((name) => optimizer.groups[0]!.stepsOf(name))).toEqual([5, 5, 5, 5]);
+    optimizer.destroy();
+    params.buffer.destroy();
+    grads.buffer.destroy();
+  });
+});
+
+test("Prodigy's distance is of all tensors, and so is its step count", async () => {
+  const { device } = watched();
+  const tensors = [tensor(device, "x", 9), tensor(device, "y", 6)];
+  const optimizer = await createOptimizer(device, { rule: prodigy(), parameters: tensors });
+  for (let t = 0; t < 4; t += 1) optimizer.step({ without: t % 2 ? ["x"] : [] });
+  const distances = await read(
+    device,
+    ["x", "y"].map((name) => optimizer.state(name, "next_d")),
+  );
+  expect(distances[0]).toEqual(distances[1]);
+  expect(optimizer.groups[0]!.stepsOf("x")).toBe(4);
+  optimizer.destroy();
+  destroyTensors(tensors);
+});
+
+test("bad options of a step are typed errors, and nothing has changed", async () => {
+  const { device } = watched();
+  const tensors = [tensor(device, "x", 9)];
+  const optimizer = await createOptimizer(device, { rule: adam(), parameters: tensors });
+  await expectError(() => optimizer.step({ without: ["y"] }), "unknown-name", "'y'");
+  await expectError(() => optimizer.step({ without: "x" as never }), "invalid-argument", "a list of names");
+  await expectError(() => optimizer.step({ whithout: [] } as never), "invalid-argument", "'whithout'");
+  await expectError(() => optimizer.step(null as never), "invalid-argument");
+  await expectError(() => optimizer.groups[0]!.stepsOf("y"), "unknown-name");
+  expect(optimizer.groups[0]!.steps).toBe(0);
+  optimizer.destroy();
+  destroyTensors(tensors);
+});
