@@ -8,17 +8,16 @@ import type { Tensor } from "./memory/parameters.js";
 import type { CheckedOptions } from "./options/optimizer-options.js";
 
 /**
- * Encodes a verb and gives what undoes it, beside what the engine itself remembers; false where there was nothing to
- * encode.
+ * Encodes a verb and gives a function that undoes it, where that takes more than what the engine itself remembers; or
+ * false, where there was nothing to encode.
  */
-// biome-ignore lint/suspicious/noConfusingVoidType: most verbs give nothing.
-type Encode = (encoder: GPUCommandEncoder) => (() => void) | false | void;
+type Encode = (encoder: GPUCommandEncoder) => unknown;
 
 /** A verb that is encoded and not submitted. */
 interface Encoded {
   readonly undo: () => void;
   /** Takes its steps back, later ones apart. */
-  readonly takeBack: () => unknown;
+  readonly takeBack: () => void;
 }
 
 /** What an optimizer is made of, where it stands within a step, and what may be done there. */
@@ -195,38 +194,41 @@ export class Engine {
 
   /** Runs a verb on the caller's encoder, or on one of its own that is submitted. */
   run(name: string, encoder: GPUCommandEncoder | undefined, encode: Encode): void {
-    if (encoder === undefined) return this.submit(name, encode);
+    if (encoder === undefined) this.submit(name, encode);
+    else this.#append(encoder, encode);
+  }
+
+  #append(encoder: GPUCommandEncoder, encode: Encode): void {
     this.requireUsable();
     this.#requireEncoder(encoder);
-    const { slots } = this.#machine;
+    const { slots, guarding } = this.#machine;
     slots.requireFree();
     const { held } = slots;
-    const { lookedAhead, averaged, samples } = this;
-    this.device.pushErrorScope("validation");
+    const { lookedAhead, averaged, samples, device } = this;
+    let undo: unknown;
+    let scope: Promise<GPUError | null>;
+    // An encoder that is finished tells at once, and only so.
+    device.pushErrorScope("validation");
     try {
-      const undo = encode(encoder);
-      if (undo === false) return void this.device.popErrorScope().catch(() => {});
-      // Each takes a slot, so that they are submitted or abandoned one by one.
-      if (slots.held === held) slots.reserve();
-      const guarded = this.#machine.guarding !== undefined;
-      const encoded: Encoded = {
-        undo: () => {
-          Object.assign(this, { lookedAhead, averaged, samples });
-          undo?.();
-        },
-        // With guards it is found on the GPU.
-        takeBack: () => !guarded && undo?.(),
-      };
-      this.#encoded.push(encoded);
-      this.device.popErrorScope().then(
-        (error) => error && this.#lose(encoded, error),
-        // A lost device tells by itself.
-        () => {},
-      );
-    } catch (error) {
-      void this.device.popErrorScope().catch(() => {});
-      throw error;
+      undo = encode(encoder);
+    } finally {
+      // A lost device tells by itself.
+      scope = device.popErrorScope().catch(() => null);
     }
+    if (undo === false) return;
+    // Each takes a slot, so that they are submitted or abandoned one by one.
+    if (slots.held === held) slots.reserve();
+    const takeBack = typeof undo === "function" ? () => undo() : () => {};
+    const encoded: Encoded = {
+      undo: () => {
+        Object.assign(this, { lookedAhead, averaged, samples });
+        takeBack();
+      },
+      // With guards that is found on the GPU.
+      takeBack: guarding ? () => {} : takeBack,
+    };
+    this.#encoded.push(encoded);
+    void scope.then((error) => error && this.#lose(encoded, error));
   }
 
   /** What was encoded will not run: its encoder was finished already. */

@@ -155,11 +155,9 @@ export type Stepped = readonly (readonly (readonly Tensor[])[])[];
 
 /** Binds what is encoded for tensors of a group. */
 function plan(machine: Machine, group: number, tensors: readonly Tensor[]): void {
-  const { steps, guarding, lookaheads, accumulations, curvatures, copies } = machine;
-  steps?.[group]!.plan(tensors);
-  guarding?.guard.plan(group, tensors);
-  for (const pass of [lookaheads[group], accumulations[group], curvatures[group], copies[group]])
-    pass?.plan(tensors);
+  machine.guarding?.guard.plan(group, tensors);
+  const { steps = [], lookaheads, accumulations, curvatures, copies } = machine;
+  for (const passes of [steps, lookaheads, accumulations, curvatures, copies]) passes[group]?.plan(tensors);
 }
 
 /** Binds anew what is encoded, where gradients moved. */
