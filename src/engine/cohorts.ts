@@ -1,6 +1,8 @@
-import type { RuleMemory } from "../rule.js";
-import type { PreparedRow } from "./group.js";
+import type { Rule, RuleMemory, RuleOptions } from "../rule.js";
+import type { Schedule } from "../schedules/schedule.js";
 import type { Tensor } from "./memory/parameters.js";
+import type { OptionSchedules } from "./options/schedule-options.js";
+import type { PreparedRow } from "./scalars.js";
 
 /** More than steps can be in flight and skipped before the host knows. */
 const KEPT_MEMORIES = 4096;
@@ -62,6 +64,33 @@ export interface CohortSnapshot {
   readonly steps: number;
   readonly missed: readonly number[];
   readonly memories: ReadonlyMap<number, RuleMemory>;
+}
+
+/** A group at a moment. */
+export interface GroupSnapshot {
+  readonly row: Rule["row"];
+  readonly options: RuleOptions;
+  readonly schedule: Schedule;
+  readonly optionSchedules: OptionSchedules;
+  readonly steps: number;
+  readonly cohorts: readonly CohortSnapshot[];
+}
+
+/** What a group goes on from. */
+export interface ResumedGroup {
+  readonly options: RuleOptions;
+  readonly schedule: Schedule;
+  readonly optionSchedules: OptionSchedules;
+  readonly steps: number;
+  /** Its tensors by the steps that they have taken. */
+  readonly cohorts: readonly ResumedCohort[];
+}
+
+/** Tensors that go on alike. */
+export interface ResumedCohort {
+  readonly names: readonly string[];
+  readonly steps: number;
+  readonly memory: RuleMemory;
 }
 
 /** The tensors of a group by the steps that they have taken. */

@@ -1,61 +1,20 @@
 import { briefly, OptimError } from "../errors.js";
-import { checkOptions, flushed, type Rule, type RuleMemory, type RuleOptions, scalarsAt } from "../rule.js";
+import { checkOptions, flushed, type Rule, type RuleOptions } from "../rule.js";
 import { held, type Schedule } from "../schedules/schedule.js";
-import { QUICK } from "../shaders/prelude.js";
-import { Cohort, type CohortSnapshot, Cohorts } from "./cohorts.js";
-import { STAGE, type Stages } from "./kernels/compose.js";
+import { Cohort, Cohorts, type GroupSnapshot, type ResumedGroup } from "./cohorts.js";
+import type { Stages } from "./kernels/compose.js";
 import type { Tensor } from "./memory/parameters.js";
-import { BLOCK } from "./memory/slots.js";
 import { sortTensors } from "./memory/spans.js";
 import type { AverageWeight, BlendWeight } from "./options/average-options.js";
 import type { Hyperparameters, NoOptions } from "./options/hyperparameters.js";
 import type { CheckedGroup, CheckedOptions } from "./options/optimizer-options.js";
 import { checkOptionSchedules, checkSchedule, type OptionSchedules } from "./options/schedule-options.js";
-
-/** What the next step of tensors will be, worked out before anything changes. */
-export interface PendingStep {
-  readonly rate: number;
-  readonly memory: RuleMemory;
-  /** Whether slow weights and average move after this step. */
-  readonly slow: boolean;
-  readonly average: boolean;
-  /** What of the stages around the rule it needs. */
-  readonly stages: Stages;
-}
-
-/** A prepared step, kept in case that it is still to be taken after others that were skipped. */
-export interface PreparedRow {
-  /** Steps of the group before it. */
-  readonly run: number;
-  readonly options: RuleOptions;
-  /** Of options with schedules of their own. */
-  readonly scheduled: Readonly<Record<string, number>>;
-  readonly scale: number;
-  readonly pending: PendingStep;
-  readonly words: Float32Array;
-}
+import { foreseen, mayBeQuick, type PendingStep, type PreparedRow, writeStep } from "./scalars.js";
 
 /** Weights of what is kept beside the parameters, where it is. */
 export interface BlendWeights {
   readonly slow: BlendWeight | undefined;
   readonly average: AverageWeight | undefined;
-}
-
-/** What a group goes on from. */
-export interface ResumedGroup {
-  readonly options: RuleOptions;
-  readonly schedule: Schedule;
-  readonly optionSchedules: OptionSchedules;
-  readonly steps: number;
-  /** Its tensors by the steps that they have taken. */
-  readonly cohorts: readonly ResumedCohort[];
-}
-
-/** Tensors that go on alike. */
-export interface ResumedCohort {
-  readonly names: readonly string[];
-  readonly steps: number;
-  readonly memory: RuleMemory;
 }
 
 /** As many as guards may let be skipped in flight, and the next. */
@@ -317,52 +276,30 @@ export class ParameterGroup {
     const t = steps + 1;
     const before = cohort.memoryAfter(steps) ?? row.memory ?? [];
     const memory = row.advance ? row.advance(options, t, rate, before) : before;
-    const scalars = scalarsAt(row, options, t, rate, memory);
-    for (const [name, offset] of Object.entries(row.shader.scalars))
-      staged[offset / 4] = this.#finite(name, scalars?.[name], t);
-    const { style, amount } = decayOf(options, rate, row.ownDecay);
-    const stage = {
-      gradient_scale: options.maximize ? -gradientScale : gradientScale,
-      coupled_decay: style === "coupled" ? amount : 0,
-      decay: style === "coupled" ? 0 : amount,
-      slow_weight: this.#blends.slow?.(run + 1) ?? 0,
-      average_weight: this.#blends.average?.weight(run + 1) ?? 0,
+    const weights = {
+      slow: this.#blends.slow?.(run + 1) ?? 0,
+      average: this.#blends.average?.weight(run + 1) ?? 0,
     };
-    for (const [name, value] of Object.entries(stage))
-      staged[(BLOCK + STAGE[name]!) / 4] = this.#finite(name, value, t);
+    const { stages } = writeStep(
+      staged,
+      this.#label,
+      row,
+      { options, t, rate, memory },
+      gradientScale,
+      weights,
+    );
     return {
       rate,
       memory,
-      slow: stage.slow_weight > 0,
-      average: stage.average_weight > 0,
-      stages: {
-        decay: options.weightDecay === 0 ? "none" : style,
-        scaled: stage.gradient_scale !== 1,
-        quick: this.#quick(options),
-      },
+      slow: weights.slow > 0,
+      average: weights.average > 0,
+      stages: { ...stages, quick: mayBeQuick(row, options, this.#optionSchedules) },
     };
-  }
-
-  /** Whether averages may be kept by less than half; undefined of a rule without any. */
-  #quick(options: RuleOptions): boolean | undefined {
-    const { row } = this.#rule;
-    if (!row.shader.overrides.includes(QUICK)) return undefined;
-    return Object.entries(row.options).some(
-      ([name, spec]) =>
-        spec.kind === "number" &&
-        spec.exclusiveMax &&
-        (Number(options[name]) < 0.5 || Object.hasOwn(this.#optionSchedules, name)),
-    );
   }
 
   /** The stages that steps may need with the options in force, or with a schedule's. @internal */
   foresee(accumulation: boolean): readonly Stages[] {
-    const { maximize } = this.#options;
-    const { style } = decayOf({ ...this.#options, weightDecay: 1 }, 1, this.#rule.row.ownDecay);
-    const decays = this.#options.weightDecay > 0 || Object.hasOwn(this.#optionSchedules, "weightDecay");
-    const decay = decays ? style : "none";
-    const stages = { decay, scaled: maximize, quick: this.#quick(this.#options) };
-    return [stages, ...(accumulation && !maximize ? [{ ...stages, scaled: true }] : [])];
+    return foreseen(this.#rule.row, this.#options, this.#optionSchedules, accumulation);
   }
 
   /**
@@ -453,29 +390,6 @@ export class ParameterGroup {
       }),
     );
   }
-
-  #finite(name: string, value: number | undefined, t: number): number {
-    if (value !== undefined && Number.isFinite(Math.fround(value))) return value;
-    throw new OptimError(
-      "invalid-option",
-      `Scalar '${name}' of ${this.rule} has no finite f32 value at step ${t}`,
-      {
-        expected: "hyperparameters within the range of f32",
-        got: briefly(value),
-        fix: `change the options of '${this.#label}': ${JSON.stringify(this.#options)}`,
-      },
-    );
-  }
-}
-
-/** A group at a moment. */
-export interface GroupSnapshot {
-  readonly row: Rule["row"];
-  readonly options: RuleOptions;
-  readonly schedule: Schedule;
-  readonly optionSchedules: OptionSchedules;
-  readonly steps: number;
-  readonly cohorts: readonly CohortSnapshot[];
 }
 
 /** The group of checked options. @param steps of the run that its schedules follow from */
@@ -484,17 +398,3 @@ export const makeGroup = (
   { rule, schedule, optionSchedules, tensors }: CheckedGroup,
   steps?: number,
 ): ParameterGroup => new ParameterGroup(label, rule, schedule, optionSchedules, tensors, blends, steps);
-
-/** Weight decay as the kernels carry it out. */
-function decayOf(
-  { decay, weightDecay }: RuleOptions,
-  rate: number,
-  ownDecay?: true,
-): { readonly style: Stages["decay"]; readonly amount: number } {
-  const scaled = rate * weightDecay;
-  if (decay === "coupled") return { style: "coupled", amount: weightDecay };
-  if (ownDecay && decay === "decoupled") return { style: "none", amount: 0 };
-  if (decay === "independent") return { style: "subtracted", amount: weightDecay };
-  if (decay === "proximal") return { style: "proximal", amount: scaled / (1 + scaled) };
-  return { style: decay === "cautious" ? "cautious" : "subtracted", amount: scaled };
-}

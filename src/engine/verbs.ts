@@ -2,9 +2,9 @@
 import { briefly, checkKeys } from "../errors.js";
 import type { Cohort } from "./cohorts.js";
 import type { Engine } from "./engine.js";
-import type { PendingStep } from "./group.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
 import { GROUP_BYTES } from "./memory/slots.js";
+import type { PendingStep } from "./scalars.js";
 
 /** Options of a step. */
 export interface StepOptions {

@@ -1,12 +1,13 @@
 import { OptimError } from "../../errors.js";
 import * as controlShader from "../../shaders/engine/control.wgsl?engine";
-import type { ParameterGroup, PendingStep } from "../group.js";
+import type { ParameterGroup } from "../group.js";
 import { bindStep } from "../kernels/pipelines.js";
 import { BLOCK, bindBlocks, GROUP_BYTES } from "../memory/slots.js";
 import type { MemoryContext } from "../memory/state.js";
 import { writeStruct } from "../memory/struct.js";
 import { USAGE } from "../memory/usage.js";
 import { type Guards, UNLIMITED } from "../options/guard-options.js";
+import type { PendingStep } from "../scalars.js";
 import type { SteppedCohort } from "../verbs.js";
 
 const ATTEMPT = controlShader.structs.Attempt!;

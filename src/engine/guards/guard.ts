@@ -1,7 +1,7 @@
 import { OptimError } from "../../errors.js";
 import * as ascentShader from "../../shaders/engine/ascent.wgsl?engine";
 import * as controlShader from "../../shaders/engine/control.wgsl?engine";
-import type { ParameterGroup, PendingStep } from "../group.js";
+import type { ParameterGroup } from "../group.js";
 import { overLanes, type Stages } from "../kernels/compose.js";
 import { type Dispatch, GRADIENT, type PlanContext, written } from "../kernels/plan.js";
 import type { Step } from "../kernels/step.js";
@@ -13,6 +13,7 @@ import type { MemoryContext } from "../memory/state.js";
 import { offsetsOf, sizeOf } from "../memory/struct.js";
 import { USAGE } from "../memory/usage.js";
 import { checkGuards, type GuardOptions, type Guards, UNLIMITED } from "../options/guard-options.js";
+import type { PendingStep } from "../scalars.js";
 import type { SteppedCohort } from "../verbs.js";
 import { Attempts, type PreparedRows } from "./attempts.js";
 import { CONTROL, RECORD, SETTLED, VALUES } from "./control.js";

@@ -3,7 +3,7 @@ import * as blendShader from "../../shaders/engine/blend.wgsl?engine";
 import * as copyShader from "../../shaders/engine/copy.wgsl?engine";
 import * as swapShader from "../../shaders/engine/swap.wgsl?engine";
 import type { Engine } from "../engine.js";
-import type { BlendWeights, PendingStep } from "../group.js";
+import type { BlendWeights } from "../group.js";
 import { overLanes, storage } from "../kernels/compose.js";
 import { type PlanContext, written } from "../kernels/plan.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
@@ -12,6 +12,7 @@ import type { Tensor } from "../memory/parameters.js";
 import type { Width } from "../memory/spans.js";
 import type { MemoryContext } from "../memory/state.js";
 import { READ, USAGE } from "../memory/usage.js";
+import type { PendingStep } from "../scalars.js";
 import { code as compensation } from "./compensation.js";
 
 export { averageWeight, slowWeight } from "../options/average-options.js";
