@@ -1,16 +1,8 @@
 // Writes the steps of guards: those that read values by tensor, and those that keep partial sums, a strip an invocation.
 import type { RuleShader } from "../../rule.js";
+import * as guardedShader from "../../shaders/engine/guarded.wgsl?engine";
 import * as sumsShader from "../../shaders/engine/sums.wgsl?engine";
-import {
-  composeStep,
-  loadLane,
-  noValues,
-  restoreLane,
-  type StepShader,
-  stepHead,
-  stepLane,
-  storage,
-} from "../kernels/compose.js";
+import { laneEntry, loadLane, type StepShader, stepHead, stepLane, storage } from "../kernels/compose.js";
 import { type Width, WORKGROUP } from "../memory/spans.js";
 import { SETTLED, VALUES } from "./control.js";
 
@@ -45,13 +37,11 @@ export interface GuardedForm {
   readonly sums: boolean;
 }
 
-/** Bindings behind those of the step. */
-function extraBindings(
-  { states, compensation }: StepShader,
-  { fromOrigin, values, sums }: GuardedForm,
-): string {
+/** What a guarded step is written with, before its entry. */
+function guardedHead(shader: StepShader, width: Width, { fromOrigin, values, sums }: GuardedForm): string {
+  const { states, compensation } = shader;
   const next = 3 + states.length + Number(fromOrigin) + Number(compensation !== undefined);
-  return `${values ? storage(next, "read", "tensors", "vec4f") : ""}${
+  return `${stepHead(shader, width, fromOrigin)}${guardedShader.code}${values ? storage(next, "read", "tensors", "vec4f") : ""}${
     sums ? storage(next + Number(values), "read_write", "partials", "vec4f") : ""
   }`;
 }
@@ -88,20 +78,31 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
 }
 `;
 
-/** A step that reads values by tensor, where it has them. */
-export const composeGuardedStep = (shader: StepShader, width: Width, form: GuardedForm): string =>
-  composeStep(
-    shader,
-    width,
-    form.fromOrigin,
-    extraBindings(shader, form),
-    form.values ? tensorValues(shader, "engine_lane / engine_STRIP") : noValues,
-  );
+/** Where tensors have no values of their own. */
+const noValues = "\n  let engine_factor = vec2f(1.0);";
+
+/** What a skipped step leaves is what it found; a look-ahead or an ascent is undone. */
+const restoreLane = (fromOrigin: boolean) =>
+  fromOrigin ? "\n  engine_parameters[engine_i] = engine_origin[engine_i];" : "";
+
+/** A step that guards decide about. It reads values by tensor, where it has them. */
+export function composeGuardedStep(shader: StepShader, width: Width, form: GuardedForm): string {
+  const { fromOrigin, values } = form;
+  const head = guardedHead(shader, width, form);
+  const factor = values ? tensorValues(shader, "engine_lane / engine_STRIP") : noValues;
+  const lane = factor + stepLane(shader, fromOrigin, true);
+  // One condition where it will do: a software adapter pays for each.
+  if (!fromOrigin) return head + laneEntry(lane, "select(engine_chunk.count, 0u, engine_skips())");
+  return `${head}${laneEntry(`
+  if (engine_skips()) {${restoreLane(fromOrigin)}
+    return;
+  }${lane}`)}`;
+}
 
 /** A step that also keeps the norms of θ and of Δ = next θ − θ as stored, and how many updates were lost in rounding. */
 export function composeSummedStep(shader: StepShader, width: Width, form: GuardedForm): string {
   const { fromOrigin, values } = form;
-  return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${sumsOf({ lanes: 2, norms: 1 })}
+  return `${guardedHead(shader, width, form)}${sumsOf({ lanes: 2, norms: 1 })}
 const engine_LANE = 64u / engine_STRIP;
 fn engine_leaf(k: u32) -> vec2f {
   return vec2f(abs(engine_widen(engine_parameters[k / engine_LANE])[k % engine_LANE]), 0.0);
@@ -126,7 +127,7 @@ ${stripEntry(
   `
     if (engine_skips()) {${restoreLane(fromOrigin)}
       continue;
-    }${stepLane(shader, fromOrigin)}
+    }${stepLane(shader, fromOrigin, true)}
     // Or a compiler may take (θ − change) − θ for −change.
     let engine_stored = bitcast<vec4f>(bitcast<vec4u>(engine_next) | vec4u(engine_chunk.zero));
     let engine_moved = engine_stored - engine_parameter;
@@ -164,9 +165,9 @@ export function composeMeasure(shader: StepShader, width: Width, fromOrigin: boo
     .map((name) => `\n  engine_state.${name} = engine_alone(engine_state.${name});`)
     .join("");
   const form: GuardedForm = { fromOrigin, values: true, sums: true };
-  return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${stripEntry(
+  return `${guardedHead(shader, width, form)}${stripEntry(
     tensorValues(shader, "engine_id.x"),
-    `${loadLane(shader, fromOrigin)}${alone}
+    `${loadLane(shader, fromOrigin, true)}${alone}
     let engine_measured = measure(${given.join(", ")});
     engine_sum += ${packed(shader.sums, "engine_measured")};`,
     "engine_sum",

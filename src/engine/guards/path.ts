@@ -107,12 +107,10 @@ export class Path {
     const form = { values: kind.values, sums };
     const compose: StepExtension["compose"] = (shader, width, fromOrigin, summed) =>
       (summed ? composeSummedStep : composeGuardedStep)(shader, width, { ...form, fromOrigin });
-    const extension = { compose, streams, strips };
+    // Without sums or values, spans are those of the plain step.
+    const extension = { compose, streams, ...(streams.length > 0 && { strips }) };
     this.#groups = groups;
-    // Without sums or values, the step is the plain one.
-    this.steps = groups.map(
-      (group) => new Step(context, group, kind.accumulation, streams.length > 0 ? extension : undefined),
-    );
+    this.steps = groups.map((group) => new Step(context, group, kind.accumulation, extension));
     this.#measures = groups.map((group) => {
       const measure = (gradient: typeof gradientOf) => {
         const pass = new TensorPass(
