@@ -61,13 +61,7 @@ export async function buildMachine(
   requireDevice(device, label);
   const made: { destroy(): void }[] = [];
   let machine: Machine | undefined;
-  const failing = {
-    memory: `There is no GPU memory for the state of '${label}'`,
-    other: `'${label}' cannot be created`,
-    fixMemory: "free buffers, or take a rule with less state",
-    fixOther: "check that every buffer is alive, unmapped and of this device",
-  };
-  await scoped(device, label, made, failing, () => {
+  await scoped(device, label, "creation", made, () => {
     machine = allocate(device, checked, parts, frozen, before, made);
     probe(device, label, machine);
   });
