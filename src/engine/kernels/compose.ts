@@ -1,5 +1,7 @@
 // Writes the kernels around a rule: bindings, loads, the stages before and after the rule, stores. The rule's text comes
 // first, so that line numbers are the file's.
+
+import { memo } from "../../memo.js";
 import type { RuleShader } from "../../rule.js";
 import * as chunkShader from "../../shaders/engine/chunk.wgsl?engine";
 import * as oneLane from "../../shaders/engine/lanes-1.wgsl?engine";
@@ -49,10 +51,7 @@ export function stepVariant({ decay, scaled, quick, guards }: Stages): Variant {
     ...(quick === undefined ? {} : { [QUICK]: Number(quick) }),
     ...guards,
   };
-  const key = Object.values(flags).join();
-  const variant = variants.get(key) ?? flags;
-  variants.set(key, variant);
-  return variant;
+  return memo(variants, Object.values(flags).join(), () => flags);
 }
 
 export const storage = (
@@ -64,13 +63,15 @@ export const storage = (
 
 /** The bindings of a step. What of them a kernel does not use, it need not name. */
 export const stepBindings = ({ states, compensation }: StepShader, fromOrigin: boolean): string =>
-  `${storage(1, "read_write", "parameters")}${storage(2, "read", "gradients", "engine_Bits")}${[
+  storage(1, "read_write", "parameters") +
+  storage(2, "read", "gradients", "engine_Bits") +
+  [
     ...states.map((name) => `state_${name}`),
     ...(fromOrigin ? ["origin"] : []),
     ...(compensation ? ["compensation"] : []),
   ]
     .map((name, index) => storage(3 + index, "read_write", name))
-    .join("")}`;
+    .join("");
 
 export const declareState = ({ states }: RuleShader) =>
   states.length > 0 ? "\n  var engine_state: State;" : "";
