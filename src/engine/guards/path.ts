@@ -18,6 +18,7 @@ import {
   composeGuardedStep,
   composeSummedStep,
   GRADIENTS,
+  overStrips,
   type PartKind,
   sumsOf,
 } from "./compose-sums.js";
@@ -122,7 +123,7 @@ export class Path {
             strips,
           },
           "engine/measure.wgsl",
-          (width) => overLanes(width) + controlled(GRADIENTS) + measureShader.code,
+          (width) => overLanes(width) + overStrips(width) + controlled(GRADIENTS) + measureShader.code,
         );
         pass.plan(group.active, gradient);
         return pass;

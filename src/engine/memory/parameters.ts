@@ -1,4 +1,5 @@
 import { briefly, OptimError } from "../../errors.js";
+import { memo } from "../../memo.js";
 import { checkNames } from "../options/check-names.js";
 import { refuse } from "../options/refuse.js";
 import { USAGE } from "./usage.js";
@@ -174,9 +175,8 @@ export function refuseOverlap(tensors: readonly Tensor[], at: (tensor: Tensor) =
       ["gradient", at(tensor)],
     ] as const) {
       if (tensor.size === 0) continue;
-      const ranges = byBuffer.get(buffer) ?? [];
-      ranges.push({ tensor, role, start: offset, end: offset + tensor.size + padding });
-      byBuffer.set(buffer, ranges);
+      const end = offset + tensor.size + padding;
+      memo(byBuffer, buffer, () => []).push({ tensor, role, start: offset, end });
     }
   for (const ranges of byBuffer.values()) {
     ranges.sort((a, b) => a.start - b.start);
