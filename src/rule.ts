@@ -1,4 +1,5 @@
 import { briefly, checkKeys, OptimError } from "./errors.js";
+import { memo } from "./memo.js";
 import type { ReferenceRule } from "./reference/reference-rule.js";
 
 /** What the build reads from a rule's WGSL file. Nobody writes an offset or a binding number by hand. */
@@ -185,7 +186,6 @@ export function ruleFactory<S extends OptionSpecs>(
   const row = rowOf();
   // The engine reads options by name from checked values, so the row's own types end here.
   const complete = {
-    scalars: () => ({}),
     ...row,
     options: { ...commonOptions, ...row.options },
   } as unknown as RuleRow;
@@ -207,42 +207,22 @@ export function scalarsAt(
   memory: RuleMemory,
 ): Readonly<Record<string, number>> {
   const values: Record<string, number> = { ...scalars?.(options, t, lr, memory) };
-  const named = (name: string, option: string): unknown =>
-    values[name] ?? (option === "rate" ? (options.rate ?? lr) : option === "lr" ? lr : options[option]);
-  for (const { name, option, base, baseOption } of fieldsOf(shader)) {
-    const value = named(name, option) ?? (base && 1 - Number(named(base, baseOption)));
+  const option = (name: string) =>
+    name === "lr" ? lr : name === "rate" ? (options.rate ?? lr) : options[memo(optionNames, name, camelCase)];
+  const named = (name: string) => values[name] ?? option(name);
+  for (const name of Object.keys(shader.scalars)) {
+    const [, base] = name.split("one_minus_");
+    const value = named(name) ?? (base && 1 - Number(named(base)));
     if (typeof value === "number") values[name] = value;
   }
   return values;
 }
 
-/** Fields of `Scalars` with the options of their names; `base` is what a `one_minus_` is of. */
-interface NamedField {
-  readonly name: string;
-  readonly option: string;
-  readonly base: string;
-  readonly baseOption: string;
-}
-
-const ONE_MINUS = "one_minus_";
-
 /** `epsRoot` of `eps_root`. */
 const camelCase = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 /** Worked out once: steps call for them. */
-const fields = new WeakMap<RuleShader, readonly NamedField[]>();
-
-function fieldsOf(shader: RuleShader): readonly NamedField[] {
-  let known = fields.get(shader);
-  if (!known) {
-    known = Object.keys(shader.scalars).map((name) => {
-      const base = name.startsWith(ONE_MINUS) ? name.slice(ONE_MINUS.length) : "";
-      return { name, option: camelCase(name), base, baseOption: camelCase(base) };
-    });
-    fields.set(shader, known);
-  }
-  return known;
-}
+const optionNames = new Map<string, string>();
 
 /**
  * Checks option values against a row and fills in `base`, or the row's defaults.

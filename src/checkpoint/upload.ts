@@ -1,6 +1,5 @@
 import { packChunks } from "../engine/memory/chunks.js";
 import type { BufferRange } from "../engine/memory/parameters.js";
-import { stagingFailure } from "../engine/memory/read-back.js";
 import { scoped } from "../engine/memory/scoped.js";
 import { USAGE } from "../engine/memory/usage.js";
 
@@ -16,7 +15,7 @@ export interface Upload {
  */
 export async function upload(device: GPUDevice, label: string, uploads: readonly Upload[]): Promise<void> {
   const staged: GPUBuffer[] = [];
-  await scoped(device, label, staged, stagingFailure(label), () => {
+  await scoped(device, label, "checkpoint", staged, () => {
     const encoder = device.createCommandEncoder({ label: `${label} checkpoint` });
     const chunks = packChunks(
       uploads.map(({ to }) => to.size),

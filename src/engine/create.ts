@@ -1,4 +1,3 @@
-import { briefly, OptimError } from "../errors.js";
 import { requireDevice, watchDevice } from "./device.js";
 import { Engine } from "./engine.js";
 import { makeGroup, type ParameterGroup } from "./group.js";
@@ -6,6 +5,7 @@ import { buildMachine } from "./machine.js";
 import { Optimizer } from "./optimizer.js";
 import type { AnyOptions, NoOptions } from "./options/hyperparameters.js";
 import { checkOptimizerOptions, type OptimizerOptions } from "./options/optimizer-options.js";
+import { explained, refuse } from "./options/refuse.js";
 import { loadParts, needsOf } from "./parts.js";
 
 /**
@@ -21,16 +21,13 @@ export async function createOptimizer(
   device: GPUDevice,
   options: OptimizerOptions<AnyOptions>,
 ): Promise<Optimizer> {
-  if (typeof device?.createComputePipelineAsync !== "function")
-    throw new OptimError("invalid-argument", "There is no device", {
-      expected: "a GPUDevice",
-      got: briefly(device),
-      fix: "await requestDevice() and pass what it gives",
-    });
+  await explained(() => {
+    if (typeof device?.createComputePipelineAsync !== "function") refuse((say) => say.noDevice(device));
+  });
   await watchDevice(device);
   requireDevice(device, options?.label ?? options?.rule?.row?.name ?? "optimizer");
   const parts = await loadParts(needsOf(options));
-  const checked = checkOptimizerOptions(device, options, parts);
+  const checked = await explained(() => checkOptimizerOptions(device, options, parts));
   const groups = checked.groups.map((group) => makeGroup(checked, group));
   const stepped = groups.map(({ cohorts }) => cohorts.list.map(({ tensors }) => tensors));
   const machine = await buildMachine(device, checked, groups, parts, stepped);

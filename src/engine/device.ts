@@ -1,4 +1,5 @@
 import { briefly, OptimError } from "../errors.js";
+import { memo } from "../memo.js";
 import { checkNames } from "./options/check-names.js";
 
 /** What is known of a device: set when `device.lost` settles, for a crash and for `device.destroy()` alike. */
@@ -12,17 +13,15 @@ const healths = new WeakMap<GPUDevice, Health>();
 
 /** Starts watching a device, once, and resolves when an earlier loss would be known. */
 export async function watchDevice(device: GPUDevice): Promise<void> {
-  let health = healths.get(device);
-  if (!health) {
-    const watched: Health = { listeners: new Set() };
-    health = watched;
-    healths.set(device, watched);
+  memo(healths, device, () => {
+    const health: Health = { listeners: new Set() };
     void device.lost.then((info) => {
-      watched.lost = info;
-      for (const listener of watched.listeners) listener();
-      watched.listeners.clear();
+      health.lost = info;
+      for (const listener of health.listeners) listener();
+      health.listeners.clear();
     });
-  }
+    return health;
+  });
   // A device lost earlier has a settled promise, whose reaction above runs before this race is decided.
   await Promise.race([device.lost, Promise.resolve()]);
   await Promise.resolve();

@@ -56,7 +56,7 @@ export async function buildMachine(
   requireDevice(device, label);
   const made: { destroy(): void }[] = [];
   let machine: Machine | undefined;
-  await scoped(device, label, made, failing(label, "cannot be created"), () => {
+  await scoped(device, label, "creation", made, () => {
     machine = allocate(device, checked, parts, before, made);
     for (const [group, lists] of stepped.entries())
       for (const tensors of lists) plan(machine, group, tensors);
@@ -76,13 +76,6 @@ export async function buildMachine(
     throw error;
   }
 }
-
-const failing = (label: string, what: string) => ({
-  memory: `There is no GPU memory for the state of '${label}'`,
-  other: `'${label}' ${what}`,
-  fixMemory: "free buffers, or take a rule with less state",
-  fixOther: "check that every buffer is alive, unmapped and of this device",
-});
 
 function allocate(
   device: GPUDevice,
@@ -175,7 +168,7 @@ function moveBound(engine: Engine): void {
  */
 export async function prepareStepped(engine: Engine, without: ReadonlySet<Tensor>): Promise<void> {
   const { machine, groups, checked, device, label } = engine;
-  await scoped(device, label, [], failing(label, "cannot step these tensors"), () => {
+  await scoped(device, label, "stepping", [], () => {
     const stepped: (readonly Tensor[])[][] = groups.map(() => []);
     for (const { group, cohort } of steppedCohorts(engine, without)) {
       plan(machine, group, cohort.tensors);

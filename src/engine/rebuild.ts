@@ -8,20 +8,26 @@ import { sortTensors } from "./memory/spans.js";
 import type { AnyOptions } from "./options/hyperparameters.js";
 import {
   type CheckedGroup,
-  checkGroup,
+  checkGroups,
   checkLimits,
+  type GivenGroup,
   type GroupOptions,
   withDefaults,
 } from "./options/optimizer-options.js";
+import { explained } from "./options/refuse.js";
 import { loadParts } from "./parts.js";
 
-const allTensors = ({ tensors }: Engine): readonly Tensor[] =>
-  [...tensors.values()].map(({ tensor }) => tensor);
+/** Checks a group that joins the others, or tensors that join a group. */
+async function checkGroup(engine: Engine, group: GivenGroup): Promise<CheckedGroup> {
+  const others = [...engine.tensors.values()].map(({ tensor }) => tensor);
+  const [checked] = await explained(() => checkGroups([group], () => "The group", others));
+  return checked!;
+}
 
 /** @throws OptimError as `createOptimizer` */
 export async function addGroup(engine: Engine, options: GroupOptions<AnyOptions>): Promise<void> {
   const { checked, label, groups } = engine;
-  const added = checkGroup(withDefaults(options, checked), allTensors(engine));
+  const added = await checkGroup(engine, withDefaults(options, checked.defaults));
   if (checked.sam !== undefined) engine.machine.parts.guard?.refuseLookahead([added]);
   if (added.rule.row.shader.sums.length > 0 && !engine.machine.guarding)
     throw new OptimError(
@@ -57,7 +63,7 @@ export async function addParameters(
       got: "another",
       fix: "pass optimizer.groups[0]",
     });
-  const { tensors } = checkGroup({ rule: old.rule, parameters }, allTensors(engine));
+  const { tensors } = await checkGroup(engine, { rule: old.rule, parameters });
   const grown = { ...old, tensors: [...old.tensors, ...tensors] };
   await rebuild(
     engine,
@@ -100,7 +106,7 @@ async function rebuild(
     accumulation: checked.accumulation,
     compensation: current.some(({ compensated }) => compensated),
   });
-  checkLimits(device, checked, parts);
+  await explained(() => checkLimits(device, checked, parts));
   await reports?.settle();
   const before = engine.machine;
   await before.beginning?.learn(engine);

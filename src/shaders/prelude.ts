@@ -22,10 +22,10 @@ export const FUNCTIONS: Readonly<Record<string, string>> = {
 }`,
   // kept·average + weight·value with kept + weight = 1, from the end that is nearer. β and 1 − β are rounded apart: as two
   // factors they would move the fixed point. Where no average is kept by less than half, the other end is compiled away.
-  averaged: `override ${QUICK}: bool = false;
+  averaged: `override quick_averages: bool = false;
 fn averaged(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {
   let difference = value - average;
-  if (${QUICK} && weight > kept) {
+  if (quick_averages && weight > kept) {
     return value - kept * difference;
   }
   return average + weight * difference;

@@ -6,6 +6,7 @@ import {
   composeMeasure,
   composeSummedStep,
   GRADIENTS,
+  overStrips,
   sumsOf,
 } from "../../src/engine/guards/compose-sums.js";
 import { composeSettle } from "../../src/engine/guards/rule-sums.js";
@@ -471,7 +472,7 @@ describe("on a device as it is", () => {
         [`blend × ${width}`, composeBlend(width, false)],
         [`blend of compensated parameters × ${width}`, composeBlend(width, true)],
         [`ascent × ${width}`, overLanes(width) + control + ascent],
-        [`measure × ${width}`, overLanes(width) + sumsOf(GRADIENTS) + control + measure],
+        [`measure × ${width}`, overLanes(width) + overStrips(width) + sumsOf(GRADIENTS) + control + measure],
       ]),
     ),
     sum: sumsOf(GRADIENTS) + sum,

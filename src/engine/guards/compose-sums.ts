@@ -1,16 +1,11 @@
 // Writes the steps of guards: those that read values by tensor, and those that keep partial sums, a strip an invocation.
 import type { RuleShader } from "../../rule.js";
+import * as guardedShader from "../../shaders/engine/guarded.wgsl?engine";
+import * as oneLane from "../../shaders/engine/strips-1.wgsl?engine";
+import * as fourLanes from "../../shaders/engine/strips-4.wgsl?engine";
+import * as summedShader from "../../shaders/engine/summed.wgsl?engine";
 import * as sumsShader from "../../shaders/engine/sums.wgsl?engine";
-import {
-  composeStep,
-  loadLane,
-  noValues,
-  restoreLane,
-  type StepShader,
-  stepHead,
-  stepLane,
-  storage,
-} from "../kernels/compose.js";
+import { laneEntry, loadLane, type StepShader, stepHead, stepLane, storage } from "../kernels/compose.js";
 import { type Width, WORKGROUP } from "../memory/spans.js";
 import { SETTLED, VALUES } from "./control.js";
 
@@ -35,6 +30,9 @@ fn engine_third(part: engine_Part) -> f32 {
 }
 ${sumsShader.code}`;
 
+/** What kernels that know of strips are written with, behind `overLanes`. */
+export const overStrips = (width: Width): string => (width === 4 ? fourLanes : oneLane).code;
+
 /** How a guarded step is written. */
 export interface GuardedForm {
   /** Whether the parameters were moved to take the gradient, and θ is what was kept. */
@@ -45,13 +43,11 @@ export interface GuardedForm {
   readonly sums: boolean;
 }
 
-/** Bindings behind those of the step. */
-function extraBindings(
-  { states, compensation }: StepShader,
-  { fromOrigin, values, sums }: GuardedForm,
-): string {
+/** What a guarded step is written with, before its entry. */
+function guardedHead(shader: StepShader, width: Width, { fromOrigin, values, sums }: GuardedForm): string {
+  const { states, compensation } = shader;
   const next = 3 + states.length + Number(fromOrigin) + Number(compensation !== undefined);
-  return `${values ? storage(next, "read", "tensors", "vec4f") : ""}${
+  return `${stepHead(shader, width, fromOrigin)}${overStrips(width)}${guardedShader.code}${values ? storage(next, "read", "tensors", "vec4f") : ""}${
     sums ? storage(next + Number(values), "read_write", "partials", "vec4f") : ""
   }`;
 }
@@ -88,46 +84,41 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
 }
 `;
 
-/** A step that reads values by tensor, where it has them. */
-export const composeGuardedStep = (shader: StepShader, width: Width, form: GuardedForm): string =>
-  composeStep(
-    shader,
-    width,
-    form.fromOrigin,
-    extraBindings(shader, form),
-    form.values ? tensorValues(shader, "engine_lane / engine_STRIP") : noValues,
-  );
+/** Where tensors have no values of their own. */
+const noValues = "\n  let engine_factor = vec2f(1.0);";
 
-/** A step that also keeps the norms of θ and of Δ = next θ − θ as stored, and how many updates were lost in rounding. */
+/** What a skipped step leaves is what it found; a look-ahead or an ascent is undone. */
+const restoreLane = (fromOrigin: boolean) =>
+  fromOrigin ? "\n  engine_parameters[engine_i] = engine_origin[engine_i];" : "";
+
+/** A step that guards decide about. It reads values by tensor, where it has them. */
+export function composeGuardedStep(shader: StepShader, width: Width, form: GuardedForm): string {
+  const { fromOrigin, values } = form;
+  const head = guardedHead(shader, width, form);
+  const factor = values ? tensorValues(shader, "engine_lane / engine_STRIP") : noValues;
+  const lane = factor + stepLane(shader, fromOrigin, true);
+  // One condition where it will do: a software adapter pays for each.
+  if (!fromOrigin) return head + laneEntry(lane, "select(engine_chunk.count, 0u, engine_skips())");
+  return `${head}${laneEntry(`
+  if (engine_skips()) {${restoreLane(fromOrigin)}
+    return;
+  }${lane}`)}`;
+}
+
+/**
+ * A step that also keeps the norms of θ and of Δ = next θ − θ as stored, and how many updates were lost in rounding. What is
+ * stored goes by its bits, or a compiler may take (θ − change) − θ for −change; once changed, θ has lost Δ.
+ */
 export function composeSummedStep(shader: StepShader, width: Width, form: GuardedForm): string {
   const { fromOrigin, values } = form;
-  return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${sumsOf({ lanes: 2, norms: 1 })}
-const engine_LANE = 64u / engine_STRIP;
-fn engine_leaf(k: u32) -> vec2f {
-  return vec2f(abs(engine_widen(engine_parameters[k / engine_LANE])[k % engine_LANE]), 0.0);
-}
-// Of Σθ² of a strip; θ is read once more where that is not plain, and where the step was skipped.
-fn engine_parameter_norm(squares: f32, begin: u32, end: u32) -> f32 {
-  let apart = !engine_plain(squares);
-  let first = engine_LANE * (engine_chunk.first + begin);
-  return select(sqrt(squares), engine_summed(first, select(0u, first + engine_LANE * (end - begin), apart)).x, apart);
-}
-// Of ΣΔ², and of Δ times 2^-76 and 2^76.
-fn engine_update_norm(squares: f32, lowered: f32, raised: f32) -> f32 {
-  if (bitcast<u32>(squares) > engine_MOST) {
-    return engine_norm(lowered, 0x65800000u, bitcast<u32>(lowered));
-  }
-  return select(sqrt(squares), engine_norm(raised, 0x19800000u, 0u), bitcast<u32>(squares) < engine_LEAST);
-}
-${stripEntry(
-  `${values ? tensorValues(shader, "engine_id.x") : noValues}
+  return `${guardedHead(shader, width, form)}${sumsOf({ lanes: 2, norms: 1 })}${summedShader.code}${stripEntry(
+    `${values ? tensorValues(shader, "engine_id.x") : noValues}
   var engine_lowered = 0.0;
   var engine_raised = 0.0;`,
-  `
+    `
     if (engine_skips()) {${restoreLane(fromOrigin)}
       continue;
-    }${stepLane(shader, fromOrigin)}
-    // Or a compiler may take (θ − change) − θ for −change.
+    }${stepLane(shader, fromOrigin, true)}
     let engine_stored = bitcast<vec4f>(bitcast<vec4u>(engine_next) | vec4u(engine_chunk.zero));
     let engine_moved = engine_stored - engine_parameter;
     let engine_lost = ${shader.compensation ? "vec4<bool>()" : "(engine_stored == engine_parameter) & (engine_change != vec4f())"};
@@ -136,16 +127,15 @@ ${stripEntry(
     engine_sum.x += engine_total(engine_stored * engine_stored);
     engine_sum.y += engine_total(engine_moved * engine_moved);
     engine_sum.z += engine_total(select(vec4f(), vec4f(1.0), engine_lost));
-    // Once changed, θ has lost Δ.
     engine_lowered += engine_total(engine_lower * engine_lower);
     engine_raised += engine_total(engine_raise * engine_raise);`,
-  `vec4f(
+    `vec4f(
     engine_parameter_norm(engine_sum.x, engine_begin, engine_end),
     engine_update_norm(engine_sum.y, engine_lowered, engine_raised),
     engine_sum.z,
     0.0,
   )`,
-)}`;
+  )}`;
 }
 
 /** Fields of `Sums` or `Settled` as one vec4f. */
@@ -164,9 +154,9 @@ export function composeMeasure(shader: StepShader, width: Width, fromOrigin: boo
     .map((name) => `\n  engine_state.${name} = engine_alone(engine_state.${name});`)
     .join("");
   const form: GuardedForm = { fromOrigin, values: true, sums: true };
-  return `${stepHead(shader, width, fromOrigin, extraBindings(shader, form))}${stripEntry(
+  return `${guardedHead(shader, width, form)}${stripEntry(
     tensorValues(shader, "engine_id.x"),
-    `${loadLane(shader, fromOrigin)}${alone}
+    `${loadLane(shader, fromOrigin, true)}${alone}
     let engine_measured = measure(${given.join(", ")});
     engine_sum += ${packed(shader.sums, "engine_measured")};`,
     "engine_sum",

@@ -239,7 +239,12 @@ export class Guard {
 
   #guarded({ decay, quick }: Stages): Stages {
     const { clipValue, clipNorm, zeroed } = this.#asked;
-    return { decay, quick, scaled: true, guarded: true, clipped: clipValue, byTensor: clipNorm, zeroed };
+    const guards = {
+      engine_clipped: Number(clipValue),
+      engine_by_tensor: Number(clipNorm),
+      engine_zeroed: Number(zeroed),
+    };
+    return { decay, quick, scaled: true, guards };
   }
 
   /** Gradients of tensors moved. */

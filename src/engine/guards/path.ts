@@ -20,6 +20,7 @@ import {
   composeGuardedStep,
   composeSummedStep,
   GRADIENTS,
+  overStrips,
   type PartKind,
   sumsOf,
 } from "./compose-sums.js";
@@ -110,12 +111,10 @@ export class Path {
     const form = { values: kind.values, sums };
     const compose: StepExtension["compose"] = (shader, width, fromOrigin, summed) =>
       (summed ? composeSummedStep : composeGuardedStep)(shader, width, { ...form, fromOrigin });
-    const extension = { compose, streams, strips };
     this.#attempts = attempts;
-    // Without sums or values, the step is the plain one.
-    this.steps = groups.map(
-      (group) => new Step(context, group, kind.accumulation, streams.length > 0 ? extension : undefined),
-    );
+    // Without sums or values, spans are those of the plain step.
+    const extension = { compose, streams, ...(streams.length > 0 && { strips }) };
+    this.steps = groups.map((group) => new Step(context, group, kind.accumulation, extension));
     this.#measures = groups.map((group) => {
       const measure = (gradient: typeof gradientOf) =>
         new TensorPass(
@@ -127,7 +126,7 @@ export class Path {
             strips,
           },
           "engine/measure.wgsl",
-          (width) => overLanes(width) + controlled(GRADIENTS) + measureShader.code,
+          (width) => overLanes(width) + overStrips(width) + controlled(GRADIENTS) + measureShader.code,
           {},
           gradient,
         );

@@ -1,5 +1,7 @@
 // Writes the kernels around a rule: bindings, loads, the stages before and after the rule, stores. The rule's text comes
 // first, so that line numbers are the file's.
+
+import { memo } from "../../memo.js";
 import type { RuleShader } from "../../rule.js";
 import * as chunkShader from "../../shaders/engine/chunk.wgsl?engine";
 import * as oneLane from "../../shaders/engine/lanes-1.wgsl?engine";
@@ -35,29 +37,21 @@ export interface Stages {
   readonly scaled: boolean;
   /** Whether averages may be kept by less than half, of rules that have any. */
   readonly quick?: boolean | undefined;
-  readonly guarded?: boolean;
-  readonly clipped?: boolean;
-  readonly zeroed?: boolean;
-  readonly byTensor?: boolean;
+  /** What guards ask for, in steps that they decide about. */
+  readonly guards?: Variant;
 }
 
 const variants = new Map<string, Variant>();
 
 /** The constants of a step; equal stages give the same object. */
-export function stepVariant({ decay, scaled, quick, guarded, clipped, zeroed, byTensor }: Stages): Variant {
+export function stepVariant({ decay, scaled, quick, guards }: Stages): Variant {
   const flags = {
     engine_decay_style: stepShader.constants[`engine_${decay.toUpperCase()}`] ?? 0,
     engine_scaled: Number(scaled),
-    engine_guarded: Number(guarded ?? false),
-    engine_clipped: Number(clipped ?? false),
-    engine_zeroed: Number(zeroed ?? false),
-    engine_by_tensor: Number(byTensor ?? false),
     ...(quick === undefined ? {} : { [QUICK]: Number(quick) }),
+    ...guards,
   };
-  const key = Object.values(flags).join();
-  const variant = variants.get(key) ?? flags;
-  variants.set(key, variant);
-  return variant;
+  return memo(variants, Object.values(flags).join(), () => flags);
 }
 
 export const storage = (
@@ -69,13 +63,15 @@ export const storage = (
 
 /** The bindings of a step. What of them a kernel does not use, it need not name. */
 export const stepBindings = ({ states, compensation }: StepShader, fromOrigin: boolean): string =>
-  `${storage(1, "read_write", "parameters")}${storage(2, "read", "gradients", "engine_Bits")}${[
+  storage(1, "read_write", "parameters") +
+  storage(2, "read", "gradients", "engine_Bits") +
+  [
     ...states.map((name) => `state_${name}`),
     ...(fromOrigin ? ["origin"] : []),
     ...(compensation ? ["compensation"] : []),
   ]
     .map((name, index) => storage(3 + index, "read_write", name))
-    .join("")}`;
+    .join("");
 
 export const declareState = ({ states }: RuleShader) =>
   states.length > 0 ? "\n  var engine_state: State;" : "";
@@ -96,18 +92,15 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
 }
 `;
 
-/** Where tensors have no values of their own. */
-export const noValues = "\n  let engine_factor = vec2f(1.0);";
-
-/** Parameter, gradient with all stages before the rule, and state of a lane. */
-export const loadLane = (shader: RuleShader, fromOrigin: boolean) => `
+/** Parameter, gradient with all stages before the rule, and state of a lane. @param guarded whether guards limit the gradient */
+export const loadLane = (shader: RuleShader, fromOrigin: boolean, guarded: boolean) => `
   let engine_point = engine_widen(engine_parameters[engine_i]);
   let engine_parameter = ${fromOrigin ? "engine_widen(engine_origin[engine_i])" : "engine_point"};
-  let engine_read = engine_widen_bits(engine_gradients[engine_chunk.gradient_first + engine_lane]);
-  let engine_gradient = engine_prepared(engine_read, engine_point, engine_factor);${declareState(shader)}${loadStates(shader)}`;
+  let engine_read = engine_gradient_of(engine_widen_bits(engine_gradients[engine_chunk.gradient_first + engine_lane]));
+  let engine_gradient = engine_coupled(${guarded ? "engine_limited(engine_read, engine_factor)" : "engine_read"}, engine_point);${declareState(shader)}${loadStates(shader)}`;
 
 /** The update of a lane. */
-export const stepLane = (shader: StepShader, fromOrigin: boolean) => {
+export const stepLane = (shader: StepShader, fromOrigin: boolean, guarded: boolean) => {
   const given = [
     "engine_parameter",
     "engine_gradient",
@@ -116,39 +109,19 @@ export const stepLane = (shader: StepShader, fromOrigin: boolean) => {
   ];
   const plain = { load: "", next: "engine_parameter - engine_change", store: "" };
   const { load, next, store } = shader.compensation ?? plain;
-  return `${loadLane(shader, fromOrigin)}
+  return `${loadLane(shader, fromOrigin, guarded)}
   let engine_change = engine_decayed(engine_parameter, update(${given.join(", ")}));${load}
   let engine_next = ${shader.linear ? next : `engine_marked(${next}, engine_gradient)`};
   engine_parameters[engine_i] = engine_narrow(engine_next);${store}${storeStates(shader)}`;
 };
 
-/** What a skipped step leaves is what it found; a look-ahead or an ascent is undone. */
-export const restoreLane = (fromOrigin: boolean) =>
-  fromOrigin ? "\n  engine_parameters[engine_i] = engine_origin[engine_i];" : "";
-
-/** What a step is written with, before its entry. @param bindings behind its own */
-export const stepHead = (shader: StepShader, width: Width, fromOrigin: boolean, bindings = ""): string =>
-  `${shader.code}\n${overLanes(width)}${stepShader.code}${shader.compensation?.code ?? ""}${stepBindings(shader, fromOrigin)}${bindings}`;
+/** What a step is written with, before its entry. */
+export const stepHead = (shader: StepShader, width: Width, fromOrigin: boolean): string =>
+  `${shader.code}\n${overLanes(width)}${stepShader.code}${shader.compensation?.code ?? ""}${stepBindings(shader, fromOrigin)}`;
 
 /**
  * The step: θ ← θ − (update + decay).
  * @param fromOrigin whether the parameters were moved to take the gradient, and θ is what was kept
- * @param bindings behind its own
- * @param values text that declares what the lane's tensor has: `engine_factor`, and `engine_settled` of a rule with sums
  */
-export function composeStep(
-  shader: StepShader,
-  width: Width,
-  fromOrigin: boolean,
-  bindings = "",
-  values = noValues,
-): string {
-  const head = stepHead(shader, width, fromOrigin, bindings);
-  const lane = values + stepLane(shader, fromOrigin);
-  // One condition where it will do: a software adapter pays for each.
-  if (!fromOrigin) return head + laneEntry(lane, "select(engine_chunk.count, 0u, engine_skips())");
-  return `${head}${laneEntry(`
-  if (engine_skips()) {${restoreLane(fromOrigin)}
-    return;
-  }${lane}`)}`;
-}
+export const composeStep = (shader: StepShader, width: Width, fromOrigin: boolean): string =>
+  stepHead(shader, width, fromOrigin) + laneEntry(stepLane(shader, fromOrigin, false));

@@ -1,3 +1,4 @@
+import { memo } from "../../memo.js";
 import type { Width } from "../memory/spans.js";
 
 /** How a kernel accesses a buffer; `window` is read-only, at a dynamic offset. */
@@ -20,74 +21,86 @@ export type Variant = Readonly<Record<string, number>>;
 
 const ONLY: Variant = {};
 
+/** Layouts of a list of accesses. */
+interface Layouts {
+  /** Of bind group 1: a uniform, then the storage buffers. */
+  readonly chunk: GPUBindGroupLayout;
+  readonly pipeline: GPUPipelineLayout;
+}
+
 interface DeviceCache {
   /** Of bind group 0. */
   readonly step: GPUBindGroupLayout;
-  readonly chunks: Map<string, GPUBindGroupLayout>;
+  readonly layouts: Map<string, Layouts>;
   readonly modules: Map<string, GPUShaderModule>;
-  readonly pipelines: Map<string, Promise<GPUComputePipeline>>;
+  readonly compiled: Map<string, Promise<GPUComputePipeline>>;
   /** Those that are compiled. */
   readonly ready: Map<string, GPUComputePipeline>;
 }
 
 const caches = new WeakMap<GPUDevice, DeviceCache>();
 
-const COMPUTE = 0x4; // GPUShaderStage.COMPUTE, absent outside browsers
+const layoutOf = (
+  device: GPUDevice,
+  label: string,
+  buffers: readonly GPUBufferBindingLayout[],
+): GPUBindGroupLayout =>
+  device.createBindGroupLayout({
+    label: `webgpu-optim ${label}`,
+    // GPUShaderStage.COMPUTE, absent outside browsers
+    entries: buffers.map((buffer, binding) => ({ binding, visibility: 0x4, buffer })),
+  });
 
 function cacheOf(device: GPUDevice): DeviceCache {
-  let cache = caches.get(device);
-  if (!cache) {
-    const uniform = (binding: number) => ({
-      binding,
-      visibility: COMPUTE,
-      buffer: { type: "uniform" as const, hasDynamicOffset: true },
-    });
-    cache = {
-      step: device.createBindGroupLayout({
-        label: "webgpu-optim step",
-        entries: [uniform(0), uniform(1)],
-      }),
-      chunks: new Map(),
+  return memo(caches, device, () => {
+    const uniform = { type: "uniform", hasDynamicOffset: true } as const;
+    return {
+      step: layoutOf(device, "step", [uniform, uniform]),
+      layouts: new Map(),
       modules: new Map(),
-      pipelines: new Map(),
+      compiled: new Map(),
       ready: new Map(),
     };
-    caches.set(device, cache);
-  }
-  return cache;
+  });
 }
+
+function layoutsOf(device: GPUDevice, storages: readonly Access[]): Layouts {
+  const { step, layouts } = cacheOf(device);
+  return memo(layouts, storages.join(), (key) => {
+    const chunk = layoutOf(device, `chunk (${key})`, [
+      { type: "uniform" },
+      ...storages.map((type) =>
+        type === "window" ? { type: "read-only-storage" as const, hasDynamicOffset: true } : { type },
+      ),
+    ]);
+    return {
+      chunk,
+      pipeline: device.createPipelineLayout({
+        label: `webgpu-optim (${key})`,
+        bindGroupLayouts: [step, chunk],
+      }),
+    };
+  });
+}
+
+const bind = (
+  device: GPUDevice,
+  label: string,
+  layout: GPUBindGroupLayout,
+  resources: readonly GPUBufferBinding[],
+): GPUBindGroup =>
+  device.createBindGroup({
+    label,
+    layout,
+    entries: resources.map((resource, binding) => ({ binding, resource })),
+  });
 
 /** A bind group 0: the rule's scalars and the engine's, at dynamic offsets. */
 export const bindStep = (
   device: GPUDevice,
   label: string,
-  scalars: GPUBufferBinding,
-  stage: GPUBufferBinding,
-): GPUBindGroup =>
-  device.createBindGroup({
-    label,
-    layout: cacheOf(device).step,
-    entries: [scalars, stage].map((resource, binding) => ({ binding, resource })),
-  });
-
-/** Layout of bind group 1: a uniform, then the storage buffers. One a device and list of accesses. */
-function chunkLayout(device: GPUDevice, storages: readonly Access[]): GPUBindGroupLayout {
-  const { chunks } = cacheOf(device);
-  const key = storages.join();
-  let layout = chunks.get(key);
-  if (!layout) {
-    layout = device.createBindGroupLayout({
-      label: `webgpu-optim chunk (${key})`,
-      entries: ["uniform" as const, ...storages].map((type, binding) => ({
-        binding,
-        visibility: COMPUTE,
-        buffer: type === "window" ? { type: "read-only-storage", hasDynamicOffset: true } : { type },
-      })),
-    });
-    chunks.set(key, layout);
-  }
-  return layout;
-}
+  ...blocks: readonly [scalars: GPUBufferBinding, stage: GPUBufferBinding]
+): GPUBindGroup => bind(device, label, cacheOf(device).step, blocks);
 
 /** A bind group 1. */
 export const bindChunk = (
@@ -95,18 +108,16 @@ export const bindChunk = (
   label: string,
   storages: readonly Access[],
   resources: readonly GPUBufferBinding[],
-): GPUBindGroup =>
-  device.createBindGroup({
-    label,
-    layout: chunkLayout(device, storages),
-    entries: resources.map((resource, binding) => ({ binding, resource })),
-  });
+): GPUBindGroup => bind(device, label, layoutsOf(device, storages).chunk, resources);
 
 /** One text and its pipelines, by width and variant. */
 export class Kernel {
   readonly #device: GPUDevice;
   readonly #source: KernelSource;
-  readonly #pipelines = new Map<Variant, { [W in Width]?: GPUComputePipeline }>();
+  readonly #pipelines = {
+    1: new Map<Variant, GPUComputePipeline>(),
+    4: new Map<Variant, GPUComputePipeline>(),
+  };
 
   constructor(device: GPUDevice, source: KernelSource) {
     this.#device = device;
@@ -118,74 +129,58 @@ export class Kernel {
    * @throws OptimError `invalid-shader` with line and column of each message.
    */
   async compile(widths: Iterable<Width>, variants: Iterable<Variant> = [ONLY]): Promise<void> {
-    const { pipelines } = cacheOf(this.#device);
-    await Promise.all(
-      [...widths].flatMap((width) =>
-        [...variants].map(async (variant) => {
-          const { key, descriptor, code } = this.#describe(width, variant);
-          let pipeline = pipelines.get(key);
-          if (!pipeline) {
-            pipeline = compile(this.#device, this.#source, code, descriptor);
-            pipelines.set(key, pipeline);
-            // A failure, a lost device say, must not be what the next caller gets.
-            pipeline.catch(() => pipelines.delete(key));
-          }
-          this.#keep(key, width, variant, await pipeline);
-        }),
-      ),
-    );
+    const wanted = [...variants];
+    await Promise.all([...widths].flatMap((width) => wanted.map((variant) => this.#compile(width, variant))));
+  }
+
+  async #compile(width: Width, variant: Variant): Promise<void> {
+    const { compiled, modules, ready } = cacheOf(this.#device);
+    const { key, code, descriptor } = this.#describe(width, variant);
+    const pipeline = await memo(compiled, key, () => {
+      const made = compile(this.#device, this.#source, descriptor);
+      // A failure, a lost device say, must not be what the next caller gets.
+      made.catch(() => {
+        compiled.delete(key);
+        modules.delete(code);
+      });
+      return made;
+    });
+    ready.set(key, pipeline);
+    this.#pipelines[width].set(variant, pipeline);
   }
 
   /** A pipeline. One that nobody foresaw, after a change of options, is compiled by the driver before its first use. */
   pipeline(width: Width, variant: Variant = ONLY): GPUComputePipeline {
-    const known = this.#pipelines.get(variant)?.[width];
-    if (known) return known;
-    const { key, descriptor } = this.#describe(width, variant);
-    const pipeline = cacheOf(this.#device).ready.get(key) ?? this.#device.createComputePipeline(descriptor());
-    this.#keep(key, width, variant, pipeline);
-    return pipeline;
-  }
-
-  #keep(key: string, width: Width, variant: Variant, pipeline: GPUComputePipeline): void {
-    cacheOf(this.#device).ready.set(key, pipeline);
-    const kept = this.#pipelines.get(variant) ?? {};
-    kept[width] = pipeline;
-    this.#pipelines.set(variant, kept);
+    return memo(this.#pipelines[width], variant, () => {
+      const { key, descriptor } = this.#describe(width, variant);
+      return memo(cacheOf(this.#device).ready, key, () => this.#device.createComputePipeline(descriptor()));
+    });
   }
 
   #describe(width: Width, variant: Variant) {
-    const { label, file, compose, storages, constants: fixed } = this.#source;
+    const { label: owner, file, compose, storages, constants: fixed } = this.#source;
     const code = compose(width);
     const constants = { ...fixed, ...variant };
     const device = this.#device;
-    // Made when asked for: a pipeline that another optimizer has made already needs none of it.
+    const label = `${owner} ${file}`;
+    // Made when asked for: a pipeline that another optimizer has made already needs none of it. Kernels of one text are
+    // one module.
     const descriptor = (): GPUComputePipelineDescriptor => ({
-      label: `${label} ${file}`,
-      layout: device.createPipelineLayout({
-        label: `${label} ${file}`,
-        bindGroupLayouts: [cacheOf(device).step, chunkLayout(device, storages)],
-      }),
-      compute: { module: moduleOf(device, `${label} ${file}`, code), entryPoint: "engine_main", constants },
+      label,
+      layout: layoutsOf(device, storages).pipeline,
+      compute: {
+        module: memo(cacheOf(device).modules, code, () => device.createShaderModule({ label, code })),
+        entryPoint: "engine_main",
+        constants,
+      },
     });
     return { key: JSON.stringify([code, constants, storages]), code, descriptor };
   }
 }
 
-/** Kernels of one text are one module. */
-function moduleOf(device: GPUDevice, label: string, code: string): GPUShaderModule {
-  const { modules } = cacheOf(device);
-  let module = modules.get(code);
-  if (!module) {
-    module = device.createShaderModule({ label, code });
-    modules.set(code, module);
-  }
-  return module;
-}
-
 async function compile(
   device: GPUDevice,
   { label, file }: KernelSource,
-  code: string,
   describe: () => GPUComputePipelineDescriptor,
 ): Promise<GPUComputePipeline> {
   device.pushErrorScope("validation");
@@ -196,7 +191,6 @@ async function compile(
   const [pipeline, error] = await Promise.allSettled([made, scope]);
   if (pipeline.status === "fulfilled" && !(error.status === "fulfilled" && error.value))
     return pipeline.value;
-  cacheOf(device).modules.delete(code);
   const cause = pipeline.status === "rejected" ? pipeline.reason : undefined;
   const { compileError } = await import("./compile-error.js");
   throw await compileError(device, label, file, descriptor.compute.module, cause);

@@ -1,3 +1,4 @@
+import { memo } from "../../memo.js";
 import * as chunkShader from "../../shaders/engine/chunk.wgsl?engine";
 import type { Range, Tensor } from "../memory/parameters.js";
 import { BLOCK } from "../memory/slots.js";
@@ -40,14 +41,12 @@ export class ChunkUniforms {
   }
 
   binding(chunk: Readonly<Record<string, number>>): GPUBufferBinding {
-    const key = Object.values(chunk).join();
-    let place = this.#places.get(key);
-    if (!place) {
-      place = { buffer: this.#withRoom(), offset: this.#used };
+    const place = memo(this.#places, Object.values(chunk).join(), () => {
+      const place = { buffer: this.#withRoom(), offset: this.#used };
       this.#device.queue.writeBuffer(place.buffer, place.offset, packStruct(CHUNK, chunk));
       this.#used += BLOCK;
-      this.#places.set(key, place);
-    }
+      return place;
+    });
     return { ...place, size: Math.ceil(sizeOf(CHUNK) / 16) * 16 };
   }
 
@@ -210,10 +209,10 @@ export class Planner {
   #bound(span: Span, gradient: Range | undefined): readonly Dispatch[] {
     const [first] = span.tensors;
     const { buffer, offset } = gradient ?? this.#kind.lead(first);
-    const ofBuffer = getOr(this.#context.bound, buffer, () => new Map());
-    const ofPass = getOr(ofBuffer, this, () => new Map());
-    const ofSpan = getOr(ofPass, `${first.name}\n${span.size}`, () => new Map<number, readonly Dispatch[]>());
-    const bound = getOr(ofSpan, offset, () => bindSpan(this.#context, this.#kind, span, gradient));
+    const ofBuffer = memo(this.#context.bound, buffer, () => new Map());
+    const ofPass = memo(ofBuffer, this, () => new Map());
+    const ofSpan = memo(ofPass, `${first.name}\n${span.size}`, () => new Map<number, readonly Dispatch[]>());
+    const bound = memo(ofSpan, offset, () => bindSpan(this.#context, this.#kind, span, gradient));
     // The newest is the last.
     ofSpan.delete(offset);
     ofSpan.set(offset, bound);
@@ -241,7 +240,7 @@ export class Plans {
 
   /** @param tensors sorted */
   of(tensors: readonly Tensor[]): readonly Dispatch[] {
-    return getOr(this.#known, tensors, () => {
+    return memo(this.#known, tensors, () => {
       const dispatches = this.#planner.plan(tensors, this.#gradient);
       for (const { width } of dispatches) this.widths.add(width);
       return dispatches;
@@ -254,56 +253,24 @@ export class Plans {
   }
 }
 
-/** What a map has under a key; made where there is nothing. */
-function getOr<K, V>(
-  map: { get(key: K): V | undefined; set(key: K, value: V): unknown },
-  key: K,
-  make: () => V,
-): V {
-  let value = map.get(key);
-  if (value === undefined) {
-    value = make();
-    map.set(key, value);
-  }
-  return value;
-}
+/** Encodes a kernel over dispatches, in workgroups of as many. */
+const encodeBy =
+  (workgroups: (dispatch: Dispatch) => number) =>
+  (pass: GPUComputePassEncoder, kernel: Kernel, dispatches: readonly Dispatch[], variant?: Variant): void => {
+    let current = 0;
+    for (const dispatch of dispatches) {
+      const { width, bindGroup } = dispatch;
+      if (width !== current) pass.setPipeline(kernel.pipeline(width, variant));
+      current = width;
+      pass.setBindGroup(1, bindGroup);
+      pass.dispatchWorkgroups(workgroups(dispatch));
+    }
+  };
 
 /** Encodes a kernel with a lane an invocation. */
-export function encodeLanes(
-  pass: GPUComputePassEncoder,
-  kernel: Kernel,
-  dispatches: readonly Dispatch[],
-  variant?: Variant,
-): void {
-  encodeAll(pass, kernel, dispatches, variant, ({ lanes }) => Math.ceil(lanes / WORKGROUP));
-}
+export const encodeLanes = /* @__PURE__ */ encodeBy(({ lanes }) => Math.ceil(lanes / WORKGROUP));
 
 /** Encodes a kernel with a strip an invocation. */
-export function encodeStrips(
-  pass: GPUComputePassEncoder,
-  kernel: Kernel,
-  dispatches: readonly Dispatch[],
-  variant?: Variant,
-): void {
-  encodeAll(pass, kernel, dispatches, variant, ({ lanes, width }) =>
-    Math.ceil((lanes * width * 4) / STRIP / WORKGROUP),
-  );
-}
-
-function encodeAll(
-  pass: GPUComputePassEncoder,
-  kernel: Kernel,
-  dispatches: readonly Dispatch[],
-  variant: Variant | undefined,
-  workgroups: (dispatch: Dispatch) => number,
-): void {
-  let current = 0;
-  for (const dispatch of dispatches) {
-    if (dispatch.width !== current) {
-      pass.setPipeline(kernel.pipeline(dispatch.width, variant));
-      current = dispatch.width;
-    }
-    pass.setBindGroup(1, dispatch.bindGroup);
-    pass.dispatchWorkgroups(workgroups(dispatch));
-  }
-}
+export const encodeStrips = /* @__PURE__ */ encodeBy(({ lanes, width }) =>
+  Math.ceil((lanes * width * 4) / STRIP / WORKGROUP),
+);

@@ -16,12 +16,12 @@ import {
   written,
 } from "./plan.js";
 
-/** What guards add to a step: values by tensor and partial sums, which it binds behind its own. */
+/** What guards make of a step: its texts, and values by tensor and partial sums, which it binds behind its own. */
 export interface StepExtension {
   /** The texts of the step, and of the step that also keeps norms of parameters and updates. */
   readonly compose: (shader: StepShader, width: Width, fromOrigin: boolean, summed: boolean) => string;
   readonly streams: readonly Stream[];
-  readonly strips: Strips;
+  readonly strips?: Strips;
 }
 
 /** What a step binds of a group, in order. */
@@ -46,7 +46,7 @@ export class Step {
       name: "step",
       lead: ({ param }) => param,
       streams,
-      ...(extension && { strips: extension.strips }),
+      ...(extension?.strips && { strips: extension.strips }),
     });
     const { fromOrigin, shader } = group;
     const kernel = (summed: boolean) =>

@@ -1,5 +1,7 @@
 import { briefly, OptimError } from "../../errors.js";
+import { memo } from "../../memo.js";
 import { checkNames } from "../options/check-names.js";
+import { refuse } from "../options/refuse.js";
 import { USAGE } from "./usage.js";
 
 /** A part of a buffer, in bytes. */
@@ -52,9 +54,9 @@ export interface Tensor {
 export const gradientOf = ({ gradient }: Tensor): Range => gradient;
 
 /**
- * Checks the parameters of groups.
+ * Checks the parameters of groups. To be explained where it refuses.
  * @param others tensors that they join
- * @throws OptimError `invalid-argument`, `invalid-buffer`, `duplicate-name` or `aliased-buffers`.
+ * @throws OptimError `invalid-argument`, `invalid-buffer` or `aliased-buffers`
  */
 export function checkParameters(
   groups: readonly (readonly Parameter[])[],
@@ -65,47 +67,31 @@ export function checkParameters(
     group.map((parameter) => {
       checkNames("parameter", parameter, ["name", "param", "grad", "shape"]);
       const { name } = parameter;
-      if (typeof name !== "string" || name === "")
-        throw new OptimError("invalid-argument", "A parameter has no name", {
-          expected: "a non-empty string",
-          got: briefly(name),
-          fix: "give each parameter a unique name: its state is kept under it",
-        });
-      if (names.has(name))
-        throw new OptimError("duplicate-name", `Two parameters are named '${name}'`, {
-          expected: "unique names in all groups",
-          got: `'${name}' twice`,
-          fix: "rename one, or list the tensor in one group only",
-        });
+      if (typeof name !== "string" || name === "") refuse((say) => say.noName(name));
+      if (names.has(name)) refuse((say) => say.takenName(name));
       names.add(name);
       return checkTensor(parameter);
     }),
   );
-  const tensors = [...others, ...checked.flat()];
-  refuseOverlap(tensors);
+  refuseOverlap([...others, ...checked.flat()]);
   return checked;
 }
 
 function checkTensor({ name, param, grad, shape }: Parameter): Tensor {
   const elements = shape && elementCount(name, shape);
-  const parameter = checkRange(`Parameter of '${name}'`, param);
-  const size = elements === undefined ? parameter.size : elements * 4;
-  if (parameter.size < size)
-    throw new OptimError("invalid-buffer", `Parameter of '${name}' is too short for its shape`, {
-      expected: `${size} bytes for shape [${shape?.join(", ")}]`,
-      got: `${parameter.size} bytes`,
-      fix: "pass the buffer that holds the tensor, or correct the shape",
-    });
-  const range = { buffer: parameter.buffer, offset: parameter.offset, padding: parameter.padding };
-  // Padding is counted from the tensor's end, which a longer range is not.
-  const tensor = {
-    name,
-    shape: shape ?? [size / 4],
-    size,
-    param: parameter.size === size ? range : { ...range, padding: 0 },
-  };
+  const range = checkRange(`Parameter of '${name}'`, param);
+  const size = elements === undefined ? range.size : elements * 4;
+  if (range.size < size) refuse((say) => say.tooShort(name, size, shape, range.size));
+  const tensor = { name, shape: shape ?? [size / 4], size, param: withPadding(range, size) };
   return { ...tensor, gradient: checkGradient(tensor, grad) };
 }
+
+/** Padding is counted from the tensor's end, which a longer range is not. */
+const withPadding = ({ buffer, offset, size, padding }: CheckedRange, own: number): Range => ({
+  buffer,
+  offset,
+  padding: size === own ? padding : 0,
+});
 
 /**
  * Checks a gradient against its tensor.
@@ -128,7 +114,7 @@ export function checkGradient(
       got: `one buffer${range.buffer.label ? ` ('${range.buffer.label}')` : ""}`,
       fix: "put gradients into a buffer of their own",
     });
-  return { buffer: range.buffer, offset: range.offset, padding: range.size === size ? range.padding : 0 };
+  return withPadding(range, size);
 }
 
 /** Elements of a shape. @throws OptimError `invalid-argument` */
@@ -142,44 +128,33 @@ export function elementCount(name: string, shape: readonly number[]): number {
   return shape.reduce((product, extent) => product * extent, 1);
 }
 
-function checkRange(what: string, given: GPUBuffer | PartialRange): Range & { readonly size: number } {
-  if (isRange(given)) checkNames("range", given, ["buffer", "offset", "size", "padding"]);
-  const range: PartialRange = isRange(given) ? given : { buffer: given };
+type CheckedRange = Range & { readonly size: number };
+
+function checkRange(what: string, given: GPUBuffer | PartialRange): CheckedRange {
+  const range = isRange(given) ? given : { buffer: given };
+  checkNames("range", range, ["buffer", "offset", "size", "padding"]);
   const { buffer, offset = 0, padding = 0 } = range;
   // As WebGPU has it: the rest of the buffer.
   const { size = Math.max(0, buffer?.size - offset - padding) } = range;
-  const refuse = (problem: string, expected: string, got: string, fix: string): never => {
+  const fail = (problem: string, expected: string, got: string, fix: string): never => {
     throw new OptimError("invalid-buffer", `${what} ${problem}`, { expected, got, fix });
   };
   if (typeof buffer?.size !== "number" || typeof buffer.usage !== "number")
-    refuse(
-      "is not a GPUBuffer",
-      "a GPUBuffer or { buffer, offset, size }",
-      briefly(given),
-      "pass the buffer",
-    );
+    fail("is not a GPUBuffer", "a GPUBuffer or { buffer, offset, size }", briefly(given), "pass the buffer");
+  const usage = `usage 0x${buffer.usage.toString(16)}`;
   if (!(buffer.usage & USAGE.STORAGE))
-    refuse(
-      "cannot be bound",
-      "usage STORAGE",
-      `usage 0x${buffer.usage.toString(16)}`,
-      "create the buffer with GPUBufferUsage.STORAGE",
-    );
+    fail("cannot be bound", "usage STORAGE", usage, "create the buffer with GPUBufferUsage.STORAGE");
   for (const [field, value] of Object.entries({ offset, size, padding }))
     if (!Number.isSafeInteger(value) || value < 0 || value % 4 !== 0)
-      refuse(
+      fail(
         `has a wrong ${field}`,
         "a multiple of 4 bytes, at least 0",
         briefly(value),
         "count in bytes of f32",
       );
+  const end = `offset ${offset} + size ${size} + padding ${padding}`;
   if (offset + size + padding > buffer.size)
-    refuse(
-      "ends outside its buffer",
-      `at most ${buffer.size} bytes`,
-      `offset ${offset} + size ${size} + padding ${padding}`,
-      "correct the range",
-    );
+    fail("ends outside its buffer", `at most ${buffer.size} bytes`, end, "correct the range");
   return { buffer, offset, size, padding };
 }
 
@@ -200,9 +175,8 @@ export function refuseOverlap(tensors: readonly Tensor[], at: (tensor: Tensor) =
       ["gradient", at(tensor)],
     ] as const) {
       if (tensor.size === 0) continue;
-      const ranges = byBuffer.get(buffer) ?? [];
-      ranges.push({ tensor, role, start: offset, end: offset + tensor.size + padding });
-      byBuffer.set(buffer, ranges);
+      const end = offset + tensor.size + padding;
+      memo(byBuffer, buffer, () => []).push({ tensor, role, start: offset, end });
     }
   for (const ranges of byBuffer.values()) {
     ranges.sort((a, b) => a.start - b.start);

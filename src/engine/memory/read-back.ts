@@ -4,14 +4,6 @@ import type { BufferRange } from "./parameters.js";
 import { scoped } from "./scoped.js";
 import { READ, USAGE } from "./usage.js";
 
-/** What is said where a checkpoint cannot be staged. */
-export const stagingFailure = (label: string) => ({
-  memory: `There is no memory to stage a checkpoint of '${label}'`,
-  other: `'${label}' cannot be copied`,
-  fixMemory: "free buffers",
-  fixOther: "check that every buffer is alive and unmapped",
-});
-
 /**
  * Copies ranges as they are now, by one encoder submitted at once, into buffers that can be mapped. They are read later,
  * one buffer at a time, and freed as they are read; `release` frees what is left.
@@ -26,7 +18,7 @@ export class ReadBack {
   constructor(device: GPUDevice, label: string, lists: readonly (readonly BufferRange[])[]) {
     this.#device = device;
     this.#label = label;
-    this.#copied = scoped(device, label, this.#staged, stagingFailure(label), () => {
+    this.#copied = scoped(device, label, "checkpoint", this.#staged, () => {
       const encoder = device.createCommandEncoder({ label: `${label} checkpoint` });
       for (const ranges of lists) {
         const sizes = ranges.map(({ size }) => size);

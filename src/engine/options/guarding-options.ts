@@ -74,14 +74,13 @@ export const extraBuffers = (
   Number(sums.length > 0 || (guards !== undefined && guards.clipNorm < UNLIMITED)) +
   Number(sums.length > 0 || telemetry !== undefined);
 
-/** @param blocks bytes of the scalars of all steps in flight @throws OptimError `limit-exceeded` */
+/** @param blocks bytes of the scalars of all steps in flight */
 export function checkGuardLimits(
-  { limits }: GPUDevice,
+  { maxBufferSize, maxStorageBufferBindingSize }: GPUSupportedLimits,
   { label, groups, stepsInFlight, guards }: CheckedOptions,
   blocks: number,
 ): void {
   if (!guards) return;
-  const { maxBufferSize, maxStorageBufferBindingSize } = limits;
   const rows = blocks * (guards.skipsInFlight + 1);
   const fix = "lower stepsInFlight or guards.skipsInFlight";
   requireAtMost(label, "bytes of scalars", "maxBufferSize", maxBufferSize, rows, fix);

@@ -1,4 +1,3 @@
-import { briefly, OptimError } from "../../errors.js";
 import { checkOptions, flag, type Rule } from "../../rule.js";
 import type { Schedule } from "../../schedules/schedule.js";
 import type { BlendWeights } from "../group.js";
@@ -10,6 +9,7 @@ import type { Parts } from "../parts.js";
 import type { AverageOptions, SlowWeightsOptions } from "./average-options.js";
 import type { GuardOptions, Guards } from "./guard-options.js";
 import type { AnyOptions, Hyperparameters, NoOptions } from "./hyperparameters.js";
+import { refuse } from "./refuse.js";
 import { checkOptionSchedules, checkSchedule, type OptionSchedules } from "./schedule-options.js";
 
 /**
@@ -96,7 +96,7 @@ const OPTION_NAMES: readonly string[] = [
 ] satisfies (keyof OptimizerOptions)[];
 
 /** A group's options with the optimizer's rule and schedule, where it has none of its own. */
-interface GivenGroup {
+export interface GivenGroup {
   readonly parameters: readonly Parameter[];
   readonly rule?: Rule | undefined;
   readonly schedule?: Schedule | undefined;
@@ -116,14 +116,13 @@ export interface CheckedGroup {
 
 const constantRate: Schedule = () => 1;
 
+/** What groups have where they have none of their own. */
+export type GroupDefaults = Pick<GivenGroup, "rule" | "schedule" | "optionSchedules" | "compensated">;
+
 /** All that {@link createOptimizer} was asked for, checked. */
 export interface CheckedOptions {
   readonly label: string;
-  /** Of groups that have none of their own. */
-  readonly rule: Rule | undefined;
-  readonly schedule: Schedule | undefined;
-  readonly optionSchedules: OptionSchedules | undefined;
-  readonly compensated: boolean | undefined;
+  readonly defaults: GroupDefaults;
   readonly groups: readonly CheckedGroup[];
   readonly accumulation: boolean;
   readonly stepsInFlight: number;
@@ -135,100 +134,62 @@ export interface CheckedOptions {
   readonly sam: number | undefined;
 }
 
-/** Checks everything that can be checked without the GPU. @param parts that the options ask for @throws OptimError */
+/**
+ * Checks everything that can be checked without the GPU. To be {@link explained}, as all checks here.
+ * @param parts that the options ask for
+ */
 export function checkOptimizerOptions(
   device: GPUDevice,
   options: OptimizerOptions<AnyOptions>,
   parts: Parts,
 ): CheckedOptions {
   const { guard, copying } = parts;
-  for (const name of Object.keys(options ?? {}))
-    if (!OPTION_NAMES.includes(name))
-      throw new OptimError("invalid-argument", `createOptimizer has no option '${name}'`, {
-        expected: `one of ${OPTION_NAMES.join(", ")}`,
-        got: `'${name}'`,
-        fix: "hyperparameters go to the rule or to a group",
-      });
-  const groups = checkGroups(options);
-  const { accumulation = false, stepsInFlight = 64 } = options;
-  if (!Number.isSafeInteger(stepsInFlight) || stepsInFlight < 1)
-    throw new OptimError("invalid-argument", "stepsInFlight is no count", {
-      expected: "a whole number of at least 1",
-      got: briefly(stepsInFlight),
-      fix: "leave it out for 64",
-    });
-  const label = options.label ?? groups[0]?.rule.row.name ?? "optimizer";
-  const { guards, telemetry, sam } = guard?.checkGuarding(options, groups) ?? {};
-  const { slowWeights, average, rule, schedule, optionSchedules, compensated } = options;
-  const blends = {
-    slow: slowWeights === undefined ? undefined : copying?.slowWeight(slowWeights),
-    average: average === undefined ? undefined : copying?.averageWeight(average),
-  };
-  const checked = {
-    label,
+  const {
+    parameters,
+    groups: given,
     rule,
     schedule,
     optionSchedules,
     compensated,
+    accumulation = false,
+    stepsInFlight = 64,
+    slowWeights,
+    average,
+    label,
+  } = options ?? {};
+  for (const name of Object.keys(options ?? {}))
+    if (!OPTION_NAMES.includes(name)) refuse((say) => say.unknownOption(name, OPTION_NAMES));
+  if (!(parameters === undefined ? Array.isArray(given) : Array.isArray(parameters) && given === undefined))
+    refuse((say) => say.noLists(parameters, given));
+  const defaults = { rule, schedule, optionSchedules, compensated };
+  const groups = checkGroups(
+    (given ?? [{ parameters: parameters! }]).map((group) => withDefaults(group, defaults)),
+    (index) => `Group ${index}`,
+  );
+  if (!groups.some(({ tensors }) => tensors.length > 0)) refuse((say) => say.noParameter(groups.length));
+  if (!Number.isSafeInteger(stepsInFlight) || stepsInFlight < 1) refuse((say) => say.noCount(stepsInFlight));
+  const checked = {
+    label: label ?? groups[0]!.rule.row.name,
+    defaults,
     groups,
     accumulation,
     stepsInFlight,
-    guards,
-    telemetry,
-    blends,
-    sam,
+    blends: {
+      slow: slowWeights === undefined ? undefined : copying?.slowWeight(slowWeights),
+      average: average === undefined ? undefined : copying?.averageWeight(average),
+    },
+    ...(guard?.checkGuarding(options, groups) ?? NO_GUARDING),
   };
   checkLimits(device, checked, parts);
   return checked;
 }
 
-function checkGroups(options: OptimizerOptions<AnyOptions>): CheckedGroup[] {
-  const { parameters, groups } = options ?? {};
-  if (!(parameters === undefined ? Array.isArray(groups) : Array.isArray(parameters) && groups === undefined))
-    throw new OptimError("invalid-argument", "There are no parameters", {
-      expected: "either a list 'parameters' or a list 'groups'",
-      got: parameters === undefined ? briefly(groups) : groups === undefined ? briefly(parameters) : "both",
-      fix: "pass { parameters: [{ name, param, grad }] }",
-    });
-  const given: readonly GroupOptions<AnyOptions>[] = groups ?? [{ parameters: parameters ?? [] }];
-  const tensors = checkParameters(given.map((group, index) => requireList(group, `Group ${index}`)));
-  if (tensors.flat().length === 0)
-    throw new OptimError("invalid-argument", `There is no parameter${tensors.length === 0 ? " group" : ""}`, {
-      expected: "at least one, in some group",
-      got: "none",
-      fix: "pass the parameters to train",
-    });
-  return given.map((group, index) =>
-    checkedGroup(withDefaults(group, options), tensors[index] ?? [], `Group ${index}`),
-  );
-}
+const NO_GUARDING = { guards: undefined, telemetry: undefined, sam: undefined };
 
-function requireList(
-  group: { readonly parameters: readonly Parameter[] } | undefined,
-  what: string,
-): readonly Parameter[] {
-  if (Array.isArray(group?.parameters)) return group.parameters;
-  throw new OptimError("invalid-argument", `${what} has no list of parameters`, {
-    expected: "{ parameters: [{ name, param, grad }], … }",
-    got: briefly(group?.parameters),
-    fix: "pass a list",
-  });
-}
-
-/** A group with the optimizer's rule, schedules and compensation where it has none of its own, or undefined ones. */
+/** A group with what it has none of its own of, or undefined. */
 export const withDefaults = (
   group: GroupOptions,
-  {
-    rule,
-    schedule,
-    optionSchedules,
-    compensated,
-  }: {
-    readonly rule?: Rule | undefined;
-    readonly schedule?: Schedule | undefined;
-    readonly optionSchedules?: OptionSchedules | undefined;
-    readonly compensated?: boolean | undefined;
-  },
+  { rule, schedule, optionSchedules, compensated }: GroupDefaults,
 ): GivenGroup => ({
   ...group,
   rule: group?.rule ?? rule,
@@ -237,13 +198,20 @@ export const withDefaults = (
   compensated: group?.compensated ?? compensated,
 });
 
-/**
- * Checks a group that joins others.
- * @throws OptimError as `createOptimizer`
- */
-export function checkGroup(group: GivenGroup, others: readonly Tensor[]): CheckedGroup {
-  const [tensors = []] = checkParameters([requireList(group, "The group")], others);
-  return checkedGroup(group, tensors, "The group");
+/** Checks groups. @param others tensors that they join */
+export function checkGroups(
+  groups: readonly GivenGroup[],
+  nameOf: (index: number) => string,
+  others?: readonly Tensor[],
+): CheckedGroup[] {
+  groups.forEach(({ parameters }, index) => {
+    if (!Array.isArray(parameters)) refuse((say) => say.noList(nameOf(index), parameters));
+  });
+  const tensors = checkParameters(
+    groups.map(({ parameters }) => parameters),
+    others,
+  );
+  return groups.map((group, index) => checkedGroup(group, tensors[index]!, nameOf(index)));
 }
 
 function checkedGroup(
@@ -253,33 +221,23 @@ function checkedGroup(
 ): CheckedGroup {
   // A factory has a row as well, but no options.
   if (typeof rule !== "object" || typeof rule?.row?.shader !== "object" || typeof rule.options !== "object")
-    throw new OptimError("invalid-argument", `${what} has no rule`, {
-      expected: "a rule from a factory, such as adam({ lr: 1e-3 })",
-      got: briefly(rule),
-      fix: "import { adam } and pass rule: adam()",
-    });
-  checkOptions({ ...rule.row, options: { compensated: flag(false) } }, { compensated });
-  if (rule.row.shader.lookahead) for (const tensor of tensors) requireCopyTarget(rule, tensor);
+    return refuse((say) => say.noRule(what, rule));
+  const { row } = rule;
+  checkOptions({ ...row, options: { compensated: flag(false) } }, { compensated });
+  // restore() copies parameters back.
+  for (const { name, param } of row.shader.lookahead ? tensors : [])
+    if (!(param.buffer.usage & USAGE.COPY_DST))
+      refuse((say) => say.noCopyTarget(row.name, name, param.buffer));
   return {
-    rule: { row: rule.row, options: checkOptions(rule.row, overrides, rule.options) },
-    schedule: checkSchedule(rule.row.name, schedule ?? constantRate),
-    optionSchedules: checkOptionSchedules(rule.row.name, rule.row, optionSchedules),
-    compensated: compensated && !rule.row.absolute,
+    rule: { row, options: checkOptions(row, overrides, rule.options) },
+    schedule: checkSchedule(row.name, schedule ?? constantRate),
+    optionSchedules: checkOptionSchedules(row.name, row, optionSchedules),
+    compensated: compensated && !row.absolute,
     tensors,
   };
 }
 
-/** restore() copies parameters back. */
-function requireCopyTarget({ row }: Rule, { name, param }: Tensor): void {
-  if (param.buffer.usage & USAGE.COPY_DST) return;
-  throw new OptimError("invalid-buffer", `Parameter of '${name}' cannot be restored after a look-ahead`, {
-    expected: `usage STORAGE | COPY_DST, which ${row.name} needs`,
-    got: `usage 0x${param.buffer.usage.toString(16)}`,
-    fix: "create the buffer with GPUBufferUsage.COPY_DST as well",
-  });
-}
-
-/** Refuses what needs more than a limit allows. @throws OptimError `limit-exceeded` */
+/** Refuses what needs more than a limit allows. */
 export function requireAtMost(
   label: string,
   what: string,
@@ -288,34 +246,21 @@ export function requireAtMost(
   needed: number,
   fix: string,
 ): void {
-  if (needed > most)
-    throw new OptimError("limit-exceeded", `'${label}' needs too many ${what}`, {
-      expected: `at most ${most} (${limit})`,
-      got: `${needed}`,
-      fix,
-    });
+  if (needed > most) refuse((say) => say.tooMany(label, what, limit, most, needed, fix));
 }
 
-/** @throws OptimError `limit-exceeded` */
-export function checkLimits(device: GPUDevice, checked: CheckedOptions, { guard }: Parts): void {
+/** Refuses what the device does not allow. */
+export function checkLimits({ limits }: GPUDevice, checked: CheckedOptions, { guard }: Parts): void {
   const { label, groups, stepsInFlight, sam } = checked;
-  const { maxStorageBuffersPerShaderStage, maxBufferSize } = device.limits;
+  const { maxStorageBuffersPerShaderStage: most, maxBufferSize } = limits;
   for (const { rule, compensated } of groups) {
     const { states, lookahead } = rule.row.shader;
-    requireAtMost(
-      label,
-      "storage buffers",
-      "maxStorageBuffersPerShaderStage",
-      maxStorageBuffersPerShaderStage,
-      2 +
-        states.length +
-        Number(compensated) +
-        (lookahead || sam !== undefined ? 1 : 0) +
-        (guard?.extraBuffers(rule.row, checked) ?? 0),
-      "request a larger limit from the adapter",
-    );
+    const own = 2 + states.length + Number(compensated) + Number(lookahead || sam !== undefined);
+    const needed = own + (guard?.extraBuffers(rule.row, checked) ?? 0);
+    const fix = "request a larger limit from the adapter";
+    requireAtMost(label, "storage buffers", "maxStorageBuffersPerShaderStage", most, needed, fix);
   }
   const blocks = stepsInFlight * groups.length * GROUP_BYTES;
   requireAtMost(label, "uniform bytes", "maxBufferSize", maxBufferSize, blocks, "lower stepsInFlight");
-  guard?.checkGuardLimits(device, checked, blocks);
+  guard?.checkGuardLimits(limits, checked, blocks);
 }

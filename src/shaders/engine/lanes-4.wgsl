@@ -1,7 +1,6 @@
 // Four elements an invocation.
 alias engine_Lanes = vec4f;
 alias engine_Bits = vec4u;
-const engine_STRIP = 16u; // lanes of 256 bytes
 fn engine_widen(lanes: engine_Lanes) -> vec4f {
   return lanes;
 }
@@ -10,12 +9,4 @@ fn engine_widen_bits(bits: engine_Bits) -> vec4u {
 }
 fn engine_narrow(value: vec4f) -> engine_Lanes {
   return value;
-}
-// Lanes that hold no element as zeros, for sums.
-fn engine_alone(value: vec4f) -> vec4f {
-  return value;
-}
-// The sum of the elements, in their order: a tail by itself adds up to the same bits.
-fn engine_total(value: vec4f) -> f32 {
-  return ((value.x + value.y) + value.z) + value.w;
 }
