@@ -1,6 +1,12 @@
 export type { CheckpointFormat } from "./checkpoint/contents.js";
 export type { SaveOptions } from "./checkpoint/describe.js";
-export type { CheckpointSource, LoadOptions } from "./checkpoint/load.js";
+export type {
+  CheckpointSource,
+  LoadedFrom,
+  LoadedGroup,
+  LoadOptions,
+  LoadResult,
+} from "./checkpoint/load.js";
 export { createOptimizer } from "./engine/create.js";
 export { type RequestDeviceOptions, requestDevice } from "./engine/device.js";
 export type { ParameterGroup } from "./engine/group.js";

@@ -61,7 +61,7 @@ export async function train(
     accumulation: batch === "full",
     parameters: withGradients(parameters),
   });
-  const epochsDone = from ? readPosition(await optimizer.load(from)).epoch : 0;
+  const epochsDone = from ? readPosition((await optimizer.load(from)).metadata).epoch : 0;
   let step = epochsDone * epochSteps;
   report({ kind: "start", steps, firstStep: step });
 

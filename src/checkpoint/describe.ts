@@ -1,4 +1,5 @@
 import { briefly, OptimError } from "../errors.js";
+import { constantRate } from "../schedules/schedule.js";
 import { VERSION } from "../version.js";
 import {
   type CheckpointFormat,
@@ -11,7 +12,7 @@ import {
   stateName,
   together,
 } from "./contents.js";
-import type { SavedSchedules } from "./saved-schedules.js";
+import { type SavedSchedules, USER_SCHEDULE } from "./saved-schedules.js";
 import type { TensorDescription } from "./write.js";
 
 /** What describes groups as PyTorch does, loaded where that is asked for. */
@@ -93,8 +94,11 @@ export function describeGroups(
     const { steps, cohorts } = come;
     const names = group.tensors.map(({ name }) => name);
     const others = Object.entries(group.optionSchedules);
+    const place = schedules.indexOf(group.schedule);
     const scheduled = {
-      schedule: schedules.indexOf(group.schedule),
+      schedule: place,
+      // Of what no file holds, whether it is a schedule at all.
+      ...(schedules.list[place] === USER_SCHEDULE && { constant: group.schedule === constantRate }),
       ...(others.length > 0 && {
         optionSchedules: Object.fromEntries(others.map(([name, other]) => [name, schedules.indexOf(other)])),
       }),

@@ -52,6 +52,22 @@ export function describePyTorchGroup(
   };
 }
 
+/**
+ * The rate before the schedule, of a group in PyTorch's terms. Its `lr` is the rate of the next step, whoever set it: where
+ * that is not what `initial_lr` comes to by the schedule, it was edited, and the schedule goes on from there.
+ */
+export function baseRate(
+  { lr, initial_lr: initial }: Readonly<Record<string, unknown>>,
+  schedule: Schedule,
+  steps: number,
+): unknown {
+  if (typeof lr !== "number") return initial ?? lr;
+  const factor = held(schedule, 0)(steps);
+  const base = typeof initial === "number" ? initial : lr;
+  const agrees = Math.abs(base * factor - lr) <= 1e-6 * Math.abs(lr);
+  return agrees || !(factor > 0) ? base : lr / factor;
+}
+
 /** The value of a schedule, held as steps hold it, as it was taken down; of one of the caller's, as it is now. */
 function savedValue(
   { list, indexOf }: SavedSchedules,

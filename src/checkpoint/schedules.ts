@@ -1,21 +1,54 @@
 import { isPlateauSchedule } from "../schedules/plateau.js";
 import { type BuiltinSchedule, isBuiltinSchedule, type Schedule } from "../schedules/schedule.js";
+import type { LoadedFrom, LoadOptions } from "./load.js";
 import { scheduleToJSON, USER_SCHEDULE } from "./saved-schedules.js";
 
+/** A schedule as a file has it: one of ours, `user` for one of the caller's, `none`, or unknown which of the latter. */
+export type SavedSchedule = BuiltinSchedule | "user" | "none" | "unknown";
+
+/** A schedule that is in force, and where it is from. */
+export interface ChosenSchedule {
+  /** None of an option without one. */
+  readonly schedule: Schedule | undefined;
+  readonly from: LoadedFrom;
+  /** Gives plateau schedules their state; the only part that acts. */
+  readonly restore: () => void;
+}
+
 /**
- * What a group goes on with: its own schedule where the file's is the caller's; its own where it has the same options,
- * so that whoever reports to a plateau schedule goes on reporting to the same one; else the file's.
+ * What goes on of a file's schedule and one's own. The same one of ours is one's own, with what the file's had learnt, so
+ * that whoever reports to it goes on reporting to the same.
+ * @param own none where the caller gave none
+ * @param decided by the caller, for schedules that differ
+ * @returns both sides in words, where they differ and nothing was decided or can be
  */
 export function chooseSchedule(
-  own: Schedule,
-  saved: BuiltinSchedule | undefined,
-): { readonly schedule: Schedule; readonly restore: () => void } {
-  const keep = { schedule: own, restore: () => {} };
-  if (!saved) return keep;
-  if (!isBuiltinSchedule(own) || withoutState(scheduleToJSON(own)) !== withoutState(scheduleToJSON(saved)))
-    return { ...keep, schedule: saved };
-  return { schedule: own, restore: () => copyState(saved, own) };
+  own: Schedule | undefined,
+  saved: SavedSchedule,
+  decided: LoadOptions["schedules"],
+): ChosenSchedule | { readonly file: string; readonly here: string; readonly cannot: boolean } {
+  const keep: ChosenSchedule = { schedule: own, from: "optimizer", restore: () => {} };
+  if (typeof saved !== "string") {
+    if (own && isBuiltinSchedule(own)) {
+      const alike = withoutState(scheduleToJSON(own)) === withoutState(scheduleToJSON(saved));
+      if (alike) return { ...keep, from: "file", restore: () => copyState(saved, own) };
+    }
+    if (decided === "keep") return keep;
+    if (!own || decided === "file") return { schedule: saved, from: "file", restore: () => {} };
+    return { file: inWords(saved), here: inWords(own), cannot: false };
+  }
+  // A function may be the same: who wrote it knows.
+  const function_ = own !== undefined && scheduleToJSON(own) === undefined;
+  if (saved === "unknown" || decided === "keep") return keep;
+  if (saved === "user")
+    return function_ ? keep : { file: "a function that no file holds", here: inWords(own), cannot: true };
+  if (!own) return keep;
+  if (decided === "file") return { schedule: undefined, from: "file", restore: () => {} };
+  return { file: "none", here: inWords(own), cannot: false };
 }
+
+const inWords = (schedule: Schedule | undefined): string =>
+  schedule === undefined ? "none" : (withoutState(scheduleToJSON(schedule)) ?? "a function");
 
 /** Makes a schedule from JSON; `scheduleFromJSON`, which carries every schedule. */
 export type ScheduleMaker = (json: unknown) => BuiltinSchedule;

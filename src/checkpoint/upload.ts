@@ -11,9 +11,15 @@ export interface Upload {
 
 /**
  * Writes bytes by copies of one submit, so that all arrive or none.
+ * @param copies within the GPU, in the same submit
  * @throws OptimError `out-of-memory`, `gpu-error` or `device-lost`
  */
-export async function upload(device: GPUDevice, label: string, uploads: readonly Upload[]): Promise<void> {
+export async function upload(
+  device: GPUDevice,
+  label: string,
+  uploads: readonly Upload[],
+  copies: readonly (readonly [from: BufferRange, to: BufferRange])[] = [],
+): Promise<void> {
   const staged: GPUBuffer[] = [];
   await scoped(device, label, "checkpoint", staged, () => {
     const encoder = device.createCommandEncoder({ label: `${label} checkpoint` });
@@ -37,6 +43,8 @@ export async function upload(device: GPUDevice, label: string, uploads: readonly
       }
       buffer.unmap();
     });
+    for (const [from, to] of copies)
+      encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, to.size);
     device.queue.submit([encoder.finish()]);
   });
   for (const buffer of staged) buffer.destroy();

@@ -1,5 +1,5 @@
 import type { SaveOptions } from "../checkpoint/describe.js";
-import type { CheckpointSource, LoadOptions } from "../checkpoint/load.js";
+import type { CheckpointSource, LoadOptions, LoadResult } from "../checkpoint/load.js";
 import { capture, streamFile } from "./capture.js";
 import type { Engine } from "./engine.js";
 import type { ParameterGroup } from "./group.js";
@@ -297,15 +297,16 @@ export class Optimizer {
   }
 
   /**
-   * Goes on from a checkpoint of either format: on the same adapter, with the same bits as without the break. The
-   * optimizer must have been created as the saved one was, but for hyperparameters and built-in schedules; a schedule
-   * that is a function of the caller's stays. The optimizer cannot be used until this resolves.
-   * @returns the caller's metadata
-   * @throws OptimError `invalid-checkpoint` for a file that is harmed or does not fit, `invalid-buffer` for parameters
-   * without `COPY_DST`, `busy`, `averaged`, `invalid-argument`, `out-of-memory`, `gpu-error`, `device-lost`; then nothing
-   * has changed
+   * Goes on from a checkpoint of either format: on the same adapter, with the same bits as without the break. Tensors are
+   * found by name, in whichever group they were. Where hyperparameters or schedules differ from the optimizer's, the options
+   * say whose go on; a schedule that is the same stays the caller's object, and a plateau goes on from what it had learnt.
+   * The optimizer cannot be used until this resolves.
+   * @returns what it took, and from where
+   * @throws OptimError `invalid-checkpoint` for a file that is harmed, does not fit, or differs where nothing was decided;
+   * `invalid-buffer` for parameters without `COPY_DST`, `busy`, `averaged`, `invalid-argument`, `out-of-memory`,
+   * `gpu-error`, `device-lost`; then nothing has changed
    */
-  async load(source: CheckpointSource, options: LoadOptions = {}): Promise<ReadonlyMap<string, string>> {
+  async load(source: CheckpointSource, options: LoadOptions = {}): Promise<LoadResult> {
     this.#engine.requireIdle("load()");
     const engine = this.#engine;
     return await engine.alone(async () => (await import("./loading.js")).load(engine, source, options));

@@ -7,6 +7,9 @@ import { briefly, OptimError } from "../errors.js";
  */
 export type Schedule = (step: number) => number;
 
+/** That of a group without one: its rate stays. */
+export const constantRate: Schedule = () => 1;
+
 /** A value in a {@link ScheduleSpec}: plain data, or the schedules that a composed schedule is made of. */
 export type ScheduleOption = string | number | boolean | readonly number[] | Schedule | readonly Schedule[];
 

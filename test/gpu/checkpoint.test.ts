@@ -117,7 +117,7 @@ describe.each(rules.map((factory) => [factory.row.name, factory] as const))("%s"
     await elsewhere(async ({ device }) => {
       const resumed = await begin(device, factory(), extra);
       for (const { param } of resumed.tensors) write(device, param, new Float32Array(param.size / 4));
-      await resumed.optimizer.load(file);
+      await resumed.optimizer.load(file, { hyperparameters: "file", schedules: "file" });
       expect(resumed.optimizer.groups[0]!.steps).toBe(SAVED_AFTER - (extra.guards ? 2 : 0));
       resumed.run(SAVED_AFTER + 1, SAVED_AFTER + MORE, spoiled);
       await resumed.optimizer.settled();
@@ -208,7 +208,7 @@ describe("a file", () => {
     expect(three).toEqual(one);
     for (const source of [one!, one!.buffer, new Blob([one!]), new Blob([one!]).stream()]) {
       run(7, 8);
-      expect(new Map(await optimizer.load(source))).toEqual(new Map([["note", "three"]]));
+      expect(new Map((await optimizer.load(source)).metadata)).toEqual(new Map([["note", "three"]]));
       expect(await bits()).toEqual(before);
       expect(optimizer.groups[0]!.steps).toBe(3);
     }
@@ -306,7 +306,7 @@ describe("a file", () => {
     // Whoever reports to a schedule goes on reporting to the same one.
     expect(resumed.groups.map(({ schedule }) => schedule)).toEqual(kept);
     resumed.groups[0]!.schedule = (step) => step;
-    await resumed.load(file);
+    await resumed.load(file, { schedules: "file" });
     expect(JSON.parse(JSON.stringify(resumed.groups[0]!.schedule))).toMatchObject({ kind: "warmup" });
     expect(resumed.groups[0]!.schedule(100)).toBe(0.25);
     expect(resumed.groups[1]!.schedule).toBe(own);

@@ -1,5 +1,6 @@
 // Checkpoints as files, without a GPU: what an optimizer would have written.
 import { checkCheckpoint } from "../../src/checkpoint/check.js";
+import type { LoadOptions } from "../../src/checkpoint/load.js";
 import type { CheckpointFormat, CheckpointGroup } from "../../src/checkpoint/contents.js";
 import { describeGroups, describeTensors } from "../../src/checkpoint/describe.js";
 import * as pytorch from "../../src/checkpoint/pytorch-terms.js";
@@ -53,8 +54,8 @@ export const write = (tensors: readonly TensorData[], metadata: ReadonlyMap<stri
   writeSafetensors(tensors, metadata);
 
 /** All that `load` does before anything changes. */
-export const check = (file: Uint8Array, groups: readonly CheckpointGroup[], parameters = true) =>
-  checkCheckpoint(readSafetensorsHeader(file, file.length), groups, parameters, {
+export const check = (file: Uint8Array, groups: readonly CheckpointGroup[], options: LoadOptions = {}) =>
+  checkCheckpoint(readSafetensorsHeader(file, file.length), groups, options, {
     pytorch,
     make: scheduleFromJSON,
   });

@@ -48,14 +48,15 @@ describe("a checkpoint that fits", () => {
     // The same options, so the group's own.
     expect(checked.groups.map(({ schedule }) => schedule)).toEqual(groups.map(({ schedule }) => schedule));
     expect(checked.guards).toEqual({ dynamic: true, lossScale: 1024, goodSteps: 7 });
-    expect([...checked.metadata]).toEqual([["mine", "kept"]]);
+    expect([...checked.result.metadata]).toEqual([["mine", "kept"]]);
     expect([...checked.tensors.keys()].sort()).toEqual(tensors.map(({ name }) => name).sort());
   });
 
   test("may have other hyperparameters, another order of names and another built-in schedule", () => {
     const { tensors, metadata, groups } = sample();
     const other = groupOf(nadam({ lr: 5, beta1: 0.5 }), { b: [2], w: [2, 3] }, cosine({ steps: 3 }));
-    const [first] = check(write(tensors, metadata), [other, groups[1]!]).groups;
+    const decided = { hyperparameters: "file", schedules: "file" } as const;
+    const [first] = check(write(tensors, metadata), [other, groups[1]!], decided).groups;
     expect(first!.options).toEqual(groups[0]!.options);
     expect(JSON.stringify(first!.schedule)).toBe(JSON.stringify(groups[0]!.schedule));
   });
@@ -63,15 +64,16 @@ describe("a checkpoint that fits", () => {
   test("without parameters, where they are not asked for", () => {
     const { groups, tensors, metadata } = sample();
     const states = tensors.filter(({ name }) => name.includes("."));
-    expect([...check(write(states, metadata), groups, false).tensors.keys()]).toHaveLength(states.length);
-    expect([...check(write(tensors, metadata), groups, false).tensors.keys()]).toHaveLength(states.length);
+    expect([...check(write(states, metadata), groups, { parameters: false }).tensors.keys()]).toHaveLength(states.length);
+    expect([...check(write(tensors, metadata), groups, { parameters: false }).tensors.keys()]).toHaveLength(states.length);
   });
 });
 
 describe("a checkpoint that does not fit", () => {
   const { groups, tensors, metadata } = sample();
+  const decided = { hyperparameters: "file", schedules: "file" } as const;
   const refused = (file: Uint8Array, part: string | RegExp, target = groups) =>
-    expectError(() => check(file, target), "invalid-checkpoint", part);
+    expectError(() => check(file, target, decided), "invalid-checkpoint", part);
   const having = (key: string, change: (text: string) => string | undefined) => {
     const changed = new Map(metadata);
     const text = change(metadata.get(key)!);
@@ -109,7 +111,7 @@ describe("a checkpoint that does not fit", () => {
   });
 
   test("other groups", async () => {
-    await refused(write(tensors, metadata), "other parameter groups", [groups[0]!]);
+    await refused(write(tensors, metadata), "other parameters", [groups[0]!]);
     await refused(group({ names: ["w"] }), '"b"');
     await refused(group({ names: ["w", "b", "c"] }), '"c"');
     await refused(group({ names: ["w", "b", "b"] }), "twice");

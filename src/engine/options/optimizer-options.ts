@@ -1,5 +1,5 @@
 import { checkOptions, flag, type Rule } from "../../rule.js";
-import type { Schedule } from "../../schedules/schedule.js";
+import { constantRate, type Schedule } from "../../schedules/schedule.js";
 import type { BlendWeights } from "../group.js";
 import type { TelemetryOptions } from "../guards/reports.js";
 import { checkParameters, type Parameter, type Tensor } from "../memory/parameters.js";
@@ -113,8 +113,6 @@ export interface CheckedGroup {
   readonly compensated: boolean;
   readonly tensors: readonly Tensor[];
 }
-
-const constantRate: Schedule = () => 1;
 
 /** What groups have where they have none of their own. */
 export type GroupDefaults = Pick<GivenGroup, "rule" | "schedule" | "optionSchedules" | "compensated">;
