@@ -1,8 +1,8 @@
 // Checkpoints as files, without a GPU: what an optimizer would have written.
 import { checkCheckpoint } from "../../src/checkpoint/check.js";
-import type { LoadOptions } from "../../src/checkpoint/load.js";
 import type { CheckpointFormat, CheckpointGroup } from "../../src/checkpoint/contents.js";
 import { describeGroups, describeTensors } from "../../src/checkpoint/describe.js";
+import type { LoadOptions } from "../../src/checkpoint/load.js";
 import * as pytorch from "../../src/checkpoint/pytorch-terms.js";
 import { readSafetensorsHeader } from "../../src/checkpoint/read.js";
 import { saveSchedules } from "../../src/checkpoint/saved-schedules.js";
@@ -36,7 +36,9 @@ export function sample(format: CheckpointFormat = "webgpu-optim", groups = defau
   const metadata = describeGroups(
     groups,
     progress,
-    saveSchedules(groups.map(({ schedule }) => schedule)),
+    saveSchedules(
+      groups.flatMap(({ schedule, optionSchedules }) => [schedule, ...Object.values(optionSchedules)]),
+    ),
     { dynamic: true, lossScale: 1024, goodSteps: 7, applied: 12, skipped: 1 },
     { format, metadata: { mine: "kept" } },
     format === "pytorch" ? pytorch : undefined,

@@ -64,8 +64,12 @@ describe("a checkpoint that fits", () => {
   test("without parameters, where they are not asked for", () => {
     const { groups, tensors, metadata } = sample();
     const states = tensors.filter(({ name }) => name.includes("."));
-    expect([...check(write(states, metadata), groups, { parameters: false }).tensors.keys()]).toHaveLength(states.length);
-    expect([...check(write(tensors, metadata), groups, { parameters: false }).tensors.keys()]).toHaveLength(states.length);
+    expect([...check(write(states, metadata), groups, { parameters: false }).tensors.keys()]).toHaveLength(
+      states.length,
+    );
+    expect([...check(write(tensors, metadata), groups, { parameters: false }).tensors.keys()]).toHaveLength(
+      states.length,
+    );
   });
 });
 
