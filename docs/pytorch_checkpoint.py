@@ -28,7 +28,7 @@ STATES = {
     "ASGD": ["ax"],
 }
 
-# Numbers that torch keeps for each parameter and the file for each group.
+# Numbers that torch keeps for each parameter, and the file once for all that have taken the same steps.
 MEMORY = ("mu_product", "eta", "mu")
 
 
@@ -39,8 +39,8 @@ def read(path):
         header = json.loads(file.read(length))
         data = file.read()
     metadata = header.pop("__metadata__", {})
-    if metadata.get("format") != "webgpu-optim-pytorch" or metadata.get("format_version") != "1":
-        raise ValueError(f"{path} is not of format webgpu-optim-pytorch 1")
+    if metadata.get("format") != "webgpu-optim-pytorch" or metadata.get("format_version") not in ("1", "2"):
+        raise ValueError(f"{path} is not of format webgpu-optim-pytorch, version 1 or 2")
     tensors = {}
     for name, entry in header.items():
         if entry["dtype"] != "F32":
@@ -68,6 +68,16 @@ def write(path, tensors, metadata):
             file.write(ctypes.string_at(tensor.data_ptr(), 4 * tensor.numel()) if tensor.numel() else b"")
 
 
+def counts(group):
+    """By name, what is counted for a parameter: `step` and the numbers of MEMORY."""
+    cohorts = group.get("cohorts") or [{**group, "names": group["names"]}]
+    return {
+        name: {key: cohort[key] for key in ("step", *MEMORY) if key in cohort}
+        for cohort in cohorts
+        for name in cohort["names"]
+    }
+
+
 def to_state_dict(tensors, metadata, optimizer):
     """Input of `optimizer.load_state_dict`. Groups and parameters of the file are the optimizer's, in its order."""
     kind = type(optimizer).__name__
@@ -87,18 +97,20 @@ def to_state_dict(tensors, metadata, optimizer):
                 target[key] = tuple(value) if isinstance(value, list) else value
             elif value:
                 raise ValueError(f"this release's {kind} has no '{key}'")
+        counted = counts(group)
         for name, index in zip(group["names"], target["params"]):
-            if group["step"] == 0 and kind in ("SGD", "Rprop", "ASGD"):
-                # Their states begin with the first gradient, or with the rate of the first step.
+            count = counted[name]["step"]
+            if count == 0 and kind != "Adagrad":
+                # As torch has it: states begin with the first gradient.
                 continue
             keys = {key: f"{name}.{key}" for key in STATES[kind]}
             states = {key: tensors[full].clone() for key, full in keys.items() if full in tensors}
             if kind == "Rprop":
                 # The one class that counts in plain numbers.
-                states["step"] = group["step"]
+                states["step"] = count
             elif kind != "SGD":
-                states["step"] = torch.tensor(float(group["step"]))
-            states.update({key: torch.tensor(group[key]) for key in MEMORY if key in group})
+                states["step"] = torch.tensor(float(count))
+            states.update({key: torch.tensor(counted[name][key]) for key in MEMORY if key in counted[name]})
             result["state"][index] = states
     return result
 
@@ -126,30 +138,47 @@ def load(path, optimizer):
 def save(path, optimizer, metadata, steps=None):
     """Writes a torch optimizer and its parameters to a file.
 
+    Parameters may have taken different numbers of steps, or none: those that torch keeps nothing of begin anew. A rate that
+    was edited beside `initial_lr` is the rate of the next step.
+
     metadata: what `load` gave: names, schedules and the rest that torch does not keep.
     steps: steps taken since `load`; needed for SGD, which does not count them.
     """
     tensors = {}
     groups = []
     for group, own in zip(metadata["groups"], optimizer.param_groups):
-        config = {key: own[key] for key in group["config"] if key in own}
+        keys = [*group["config"], *(["initial_lr"] if "initial_lr" in own else [])]
+        config = {key: own[key] for key in keys if key in own}
         config = {key: float(value) if key in ("lr", "initial_lr") else value for key, value in config.items()}
-        counts = set()
-        memory = {}
+        before = counts(group)
+        after = {}
         for name, parameter in zip(group["names"], own["params"]):
             tensors[name] = parameter
+            count = {}
             for key, value in optimizer.state.get(parameter, {}).items():
                 if key == "step":
-                    counts.add(int(value))
+                    count["step"] = int(value)
                 elif key in MEMORY:
-                    memory[key] = float(value)
+                    count[key] = float(value)
                 elif value is not None:
                     tensors[f"{name}.{key}"] = value
-        if not counts:
-            if steps is None:
-                raise ValueError("SGD counts no steps: pass how many were taken since load")
-            counts = {group["step"] + steps}
-        if len(counts) > 1:
-            raise ValueError(f"the parameters of a group have taken different numbers of steps: {counts}")
-        groups.append({**group, **memory, "config": config, "step": counts.pop()})
-    write(path, tensors, {**metadata, "groups": groups})
+            if "step" not in count:
+                count["step"] = 0
+                if type(optimizer).__name__ == "SGD" and (not own["momentum"] or f"{name}.momentum_buffer" in tensors):
+                    if steps is None:
+                        raise ValueError("SGD counts no steps: pass how many were taken since load")
+                    count["step"] = before[name]["step"] + steps
+            after[name] = {**{key: value for key, value in before[name].items() if key in MEMORY}, **count}
+        # The schedules go on with the run, which some parameters may have missed.
+        new = [after[name]["step"] - before[name]["step"] for name in after]
+        run = group["step"] + (max([0, *new]) if steps is None else steps)
+        cohorts = {}
+        for name, count in after.items():
+            cohorts.setdefault(tuple(sorted(count.items())), []).append(name)
+        entry = {key: value for key, value in group.items() if key not in (*MEMORY, "cohorts")}
+        entry = {**entry, "config": config, "step": run, **dict(next(iter(cohorts), ()))}
+        if len(cohorts) > 1 or entry["step"] != run:
+            entry["cohorts"] = [{"names": names, **dict(count)} for count, names in cohorts.items()]
+        groups.append({**entry, "step": run})
+    version = "2" if any("cohorts" in group for group in groups) else "1"
+    write(path, tensors, {**metadata, "format_version": version, "groups": groups})

@@ -10,6 +10,7 @@ import { checkNames } from "./options/check-names.js";
 import type { GuardOptions } from "./options/guard-options.js";
 import type { NoOptions } from "./options/hyperparameters.js";
 import type { GroupOptions } from "./options/optimizer-options.js";
+import type { JoiningOptions } from "./rebuild.js";
 import { encodeRestore, encodeStep, type StepOptions } from "./verbs.js";
 
 /** Runs a rule over the caller's parameters. Made by `createOptimizer`. */
@@ -227,13 +228,18 @@ export class Optimizer {
   }
 
   /**
-   * Adds a group during training. Nothing may be encoded and not submitted, and the optimizer cannot be used until this
+   * Adds a group during training. What it does not say itself it takes from `createOptimizer`: rule and schedules as they
+   * were given there, not as groups have been set since; guards are those in force. Nothing may be encoded and not submitted, and the optimizer cannot be used until this
    * resolves. The memory of other groups stays where it is, but for what a rule settles by tensor.
    * @throws OptimError as `createOptimizer`, and `busy` in the middle of a step; then nothing has changed
    */
-  async addGroup<Own extends object = NoOptions>(options: GroupOptions<Own>): Promise<void> {
-    this.#engine.requireIdle("addGroup()");
-    await this.#engine.alone(async () => (await import("./rebuild.js")).addGroup(this.#engine, options));
+  async addGroup<Own extends object = NoOptions>(
+    options: GroupOptions<Own>,
+    joining: JoiningOptions = {},
+  ): Promise<void> {
+    const engine = this.#engine;
+    engine.requireIdle("addGroup()");
+    await engine.alone(async () => (await import("./rebuild.js")).addGroup(engine, options, joining));
   }
 
   /**

@@ -1,5 +1,5 @@
 // Groups that change during training: everything is made anew, and what is kept of each tensor moves over.
-import { OptimError } from "../errors.js";
+import { briefly, checkKeys, OptimError } from "../errors.js";
 import type { Engine } from "./engine.js";
 import { makeGroup, type ParameterGroup } from "./group.js";
 import { buildMachine, type Machine, prepareStepped, type Stepped } from "./machine.js";
@@ -24,9 +24,23 @@ async function checkGroup(engine: Engine, group: GivenGroup): Promise<CheckedGro
   return checked!;
 }
 
+/** How a group joins. */
+export interface JoiningOptions {
+  /** Where its schedules begin: at their start (the default), or where those of the run are. Its tensors begin at step 1. */
+  readonly scheduleFrom?: "start" | "run";
+}
+
 /** @throws OptimError as `createOptimizer` */
-export async function addGroup(engine: Engine, options: GroupOptions<AnyOptions>): Promise<void> {
+export async function addGroup(
+  engine: Engine,
+  options: GroupOptions<AnyOptions>,
+  joining: JoiningOptions,
+): Promise<void> {
   const { checked, label, groups } = engine;
+  checkKeys("invalid-argument", "addGroup", joining, ["scheduleFrom"]);
+  const { scheduleFrom = "start" } = joining;
+  if (scheduleFrom !== "start" && scheduleFrom !== "run")
+    throw engine.refusal("adds no group so", "scheduleFrom 'start' or 'run'", briefly(scheduleFrom));
   const added = await checkGroup(engine, withDefaults(options, checked.defaults));
   if (checked.sam !== undefined) engine.machine.parts.guard?.refuseLookahead([added]);
   if (added.rule.row.shader.sums.length > 0 && !engine.machine.guarding)
@@ -39,7 +53,8 @@ export async function addGroup(engine: Engine, options: GroupOptions<AnyOptions>
         fix: 'pass guards: { nonFinite: "keep" } to createOptimizer',
       },
     );
-  const group = makeGroup(checked, added);
+  const run = scheduleFrom === "run" ? Math.max(...groups.map(({ steps }) => steps)) : 0;
+  const group = makeGroup(checked, added, run);
   await rebuild(
     engine,
     [...checked.groups, added],

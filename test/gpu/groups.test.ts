@@ -89,6 +89,39 @@ describe.each(monitored)("%s", (_, guards) => {
     destroy(given);
   });
 
+  test("a group joins: its schedule begins at its start or goes on with the run, its tensors at step 1", async () => {
+    const { device } = watched();
+    const given = tensors();
+    const schedule = (step: number) => 1 / (1 + step);
+    const optimizer = await createOptimizer(device, {
+      ...options,
+      schedule,
+      rule: adam({ lr: 0.5 }),
+      parameters: given.slice(0, 1),
+    });
+    for (const t of [1, 2, 3]) {
+      feed(given, t);
+      optimizer.step();
+    }
+    // As it was given at creation.
+    optimizer.groups[0]!.lr = 0.25;
+    await expectError(
+      () => optimizer.addGroup({ parameters: given.slice(1, 2) }, { scheduleFrom: "now" as never }),
+      "invalid-argument",
+      "'start' or 'run'",
+    );
+    await optimizer.addGroup({ parameters: given.slice(1, 2) });
+    await optimizer.addGroup({ parameters: given.slice(2) }, { scheduleFrom: "run" });
+    feed(given, 4);
+    optimizer.step();
+    await optimizer.settled();
+    expect(optimizer.groups.map(({ rate }) => rate)).toEqual([0.0625, 0.5, 0.125]);
+    expect(optimizer.groups.map(({ steps }) => steps)).toEqual([4, 1, 4]);
+    expect(optimizer.groups.map((group, index) => group.stepsOf(names[index]!))).toEqual([4, 1, 1]);
+    optimizer.destroy();
+    destroy(given);
+  });
+
   test("a tensor joins a group: fresh state, its own step count", async () => {
     const { device } = watched();
     const given = tensors();

@@ -145,3 +145,29 @@ describe("hyperparameters that differ", () => {
     expect(taken.result.groups[0]!.hyperparameters).toBe("file");
   });
 });
+
+describe("a rate in a file of PyTorch's", () => {
+  const schedule = cosine({ steps: 10 });
+  /** The options after a load at step 5 of a file with these rates. */
+  const loaded = (rates: object, own = schedule as Schedule) => {
+    const group = groupOf(momentum({ lr: 0.1 }), { w: [2] }, own);
+    const { tensors, metadata } = sample("pytorch", [group]);
+    const [json] = JSON.parse(metadata.get("groups")!) as { config: object }[];
+    const { lr: _, initial_lr: __, ...config } = json!.config as Record<string, unknown>;
+    const changed = new Map(metadata);
+    changed.set("groups", JSON.stringify([{ ...json, step: 5, config: { ...config, ...rates } }]));
+    const checked = check(write(tensors, changed), [group], { hyperparameters: "file" });
+    return checked.groups[0]!.options.lr;
+  };
+  test("is what the schedule makes of initial_lr", () => {
+    expect(loaded({ lr: 0.05, initial_lr: 0.1 })).toBe(0.1);
+  });
+  test("is the next step's, where it was edited beside initial_lr, or no scheduler was there", () => {
+    expect(loaded({ lr: 0.01, initial_lr: 0.1 }) * schedule(5)).toBeCloseTo(0.01, 15);
+    expect(loaded({ lr: 0.2 }) * schedule(5)).toBeCloseTo(0.2, 15);
+    expect(loaded({ lr: 0.01, initial_lr: 0.1 }, constantRate)).toBe(0.01);
+  });
+  test("is initial_lr where the schedule is at 0", () => {
+    expect(loaded({ lr: 0, initial_lr: 0.1 }, cosine({ steps: 5 }))).toBe(0.1);
+  });
+});

@@ -20,8 +20,8 @@ import pytorch_checkpoint  # noqa: E402
 torch.set_num_threads(1)
 
 
-def run(source, target, gradients):
-    """Steps with the gradients from one file to another."""
+def run(source, target, gradients, left_out):
+    """Steps with the gradients from one file to another. Each step leaves some parameters out, as a loss may."""
     tensors, metadata = pytorch_checkpoint.read(source)
     groups = metadata["groups"]
     parameters = [[torch.nn.Parameter(torch.zeros_like(tensors[name])) for name in group["names"]] for group in groups]
@@ -30,11 +30,12 @@ def run(source, target, gradients):
     config = {key: value for key, value in groups[0]["config"].items() if key in known}
     optimizer = kind([{"params": group} for group in parameters], **config)
     pytorch_checkpoint.load(source, optimizer)
-    for values in gradients:
+    names = sum([group["names"] for group in groups], [])
+    for values, without in zip(gradients, left_out):
         at = 0
-        for parameter in sum(parameters, []):
+        for name, parameter in zip(names, sum(parameters, [])):
             gradient = torch.tensor(values[at : at + parameter.numel()], dtype=torch.float32)
-            parameter.grad = gradient.reshape(parameter.shape)
+            parameter.grad = None if name in without else gradient.reshape(parameter.shape)
             at += parameter.numel()
         optimizer.step()
     pytorch_checkpoint.save(target, optimizer, metadata, steps=len(gradients))
@@ -42,10 +43,11 @@ def run(source, target, gradients):
 
 def main(folder):
     cases = json.loads((folder / "cases.json").read_text())
-    gradients, leg = cases["gradients"], cases["leg"]
+    gradients, left_out, leg = cases["gradients"], cases["leftOut"], cases["leg"]
+    middle = slice(leg, 2 * leg)
     for name in cases["names"]:
-        run(folder / f"{name}.handed", folder / f"{name}.returned", gradients[leg : 2 * leg])
-        run(folder / f"{name}.start", folder / f"{name}.there", gradients)
+        run(folder / f"{name}.handed", folder / f"{name}.returned", gradients[middle], left_out[middle])
+        run(folder / f"{name}.start", folder / f"{name}.there", gradients, left_out)
 
 
 main(pathlib.Path(sys.argv[1]))

@@ -37,13 +37,14 @@ export async function handoverJob(parameters: string[]): Promise<void> {
     page.on("pageerror", (error) => console.error(error));
     await page.goto(server.url, { waitUntil: "load" });
     const gradients = await page.evaluate(() => window.recordedGradients);
+    const leftOut = await page.evaluate(() => window.leftOut);
     const runs = await page.evaluate(() => window.runHere());
     const excepted = version.startsWith("1.") ? ["nadam"] : [];
     const names = Object.keys(runs).filter((name) => !excepted.includes(name));
     for (const name of names)
       for (const [stage, text] of Object.entries(runs[name]!))
         writeFileSync(file(name, stage), Buffer.from(text, "base64"));
-    writeFileSync(join(folder, "cases.json"), JSON.stringify({ names, gradients, leg: LEG }));
+    writeFileSync(join(folder, "cases.json"), JSON.stringify({ names, gradients, leftOut, leg: LEG }));
     execFileSync(python, [join(root, "tooling/handover/there.py"), folder], {
       stdio: ["ignore", "inherit", "inherit"],
     });
