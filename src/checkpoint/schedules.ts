@@ -4,7 +4,8 @@ import { scheduleToJSON, USER_SCHEDULE } from "./saved-schedules.js";
 
 /**
  * What a group goes on with: its own schedule where the file's is the caller's; its own where it has the same options,
- * so that whoever reports to a plateau schedule goes on reporting to the same one; else the file's.
+ * so that whoever reports to a plateau schedule goes on reporting to the same one; else the file's. The margin of a plateau
+ * schedule is its own, since files from before there were two have PyTorch's.
  */
 export function chooseSchedule(
   own: Schedule,
@@ -48,7 +49,9 @@ const findSame = (json: unknown, own: readonly Schedule[]): BuiltinSchedule | un
 const withoutState = (json: unknown): string | undefined =>
   json === undefined
     ? undefined
-    : JSON.stringify(json, (key, value: unknown) => (key === "state" ? undefined : value));
+    : JSON.stringify(json, (key, value: unknown) =>
+        key === "state" || key === "margin" ? undefined : value,
+      );
 
 /** Copies what plateau schedules have learnt between two schedules of the same options. */
 function copyState(from: BuiltinSchedule, to: BuiltinSchedule): void {

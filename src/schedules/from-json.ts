@@ -11,7 +11,7 @@ import { multiplicative } from "./multiplicative.js";
 import { oneCycle } from "./one-cycle.js";
 import { multistep, piecewiseConstant, step } from "./piecewise.js";
 import { piecewiseInterpolated } from "./piecewise-interpolated.js";
-import { onPlateau, type PlateauState } from "./plateau.js";
+import { onPlateau, type PlateauOptions, type PlateauState } from "./plateau.js";
 import { linear, polynomial } from "./polynomial.js";
 import { random } from "./random.js";
 import { scaled } from "./scaled.js";
@@ -66,8 +66,11 @@ const factories: Readonly<Record<string, Make>> = {
     refuseOthers("sequential", rest, "schedules, milestones");
     return sequential(Array.isArray(schedules) ? schedules.map(read) : schedules, milestones);
   },
-  onPlateau: ({ state, ...options }: { state?: PlateauState }) => {
-    const schedule = onPlateau(options);
+  onPlateau: ({ state, ...options }: { state?: PlateauState } & PlateauOptions) => {
+    // Files held every option, so one with a threshold mode alone is from before there were two margins: it goes on as it
+    // was.
+    const older = Object.hasOwn(options, "thresholdMode") && !Object.hasOwn(options, "margin");
+    const schedule = onPlateau(older ? { ...options, margin: "signed" } : options);
     if (state !== undefined) schedule.restore(state);
     return schedule;
   },

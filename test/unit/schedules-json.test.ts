@@ -135,6 +135,7 @@ const simple: Record<string, fc.Arbitrary<BuiltinSchedule>> = {
         patience: fc.integer({ min: 0, max: 3 }),
         threshold: fc.double({ min: 0, max: 0.5, noNaN: true }),
         thresholdMode: fc.constantFrom("relative", "absolute"),
+        margin: fc.constantFrom("magnitude", "signed"),
         cooldown: fc.integer({ min: 0, max: 3 }),
         minimum: factor,
         eps: factor,

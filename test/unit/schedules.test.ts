@@ -560,6 +560,7 @@ describe("options that are refused", () => {
       patience: 1,
       threshold: 0.1,
       thresholdMode: "absolute",
+      margin: "signed",
       cooldown: 1,
       minimum: 0,
       eps: 0,

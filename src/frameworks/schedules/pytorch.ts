@@ -223,7 +223,8 @@ const schedules: Readonly<Record<string, ScheduleImport>> = {
     });
     const lr = base();
     const thresholdMode = threshold_mode === "rel" ? "relative" : "absolute";
-    return { lr, schedule: onPlateau({ ...options, thresholdMode, minimum: min_lr / lr, eps: eps / lr }) };
+    const rates = { minimum: min_lr / lr, eps: eps / lr };
+    return { lr, schedule: onPlateau({ ...options, thresholdMode, margin: "signed", ...rates }) };
   },
   SequentialLR: (read, base) => {
     const { schedulers, milestones } = read({ schedulers: nestedSchedules(), milestones: ascendingSteps() });
@@ -257,7 +258,7 @@ const pytorchSchedules: ScheduleFramework = {
 /**
  * The schedule of `torch.optim.lr_scheduler.NAME(optimizer, …params)`, with PyTorch's parameters and defaults.
  * Schedulers of schedulers take their parts as `{ type: NAME, …params }`; `ReduceLROnPlateau` becomes a schedule with
- * `report`.
+ * `report` and PyTorch's `margin`, best · threshold with its sign.
  * @param baseLr the optimizer's rate; CyclicLR and OneCycleLR bring their own
  * @throws OptimError `unknown-name` for a schedule, `invalid-schedule` for a parameter that is unknown, missing, of the
  * wrong type or out of range, or a base rate that is missing
