@@ -5,6 +5,7 @@ import { constant } from "./constant.js";
 import { cosine, linearCosine, noisyLinearCosine } from "./cosine.js";
 import { cosineRestarts } from "./cosine-restarts.js";
 import { type CyclicOptions, cyclic } from "./cyclic.js";
+import { every } from "./every.js";
 import { exponential, inverseTime, naturalExponential } from "./exponential.js";
 import { inverseSquareRoot, noam } from "./inverse-square-root.js";
 import { multiplicative } from "./multiplicative.js";
@@ -17,6 +18,7 @@ import { random } from "./random.js";
 import { scaled } from "./scaled.js";
 import type { BuiltinSchedule } from "./schedule.js";
 import { sequential } from "./sequential.js";
+import { shifted } from "./shifted.js";
 import { type WarmupOptions, warmup } from "./warmup.js";
 
 type Read = (json: unknown) => BuiltinSchedule;
@@ -53,6 +55,14 @@ const factories: Readonly<Record<string, Make>> = {
   scaled: ({ schedule, factor, ...rest }: { schedule: unknown; factor: number }, read) => {
     refuseOthers("scaled", rest, "schedule, factor");
     return scaled(read(schedule), factor);
+  },
+  every: ({ steps, schedule, ...rest }: { steps: number; schedule: unknown }, read) => {
+    refuseOthers("every", rest, "steps, schedule");
+    return every(steps, read(schedule));
+  },
+  shifted: ({ schedule, steps, ...rest }: { schedule: unknown; steps: number }, read) => {
+    refuseOthers("shifted", rest, "schedule, steps");
+    return shifted(read(schedule), steps);
   },
   chained: ({ schedules, ...rest }: { schedules: unknown[] }, read) => {
     refuseOthers("chained", rest, "schedules");
