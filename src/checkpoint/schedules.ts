@@ -17,7 +17,8 @@ export interface ChosenSchedule {
 
 /**
  * What goes on of a file's schedule and one's own. The same one of ours is one's own, with what the file's had learnt, so
- * that whoever reports to it goes on reporting to the same.
+ * that whoever reports to it goes on reporting to the same. The margin of a plateau is one's own, since files from before
+ * there were two have PyTorch's.
  * @param own none where the caller gave none
  * @param decided by the caller, for schedules that differ
  * @returns both sides in words, where they differ and nothing was decided or can be
@@ -81,7 +82,9 @@ const findSame = (json: unknown, own: readonly Schedule[]): BuiltinSchedule | un
 const withoutState = (json: unknown): string | undefined =>
   json === undefined
     ? undefined
-    : JSON.stringify(json, (key, value: unknown) => (key === "state" ? undefined : value));
+    : JSON.stringify(json, (key, value: unknown) =>
+        key === "state" || key === "margin" ? undefined : value,
+      );
 
 /** Copies what plateau schedules have learnt between two schedules of the same options. */
 function copyState(from: BuiltinSchedule, to: BuiltinSchedule): void {

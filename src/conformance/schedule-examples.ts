@@ -30,6 +30,8 @@ export const scheduleExamples: readonly Readonly<Record<string, unknown>>[] = [
   },
   { kind: "multiplicative", factor: { kind: "constant", factor: 0.9 } },
   { kind: "scaled", schedule: { kind: "exponential", rate: 0.9 }, factor: 0.5 },
+  { kind: "every", steps: 6, schedule: { kind: "exponential", rate: 0.7 } },
+  { kind: "shifted", schedule: { kind: "cosine", steps: 40 }, steps: 5 },
   {
     kind: "chained",
     schedules: [

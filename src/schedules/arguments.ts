@@ -33,10 +33,6 @@ export const positive = (value?: number) =>
 export const belowOne = (value?: number) =>
   requirement("a number in [0, 1)", (given) => isNonNegative(given) && given < 1, value);
 
-/** A finite number of at least 1. */
-export const atLeastOne = (value?: number) =>
-  requirement("a finite number ≥ 1", (given) => isNonNegative(given) && given >= 1, value);
-
 /** A number in [0, 1]. */
 export const fraction = (value?: number) =>
   requirement("a number in [0, 1]", (given) => isNonNegative(given) && given <= 1, value);

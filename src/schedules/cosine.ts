@@ -10,7 +10,9 @@ export interface CosineOptions {
   readonly alpha?: number;
   /** Power of the cosine term (optax). Default 1. */
   readonly exponent?: number;
-  /** Whether to rise again after N steps, with period 2N (PyTorch), and not to stay at α (Keras, optax). Default false. */
+  /** Periods P of the cosine over the decay steps. Default 0.5: from the full rate to α. */
+  readonly periods?: number;
+  /** Whether to go on after N steps, by default to rise again (PyTorch), and not to stay (Keras, optax). Default false. */
   readonly periodic?: boolean;
 }
 
@@ -39,7 +41,7 @@ export interface NoisyLinearCosineOptions extends LinearCosineOptions {
 }
 
 /**
- * Cosine decay α + (1 − α)(½(1 + cos πs/N))^exponent with s up to N (Loshchilov & Hutter 2017, eq. 5, without restart).
+ * Cosine decay α + (1 − α)(½(1 + cos 2πPs/N))^exponent with s up to N (Loshchilov & Hutter 2017, eq. 5, without restart).
  * PyTorch's CosineAnnealingLR is `{ steps: T_max, alpha: eta_min / lr, periodic: true }`.
  * @throws OptimError `invalid-schedule`
  */
@@ -48,17 +50,20 @@ export function cosine(options: CosineOptions): BuiltinSchedule {
     steps: count(),
     alpha: finite(0),
     exponent: positive(1),
+    periods: nonNegative(0.5),
     periodic: flag(false),
   });
-  const { steps, alpha, exponent, periodic } = checked;
+  const { steps, alpha, exponent, periods, periodic } = checked;
   const range = 1 - alpha;
-  const frequency = Math.PI / steps;
-  const period = 2 * steps;
-  const at: Schedule = (s) => alpha + range * (0.5 * (1 + Math.cos(frequency * s))) ** exponent;
-  // Reducing whole steps is exact; the cosine of a large multiple of π/N is not.
+  const frequency = (2 * Math.PI) / steps;
+  // Reducing by N is exact; the cosine of a large multiple of 2π/N is not.
   return builtinSchedule(
     { kind: "cosine", ...checked },
-    periodic ? (s) => at(s % period) : (s) => (s >= steps ? alpha : at(s)),
+    (s) =>
+      alpha +
+      range *
+        (0.5 * (1 + Math.cos(frequency * ((periods * (periodic ? s : Math.min(s, steps))) % steps)))) **
+          exponent,
   );
 }
 

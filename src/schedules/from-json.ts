@@ -5,18 +5,20 @@ import { constant } from "./constant.js";
 import { cosine, linearCosine, noisyLinearCosine } from "./cosine.js";
 import { cosineRestarts } from "./cosine-restarts.js";
 import { type CyclicOptions, cyclic } from "./cyclic.js";
+import { every } from "./every.js";
 import { exponential, inverseTime, naturalExponential } from "./exponential.js";
 import { inverseSquareRoot, noam } from "./inverse-square-root.js";
 import { multiplicative } from "./multiplicative.js";
 import { oneCycle } from "./one-cycle.js";
 import { multistep, piecewiseConstant, step } from "./piecewise.js";
 import { piecewiseInterpolated } from "./piecewise-interpolated.js";
-import { onPlateau, type PlateauState } from "./plateau.js";
+import { onPlateau, type PlateauOptions, type PlateauState } from "./plateau.js";
 import { linear, polynomial } from "./polynomial.js";
 import { random } from "./random.js";
 import { scaled } from "./scaled.js";
 import type { BuiltinSchedule } from "./schedule.js";
 import { sequential } from "./sequential.js";
+import { shifted } from "./shifted.js";
 import { type WarmupOptions, warmup } from "./warmup.js";
 
 type Read = (json: unknown) => BuiltinSchedule;
@@ -54,6 +56,14 @@ const factories: Readonly<Record<string, Make>> = {
     refuseOthers("scaled", rest, "schedule, factor");
     return scaled(read(schedule), factor);
   },
+  every: ({ steps, schedule, ...rest }: { steps: number; schedule: unknown }, read) => {
+    refuseOthers("every", rest, "steps, schedule");
+    return every(steps, read(schedule));
+  },
+  shifted: ({ schedule, steps, ...rest }: { schedule: unknown; steps: number }, read) => {
+    refuseOthers("shifted", rest, "schedule, steps");
+    return shifted(read(schedule), steps);
+  },
   chained: ({ schedules, ...rest }: { schedules: unknown[] }, read) => {
     refuseOthers("chained", rest, "schedules");
     return chained(Array.isArray(schedules) ? schedules.map(read) : schedules);
@@ -66,8 +76,11 @@ const factories: Readonly<Record<string, Make>> = {
     refuseOthers("sequential", rest, "schedules, milestones");
     return sequential(Array.isArray(schedules) ? schedules.map(read) : schedules, milestones);
   },
-  onPlateau: ({ state, ...options }: { state?: PlateauState }) => {
-    const schedule = onPlateau(options);
+  onPlateau: ({ state, ...options }: { state?: PlateauState } & PlateauOptions) => {
+    // Files held every option, so one with a threshold mode alone is from before there were two margins: it goes on as it
+    // was.
+    const older = Object.hasOwn(options, "thresholdMode") && !Object.hasOwn(options, "margin");
+    const schedule = onPlateau(older ? { ...options, margin: "signed" } : options);
     if (state !== undefined) schedule.restore(state);
     return schedule;
   },

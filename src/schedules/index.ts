@@ -4,6 +4,7 @@ export * from "./constant.js";
 export * from "./cosine.js";
 export * from "./cosine-restarts.js";
 export * from "./cyclic.js";
+export { every } from "./every.js";
 export * from "./exponential.js";
 export { scheduleFromJSON } from "./from-json.js";
 export type { Interpolation } from "./interpolation.js";
@@ -27,4 +28,5 @@ export {
   type ScheduleSpec,
 } from "./schedule.js";
 export { sequential } from "./sequential.js";
+export { shifted } from "./shifted.js";
 export * from "./warmup.js";

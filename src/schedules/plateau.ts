@@ -20,6 +20,12 @@ export interface PlateauOptions {
   readonly threshold?: number;
   /** Whether the threshold is a part of the best metric or a difference from it. Default `relative`. */
   readonly thresholdMode?: "relative" | "absolute";
+  /**
+   * What a relative threshold is a part of: the magnitude of the best metric, so that the margin is threshold · |best|, or
+   * the best metric with its sign (`signed`, PyTorch), where below 0 what is worse by less than the margin counts as better.
+   * Default `magnitude`.
+   */
+  readonly margin?: "magnitude" | "signed";
   /** Reports after a reduction in which none is counted as bad. Default 0. */
   readonly cooldown?: number;
   /** Lowest factor on the base rate. Default 0. */
@@ -57,8 +63,8 @@ export interface PlateauSchedule extends BuiltinSchedule {
 }
 
 /**
- * Reduces the factor when a metric has stopped improving (PyTorch ReduceLROnPlateau). `minimum` and `eps` are factors
- * on the base rate here, and rates in PyTorch.
+ * Reduces the factor when a metric has stopped improving (PyTorch ReduceLROnPlateau, with `margin: "signed"`). `minimum`
+ * and `eps` are factors on the base rate here, and rates in PyTorch.
  * @throws OptimError `invalid-schedule`
  */
 export function onPlateau(options: PlateauOptions = {}): PlateauSchedule {
@@ -68,11 +74,12 @@ export function onPlateau(options: PlateauOptions = {}): PlateauSchedule {
     patience: whole(10),
     threshold: nonNegative(1e-4),
     thresholdMode: choice("relative", "absolute"),
+    margin: choice("magnitude", "signed"),
     cooldown: whole(0),
     minimum: nonNegative(0),
     eps: nonNegative(1e-8),
   });
-  const { mode, factor, patience, threshold, thresholdMode, cooldown, minimum, eps } = checked;
+  const { mode, factor, patience, threshold, thresholdMode, margin, cooldown, minimum, eps } = checked;
   if (mode === "min" && thresholdMode === "relative" && threshold >= 1)
     throw new OptimError("invalid-schedule", "With this threshold schedule 'onPlateau' sees no improvement", {
       expected: "a relative threshold below 1 for mode min",
@@ -86,7 +93,9 @@ export function onPlateau(options: PlateauOptions = {}): PlateauSchedule {
   let current = 1;
 
   const isBetter = (metric: number): boolean => {
-    const limit = thresholdMode === "relative" ? best * (1 + sign * threshold) : best + sign * threshold;
+    // Before any report the best is infinite, and has no margin.
+    const towards = margin === "magnitude" && best < 0 && Number.isFinite(best) ? -sign : sign;
+    const limit = thresholdMode === "absolute" ? best + sign * threshold : best * (1 + towards * threshold);
     return mode === "min" ? metric < limit : metric > limit;
   };
   const report = (metric: number): void => {

@@ -1,4 +1,4 @@
-import { checkOptions, count, finite, flag, positive } from "./arguments.js";
+import { checkOptions, choice, count, finite, flag, positive } from "./arguments.js";
 import { type BuiltinSchedule, builtinSchedule, type Schedule } from "./schedule.js";
 
 /** Options of {@link linear}. */
@@ -21,6 +21,11 @@ export interface PolynomialOptions {
   readonly end?: number;
   /** Power p of the decay. Default 1, which is linear. */
   readonly power?: number;
+  /**
+   * Which part of the steps is raised to the power: the one that remains, (1 − s/N)^p, or the one that has gone, 1 − (s/N)^p.
+   * Default `remaining`. `elapsed` with p = ½ is the 1-sqrt cool-down (Hägele et al. 2024).
+   */
+  readonly part?: "remaining" | "elapsed";
   /** Whether to start again from a higher rate at each end: N becomes N⌈s/N⌉. Default false, which stays at the end. */
   readonly cycle?: boolean;
 }
@@ -44,7 +49,7 @@ export function linear(options: LinearOptions): BuiltinSchedule {
 }
 
 /**
- * Polynomial decay (start − e)(1 − min(s, N)/N)^p + e (Keras PolynomialDecay; PyTorch PolynomialLR with e = 0).
+ * Polynomial decay (start − e)(1 − min(s, N)/N)^p + e, or start − (start − e)(min(s, N)/N)^p (Keras PolynomialDecay; PyTorch PolynomialLR with e = 0).
  * @throws OptimError `invalid-schedule`
  */
 export function polynomial(options: PolynomialOptions): BuiltinSchedule {
@@ -53,16 +58,21 @@ export function polynomial(options: PolynomialOptions): BuiltinSchedule {
     start: finite(1),
     end: finite(0),
     power: positive(1),
+    part: choice("remaining", "elapsed"),
     cycle: flag(false),
   });
-  const { steps, start, end, power, cycle } = checked;
+  const { steps, start, end, power, part, cycle } = checked;
   const range = start - end;
   // N − s is exact where 1 − s/N would lose digits.
-  const once: Schedule = (s) => (s >= steps ? end : range * ((steps - s) / steps) ** power + end);
+  const at = (s: number, length: number): number =>
+    part === "remaining"
+      ? range * ((length - s) / length) ** power + end
+      : start - range * (s / length) ** power;
+  const once: Schedule = (s) => (s >= steps ? end : at(s, steps));
   const cycling: Schedule = (s) => {
     // ⌈0/N⌉ is 0, but step 0 lies in the first cycle: without the maximum it would be 0/0.
     const length = steps * Math.max(1, Math.ceil(s / steps));
-    return range * ((length - s) / length) ** power + end;
+    return at(s, length);
   };
   return builtinSchedule({ kind: "polynomial", ...checked }, cycle ? cycling : once);
 }

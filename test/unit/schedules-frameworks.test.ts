@@ -9,7 +9,7 @@ import {
   scheduleFromTensorFlow1,
   scheduleFromTextbook,
 } from "../../src/frameworks/schedules/index.js";
-import { isPlateauSchedule, scheduleFromJSON } from "../../src/schedules/index.js";
+import { isPlateauSchedule, scaled, scheduleFromJSON, sequential } from "../../src/schedules/index.js";
 
 const rates = ({ lr, schedule }: ImportedSchedule, steps: readonly number[]) =>
   steps.map((s) => lr * schedule(s));
@@ -110,6 +110,58 @@ describe("PyTorch", () => {
     expect(
       rates(scheduleFromPyTorch("MultiStepLR", { milestones: [4, 2], gamma: 0.5 }, 1), [1, 2, 4]),
     ).toEqual([1, 0.5, 0.25]);
+  });
+
+  test.each(["cos", "linear"] as const)("SWALR anneals by %s, by itself and after another", (strategy) => {
+    for (const [swa_lr, anneal_epochs] of [
+      [0.05, 10],
+      [0.9, 3],
+      [0, 1],
+      [0.05, 0],
+    ] as const) {
+      // PyTorch goes from rate to rate: it takes back what the last step annealed, and anneals once more.
+      const anneal = (t: number) => (strategy === "cos" ? (1 - Math.cos(Math.PI * t)) / 2 : t);
+      const part = (step: number) => anneal(Math.max(0, Math.min(1, step / Math.max(1, anneal_epochs))));
+      const next = (rate: number, calls: number) => {
+        const step = anneal_epochs === 0 ? Math.max(1, calls) : calls;
+        const [before, now] = [part(step - 1), part(step)];
+        const initial = before === 1 ? swa_lr : (rate - before * swa_lr) / (1 - before);
+        return swa_lr * now + initial * (1 - now);
+      };
+      const params = { swa_lr, anneal_epochs, anneal_strategy: strategy };
+      const alone = scheduleFromPyTorch("SWALR", params, 0.4);
+      let rate = 0.4;
+      for (let s = 0; s < 20; s++) {
+        rate = next(rate, s);
+        expect(alone.lr * alone.schedule(s), `${anneal_epochs}, step ${s}`).toBeCloseTo(rate, 13);
+      }
+      // Begun where another schedule has come to: from its rate at that step.
+      const main = scheduleFromPyTorch("CosineAnnealingLR", { T_max: 30, eta_min: 0.1 }, 0.4);
+      const start = 12;
+      const present = main.lr * main.schedule(start);
+      const swa = scheduleFromPyTorch("SWALR", params, present);
+      const both = sequential([scaled(main.schedule, main.lr), scaled(swa.schedule, swa.lr)], [start]);
+      rate = present;
+      for (let s = 0; s < 40; s++) {
+        if (s >= start + (anneal_epochs === 0 ? 0 : 1)) rate = next(rate, s - start);
+        const expected = s < start ? main.lr * main.schedule(s) : rate;
+        expect(both(s), `${anneal_epochs}, step ${s}`).toBeCloseTo(expected, 12);
+      }
+    }
+    expect(scheduleFromPyTorch("SWALR", { swa_lr: 0.1 }, 0.4).schedule.spec).toMatchObject({
+      boundaries: [10],
+      values: [1, 0.25],
+      interpolation: "cosine",
+    });
+    const make = (more: object) => () => scheduleFromPyTorch("SWALR", { swa_lr: 0.1, ...more }, 0.4);
+    for (const more of [{ swa_lr: [0.1] }, { anneal_epochs: 1.5 }, { anneal_strategy: "exp" }, { steps: 1 }])
+      refused("invalid-schedule", make(more));
+    const part = { type: "SWALR", swa_lr: 0.1 };
+    expect(
+      refused("invalid-schedule", () =>
+        scheduleFromPyTorch("SequentialLR", { schedulers: [part], milestones: [] }, 1),
+      ),
+    ).toContain("SWALR");
   });
 
   test("schedulers in a chain multiply; those that set the rate are refused there", () => {
@@ -225,6 +277,12 @@ describe("Keras", () => {
       lengthFactor: 2,
       peakFactor: 1,
     });
+    const shortening = { ...restarts, t_mul: 0.5 };
+    expectRates(
+      scheduleFromKeras({ class_name: "CosineDecayRestarts", config: shortening }),
+      [0, 2, 4, 5, 6, 7, 99],
+      [1, 0.5, 1, 0.5, 1, 0, 0],
+    );
   });
 });
 
@@ -416,6 +474,7 @@ describe("any framework", () => {
     ["keras", "ExponentialDecay", { initial_learning_rate: 1, decay_steps: 2, decay_rate: 0.25 }],
     ["tensorflow1", "cosine_decay", { learning_rate: 1, decay_steps: 2 }],
     ["optax", "cosine_decay_schedule", { init_value: 1, decay_steps: 2 }],
+    ["huggingface", "linear", { num_warmup_steps: 1, num_training_steps: 4 }],
     ["textbook", "linear", { lr: 1, total: 3 }],
   ] as const;
 

@@ -10,6 +10,7 @@ import {
   cosineRestarts,
   cyclic,
   cyclicMomentum,
+  every,
   exponential,
   inverseSquareRoot,
   inverseTime,
@@ -31,6 +32,7 @@ import {
   scaled,
   scheduleFromJSON,
   sequential,
+  shifted,
   step,
   warmup,
 } from "../../src/schedules/index.js";
@@ -81,12 +83,21 @@ const simple: Record<string, fc.Arbitrary<BuiltinSchedule>> = {
   exponential: decay.map(exponential),
   naturalExponential: decay.map(naturalExponential),
   inverseTime: decay.map(inverseTime),
-  polynomial: options({ steps: count, start: factor, end: factor, power: aboveZero, cycle: fc.boolean() }, [
-    "steps",
-  ]).map(polynomial),
-  cosine: options({ steps: count, alpha: factor, exponent: aboveZero, periodic: fc.boolean() }, [
-    "steps",
-  ]).map(cosine),
+  polynomial: options(
+    {
+      steps: count,
+      start: factor,
+      end: factor,
+      power: aboveZero,
+      part: fc.constantFrom("remaining", "elapsed"),
+      cycle: fc.boolean(),
+    },
+    ["steps"],
+  ).map(polynomial),
+  cosine: options(
+    { steps: count, alpha: factor, exponent: aboveZero, periods: factor, periodic: fc.boolean() },
+    ["steps"],
+  ).map(cosine),
   linearCosine: options(linearCosineModel, ["steps"]).map(linearCosine),
   noisyLinearCosine: options(
     { ...linearCosineModel, initialVariance: factor, varianceDecay: factor, minimum: factor, seed: whole },
@@ -95,7 +106,8 @@ const simple: Record<string, fc.Arbitrary<BuiltinSchedule>> = {
   cosineRestarts: options(
     {
       steps: fc.integer({ min: 1, max: 50 }),
-      lengthFactor: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.double({ min: 1, max: 3, noNaN: true })),
+      periods: fc.integer({ min: 1, max: 5 }),
+      lengthFactor: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.double({ min: 0.01, max: 3, noNaN: true })),
       peakFactor: fc.double({ min: 0, max: 1, noNaN: true }),
       alpha: factor,
     },
@@ -119,11 +131,11 @@ const simple: Record<string, fc.Arbitrary<BuiltinSchedule>> = {
     .map(piecewiseInterpolated),
   inverseSquareRoot: options({ steps: count }, ["steps"]).map(inverseSquareRoot),
   noam: options({ modelSize: count, warmup: count }, ["modelSize", "warmup"]).map(noam),
-  random: fc.tuple(factor, factor, fc.option(count, { nil: undefined }), whole).map(([a, b, every, seed]) =>
+  random: fc.tuple(factor, factor, fc.option(count, { nil: undefined }), whole).map(([a, b, length, seed]) =>
     random({
       min: Math.min(a, b),
       max: Math.max(a, b),
-      ...(every === undefined ? {} : { every }),
+      ...(length === undefined ? {} : { every: length }),
       seed,
     }),
   ),
@@ -135,6 +147,7 @@ const simple: Record<string, fc.Arbitrary<BuiltinSchedule>> = {
         patience: fc.integer({ min: 0, max: 3 }),
         threshold: fc.double({ min: 0, max: 0.5, noNaN: true }),
         thresholdMode: fc.constantFrom("relative", "absolute"),
+        margin: fc.constantFrom("magnitude", "signed"),
         cooldown: fc.integer({ min: 0, max: 3 }),
         minimum: factor,
         eps: factor,
@@ -164,6 +177,12 @@ const composed: Record<string, (inner: fc.Arbitrary<BuiltinSchedule>) => fc.Arbi
         options({ start: factor, count: fc.constantFrom("after", "including") }),
       )
       .map(([length, schedule, given]) => warmup(length, schedule, given)),
+  every: (inner) =>
+    fc
+      .tuple(fc.integer({ min: 1, max: 2 ** 31 }), inner)
+      .map(([length, schedule]) => every(length, schedule)),
+  shifted: (inner) =>
+    fc.tuple(inner, fc.oneof(fc.integer({ min: 0, max: 100 }), whole)).map(([a, by]) => shifted(a, by)),
   scaled: (inner) => fc.tuple(inner, factor).map(([schedule, by]) => scaled(schedule, by)),
   chained: (inner) => fc.array(inner, { minLength: 1, maxLength: 4 }).map(chained),
   cyclic: (inner) =>
@@ -239,6 +258,9 @@ describe("schedules as JSON", () => {
         expect(sequential([a, b], [milestone])(s)).toBe(s < milestone ? a(s) : b(s - milestone));
         expect(sequential([a], [])(s)).toBe(a(s));
         expect(warmup(0, a)(s)).toBe(a(s));
+        expect(every(1, a)(s)).toBe(a(s));
+        expect(every(milestone + 1, a)(s)).toBe(a(Math.floor(s / (milestone + 1))));
+        expect(shifted(a, milestone)(s)).toBe(a(s + milestone));
       }),
       { numRuns: 300, seed: 21 },
     );
@@ -293,6 +315,11 @@ describe("schedules as JSON", () => {
     expect(refused({ kind: "sequential", schedules: [], milestones: [], extra: 1 })).toContain("'extra'");
     expect(refused({ kind: "scaled", schedule: { kind: "constant" } })).toContain("'factor'");
     expect(refused({ kind: "scaled", schedule: { kind: "constant" }, factor: 1, to: 2 })).toContain("'to'");
+    expect(refused({ kind: "every", steps: 0, schedule: { kind: "constant" } })).toContain("'steps'");
+    expect(refused({ kind: "every", steps: 2, schedule: { kind: "constant" }, by: 2 })).toContain("'by'");
+    expect(refused({ kind: "every", steps: 2, schedule: 3 })).toContain("not an object");
+    expect(refused({ kind: "shifted", steps: -1, schedule: { kind: "constant" } })).toContain("'steps'");
+    expect(refused({ kind: "shifted", steps: 1, schedule: { kind: "constant" }, by: 2 })).toContain("'by'");
     expect(refused({ kind: "chained", schedules: 3 })).toContain("'schedules'");
     expect(refused({ kind: "chained", schedules: [], extra: 1 })).toContain("'extra'");
     expect(refused({ kind: "multiplicative", factor: 0.5 })).toContain("not an object");

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { chooseSchedule } from "../../src/checkpoint/schedules.js";
 import { OptimError } from "../../src/errors.js";
+import { scheduleFromPyTorch } from "../../src/frameworks/schedules/index.js";
 import {
   onPlateau,
   type PlateauOptions,
@@ -40,6 +42,7 @@ describe("on plateau", () => {
       patience: 10,
       threshold: 1e-4,
       thresholdMode: "relative",
+      margin: "magnitude",
       cooldown: 0,
       minimum: 0,
       eps: 1e-8,
@@ -76,6 +79,100 @@ describe("on plateau", () => {
   ] as const)("mode %s, threshold %s %d, metrics %j", (mode, thresholdMode, threshold, metrics, expected) => {
     const factors = run({ mode, thresholdMode, threshold, factor: 0.5, patience: 0 }, metrics);
     expect(factors).toEqual([1, expected]);
+  });
+
+  test.each(["min", "max"] as const)("mode %s: a metric below 0 that stays falls as one above 0", (mode) => {
+    const options = { mode, factor: 0.5, patience: 2 };
+    for (const metric of [1, -1, 0, -1e300, -1e-300])
+      expect(run(options, repeat(metric, 8))).toEqual([1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]);
+  });
+
+  test.each([
+    // Better by the quarter of 8 exactly, by more, and worse by less, of a reward and of a log-likelihood.
+    ["max", [-8, -6], 0.5],
+    ["max", [-8, -5.9], 1],
+    ["max", [-8, -9], 0.5],
+    ["min", [-8, -10], 0.5],
+    ["min", [-8, -10.1], 1],
+    ["min", [-8, -7], 0.5],
+    // From one sign to the other.
+    ["max", [-8, 1], 1],
+    ["min", [8, -1], 1],
+    ["max", [0, 1e-300], 1],
+  ] as const)("mode %s, a margin of a quarter of |best|, metrics %j", (mode, metrics, expected) => {
+    expect(run({ mode, threshold: 0.25, factor: 0.5, patience: 0 }, metrics)).toEqual([1, expected]);
+  });
+
+  test.each([
+    ["max", [-8, -9.9], 1],
+    ["max", [-8, -10], 0.5],
+    ["min", [-8, -6.1], 1],
+    ["min", [-8, -6], 0.5],
+    ["max", [8, 10.1], 1],
+    ["min", [8, 6], 0.5],
+  ] as const)("mode %s, PyTorch's signed margin, metrics %j", (mode, metrics, expected) => {
+    const params = { mode, threshold: 0.25, factor: 0.5, patience: 0 };
+    expect(run({ ...params, margin: "signed" }, metrics)).toEqual([1, expected]);
+    const { schedule } = scheduleFromPyTorch("ReduceLROnPlateau", params, 1);
+    for (const metric of metrics) (schedule as PlateauSchedule).report(metric);
+    expect(schedule(0)).toBe(expected);
+    expect(schedule.spec).toMatchObject({ margin: "signed" });
+  });
+
+  test("both margins are one above 0, to the last bit", () => {
+    let metric = 3;
+    const metrics = Array.from({ length: 300 }, (_, i) => {
+      metric *= 1 - 1e-4 + ((i * 7919) % 13) * 1e-5 - 5e-5;
+      return metric;
+    });
+    for (const mode of ["min", "max"] as const)
+      expect(run({ mode, patience: 1, factor: 0.9 }, metrics)).toEqual(
+        run({ mode, patience: 1, factor: 0.9, margin: "signed" }, metrics),
+      );
+  });
+
+  test("a large threshold takes in the first report", () => {
+    for (const first of [-1, 1]) {
+      const schedule = onPlateau({ mode: "max", threshold: 2 });
+      schedule.report(first);
+      expect(schedule.state.best).toBe(first);
+    }
+  });
+
+  test("JSON from before there were two margins goes on with PyTorch's, and keeps its state", () => {
+    const older = {
+      kind: "onPlateau",
+      mode: "max",
+      factor: 0.5,
+      patience: 1,
+      threshold: 1e-4,
+      thresholdMode: "relative",
+      cooldown: 0,
+      minimum: 0,
+      eps: 1e-8,
+      state: { best: -1, badCount: 0, cooldownCount: 0, factor: 0.25 },
+    };
+    const restored = scheduleFromJSON(older) as PlateauSchedule;
+    expect(restored.spec).toMatchObject({ margin: "signed" });
+    expect(restored.state).toEqual(older.state);
+    for (let i = 0; i < 8; i++) restored.report(-1);
+    expect(restored(0)).toBe(0.25);
+    // Written by hand, with defaults left out, it is what the factory makes of it.
+    expect(scheduleFromJSON({ kind: "onPlateau", mode: "max" }).spec).toEqual(
+      onPlateau({ mode: "max" }).spec,
+    );
+  });
+
+  test("a group of the same options goes on with its own margin, and the state of the file", () => {
+    const own = onPlateau({ mode: "max", factor: 0.5, patience: 1 });
+    const { margin: _, ...older } = JSON.parse(JSON.stringify(own));
+    older.state = { best: -1, badCount: 1, cooldownCount: 0, factor: 0.25 };
+    const chosen = chooseSchedule(own, scheduleFromJSON(older));
+    expect(chosen.schedule).toBe(own);
+    chosen.restore();
+    expect(own.state).toEqual(older.state);
+    own.report(-1);
+    expect(own(0)).toBe(0.125);
   });
 
   test("does not go below the minimum", () => {

@@ -9,6 +9,7 @@ import {
   cosineRestarts,
   cyclic,
   cyclicMomentum,
+  every,
   exponential,
   inverseSquareRoot,
   inverseTime,
@@ -28,10 +29,22 @@ import {
   random,
   type Schedule,
   scaled,
+  scheduleFromJSON,
   sequential,
+  shifted,
   step,
   warmup,
 } from "../../src/schedules/index.js";
+
+function caught(act: () => unknown): OptimError {
+  try {
+    act();
+  } catch (error) {
+    expect(error).toBeInstanceOf(OptimError);
+    return error as OptimError;
+  }
+  throw new Error("nothing was thrown");
+}
 
 function expectError(code: OptimErrorCode, make: () => unknown): void {
   let thrown: unknown;
@@ -51,7 +64,7 @@ function expectError(code: OptimErrorCode, make: () => unknown): void {
 const values = (schedule: Schedule, steps: readonly number[]) => steps.map((s) => schedule(s));
 
 // One schedule of every kind, for what all of them must do; but for `multiplicative`, which counts up to its step.
-const every: readonly (readonly [string, BuiltinSchedule])[] = [
+const ofEveryKind: readonly (readonly [string, BuiltinSchedule])[] = [
   constant({ factor: 0.5 }),
   linear({ end: 0.1, steps: 10 }),
   step({ size: 3 }),
@@ -74,6 +87,8 @@ const every: readonly (readonly [string, BuiltinSchedule])[] = [
   scaled(cosine({ steps: 10 }), 0.5),
   chained([exponential({ rate: 0.9 }), inverseTime({ rate: 0.1 })]),
   clamped(exponential({ rate: 0.9 }), { min: 0.3 }),
+  every(4, exponential({ rate: 0.9 })),
+  shifted(cosine({ steps: 10 }), 3),
   warmup(3, constant()),
   sequential([constant(), constant({ factor: 0.5 })], [5]),
   onPlateau(),
@@ -275,6 +290,29 @@ describe("values", () => {
     expect(values(multiplicative(constant({ factor: 0.5 })), [0, 10])).toEqual([1, 2 ** -10]);
   });
 
+  test("multiplicative that has come to 0 stays there without calls", () => {
+    const calls: number[] = [];
+    const schedule = multiplicative((s) => {
+      calls.push(s);
+      return s === 3 ? 0 : 0.5;
+    });
+    expect(values(schedule, [2 ** 53 - 1, 2, 3, 4])).toEqual([0, 0.25, 0, 0]);
+    expect(calls).toEqual([1, 2, 3, 1, 2, 3]);
+    // Underflow is one way there.
+    expect(multiplicative(constant({ factor: 0.5 }))(2 ** 53 - 1)).toBe(0);
+  });
+
+  test("multiplicative refuses a step too far ahead, and goes on from what it has", () => {
+    const schedule = multiplicative(constant());
+    expectError("invalid-schedule", () => schedule(2 ** 53 - 1));
+    expectError("invalid-schedule", () => schedule.held(0)(2 ** 53 - 1));
+    expect(schedule(1e7 + 5)).toBe(1);
+    const { fix, expected } = caught(() => multiplicative(constant())(1e7 + 1)).details;
+    expect(expected).toContain("10000000");
+    expect(fix).toContain("exponential");
+    expect(multiplicative(constant())(1e7)).toBe(1);
+  });
+
   test("multiplicative stays right where its function throws", () => {
     let broken = true;
     const schedule = multiplicative((s) => {
@@ -318,6 +356,111 @@ describe("values", () => {
     expect(schedule(20)).toBeCloseTo(0.5 * (1 + Math.cos((Math.PI * 10) / 11)), 12);
     // The smallest factor above 1 is almost equal lengths.
     expect(cosineRestarts({ steps: 10, lengthFactor: 1 + 2 ** -52 })(25)).toBeCloseTo(0.5, 12);
+  });
+
+  test("cosine restarts at shortening lengths", () => {
+    // Periods of 8, 4, 2 and 1; the next would take half a step.
+    const schedule = cosineRestarts({ steps: 8, lengthFactor: 0.5, peakFactor: 0.5, alpha: 0.2 });
+    const at = (progress: number, peak: number) =>
+      0.2 + 0.8 * peak * 0.5 * (1 + Math.cos(Math.PI * progress));
+    const expected = [
+      ...Array.from({ length: 8 }, (_, s) => at(s / 8, 1)),
+      ...Array.from({ length: 4 }, (_, s) => at(s / 4, 0.5)),
+      ...[at(0, 0.25), at(0.5, 0.25), at(0, 0.125)],
+      ...[0.2, 0.2, 0.2],
+    ];
+    expected.forEach((factor, s) => {
+      expect(schedule(s), `step ${s}`).toBeCloseTo(factor, 15);
+    });
+    for (const s of [99, 100, 101, 2 ** 31, 2 ** 53 - 1]) expect(schedule(s)).toBe(0.2);
+    // At every power of ten the last period is one of a whole step.
+    for (let digits = 1; digits < 12; digits++) {
+      const tenth = cosineRestarts({ steps: 10 ** digits, lengthFactor: 0.1 });
+      const last = Number("1".repeat(digits + 1)) - 1;
+      expect(tenth(last), `10^${digits}`).toBe(1);
+      expect(tenth(last + 1)).toBe(0);
+    }
+    expect(values(cosineRestarts({ steps: 2, lengthFactor: 1e-300 }), [0, 1, 2, 3])).toEqual([1, 0.5, 0, 0]);
+  });
+
+  test("cosine restarts of periods that are a part of the steps", () => {
+    const schedule = cosineRestarts({ steps: 7, periods: 3, peakFactor: 0.5 });
+    for (let s = 0; s < 70; s++) {
+      const [period, rest] = [Math.floor((3 * s) / 7), (3 * s) % 7];
+      const expected = 0.5 ** period * 0.5 * (1 + Math.cos((Math.PI * rest) / 7));
+      expect(schedule(s), `step ${s}`).toBeCloseTo(expected, 15);
+    }
+    // 49 · (1/49) is not 1 in float64; the restart is there all the same.
+    const often = cosineRestarts({ steps: 49 * 49, periods: 49 });
+    for (let i = 0; i < 100; i++) expect(often(49 * i)).toBe(1);
+  });
+
+  test.each([1 + 1e-9, 1 - 1e-9, 1 + 2 ** -52, 1 - 2 ** -53, 1 + 1e-5, 0.999, 1.01, 0.9, 1.1, 0.5, 3])(
+    "cosine restarts at factor %d, against sums of 200 binary digits",
+    (lengthFactor) => {
+      const digits = 200n;
+      const fixed = (value: number) => BigInt(value * 2 ** 60) << (digits - 60n);
+      for (const steps of [7, 1000]) {
+        const schedule = cosineRestarts({ steps, lengthFactor });
+        let [start, length] = [0n, fixed(steps)];
+        let next = length;
+        for (let s = 0; s < 40_000; s += steps === 7 ? 1 : 13) {
+          const now = BigInt(s) << digits;
+          while (next <= now && length > 1n) {
+            start = next;
+            length = (length * fixed(lengthFactor)) >> digits;
+            next = start + length;
+          }
+          const ended = length < fixed(1 - 1e-9);
+          const progress = Number(((now - start) << 60n) / length) / 2 ** 60;
+          const expected = ended ? 0 : 0.5 * (1 + Math.cos(Math.PI * progress));
+          // A restart is a jump: within rounding of it, either side will do.
+          const jump = !ended && Math.min(progress, 1 - progress) < 1e-9;
+          const error = Math.abs(schedule(s) - expected);
+          if (!(error < 1e-10 || (jump && Math.abs(1 - error) < 1e-10)))
+            throw new Error(`${steps} steps, step ${s}: ${schedule(s)} for ${expected}`);
+        }
+      }
+    },
+  );
+
+  test("cosine of several periods, to their end or for good", () => {
+    const waves = { steps: 9, periods: 1.25, alpha: 0.25 };
+    const [ending, going] = [cosine(waves), cosine({ ...waves, periodic: true })];
+    const at = (s: number) => 0.25 + 0.75 * 0.5 * (1 + Math.cos((2 * Math.PI * 1.25 * s) / 9));
+    for (let s = 0; s < 40; s++) {
+      expect(ending(s), `step ${s}`).toBeCloseTo(at(Math.min(s, 9)), 14);
+      expect(going(s), `step ${s}`).toBeCloseTo(at(s), 14);
+    }
+    expect(going(36 * 2 ** 40)).toBe(1);
+    expect(values(cosine({ steps: 4, periods: 0 }), [0, 3, 9])).toEqual([1, 1, 1]);
+  });
+
+  test("polynomial of the part that has gone: the 1-sqrt cool-down", () => {
+    const schedule = polynomial({ steps: 16, start: 1, end: 0.2, power: 0.5, part: "elapsed" });
+    for (let s = 0; s < 20; s++)
+      expect(schedule(s)).toBeCloseTo(1 - 0.8 * Math.sqrt(Math.min(s, 16) / 16), 15);
+    expect(schedule(16)).toBe(0.2);
+    const cycling = polynomial({ steps: 4, power: 2, part: "elapsed", cycle: true });
+    expect(values(cycling, [0, 2, 4, 5, 8])).toEqual([1, 0.75, 0, 1 - 25 / 64, 0]);
+  });
+
+  test("every so many steps, and from a step on", () => {
+    const halving = exponential({ rate: 0.5 });
+    expect(values(every(3, halving), [0, 2, 3, 5, 6, 11])).toEqual([1, 1, 0.5, 0.5, 0.25, 0.125]);
+    expect(values(shifted(halving, 2), [0, 1, 5])).toEqual([0.25, 0.125, 2 ** -7]);
+    expect(shifted(cosine({ steps: 5 }), 2 ** 53 - 1)(2 ** 53 - 1)).toBe(0);
+    // What is held stays held inside, and what is reported is taken in.
+    const falling = linear({ end: -1, steps: 2 });
+    expect(values(every(2, falling).held(0), [0, 2, 3, 4])).toEqual([1, 0, 0, 0]);
+    expect(values(shifted(falling, 1).held(0), [0, 1])).toEqual([0, 0]);
+    const plateau = onPlateau({ factor: 0.5, patience: 0 });
+    const byEpoch = every(10, plateau);
+    plateau.report(-1);
+    plateau.report(-1);
+    expect(byEpoch(25)).toBe(0.5);
+    const again = scheduleFromJSON(JSON.parse(JSON.stringify(byEpoch)));
+    expect(again(25)).toBe(0.5);
   });
 
   test("cyclic: triangles, their amplitudes, and the fall at once", () => {
@@ -457,14 +600,14 @@ describe("values", () => {
 });
 
 describe("steps", () => {
-  test.each(every)("%s is finite at large steps and the same in any order", (_kind, schedule) => {
+  test.each(ofEveryKind)("%s is finite at large steps and the same in any order", (_kind, schedule) => {
     const steps = [0, 1, 5, 10, 11, 1000, 2 ** 31, 2 ** 31 + 1, 2 ** 53 - 1];
     const forward = values(schedule, steps);
     for (const value of forward) expect(Number.isFinite(value)).toBe(true);
     expect(values(schedule, [...steps].reverse()).reverse()).toEqual(forward);
   });
 
-  test.each(every)("%s refuses what is no step", (_kind, schedule) => {
+  test.each(ofEveryKind)("%s refuses what is no step", (_kind, schedule) => {
     for (const s of [-1, 0.5, Number.NaN, Infinity, 2 ** 53])
       expectError("invalid-argument", () => schedule(s));
   });
@@ -507,8 +650,8 @@ describe("options that are refused", () => {
     exponential: { rate: 0.9, steps: 2, staircase: true },
     naturalExponential: { rate: 0.9, steps: 2, staircase: true },
     inverseTime: { rate: 0.9, steps: 2, staircase: true },
-    polynomial: { steps: 10, start: 1, end: 0.1, power: 2, cycle: true },
-    cosine: { steps: 10, alpha: 0.1, exponent: 2, periodic: true },
+    polynomial: { steps: 10, start: 1, end: 0.1, power: 2, part: "elapsed", cycle: true },
+    cosine: { steps: 10, alpha: 0.1, exponent: 2, periods: 1.5, periodic: true },
     linearCosine: { steps: 10, alpha: 0.1, beta: 0.1, periods: 2 },
     noisyLinearCosine: {
       steps: 10,
@@ -521,7 +664,7 @@ describe("options that are refused", () => {
       seed: 1,
     },
     random: { min: 0.1, max: 1, every: 2, seed: 1 },
-    cosineRestarts: { steps: 10, lengthFactor: 2, peakFactor: 0.5, alpha: 0.1 },
+    cosineRestarts: { steps: 10, periods: 3, lengthFactor: 2, peakFactor: 0.5, alpha: 0.1 },
     cyclic: { start: 0.1, peak: 1, stepsUp: 3, stepsDown: 4, mode: "exp_range", gamma: 0.9, scaleBy: "step" },
     cyclicMomentum: {
       min: 0.8,
@@ -560,6 +703,7 @@ describe("options that are refused", () => {
       patience: 1,
       threshold: 0.1,
       thresholdMode: "absolute",
+      margin: "signed",
       cooldown: 1,
       minimum: 0,
       eps: 0,
@@ -570,7 +714,8 @@ piecewiseConstant.values exponential.rate naturalExponential.rate inverseTime.ra
 linearCosine.steps noisyLinearCosine.steps noisyLinearCosine.seed random.min random.max random.seed cosineRestarts.steps cyclic.start oneCycle.steps \
 oneCycleMomentum.steps piecewiseInterpolated.boundaries piecewiseInterpolated.values inverseSquareRoot.steps \
 noam.modelSize noam.warmup".split(/\s+/);
-  const wholeNumbers = /^(steps|stepsUp|stepsDown|size|every|seed|patience|cooldown|modelSize|warmup)$/;
+  const wholeNumbers =
+    /^cosineRestarts\.periods$|\.(steps|stepsUp|stepsDown|size|every|seed|patience|cooldown|modelSize|warmup)$/;
   // Values of the factor itself, or of a momentum.
   const anySign =
     /^(linear|polynomial|warmup|cyclic|oneCycle)\.(start|end|peak)$|^(clamped|\w+Momentum)\.(min|max)$|^cosine(Restarts)?\.alpha$|Interpolated\.values$/;
@@ -593,7 +738,7 @@ noam.modelSize noam.warmup".split(/\s+/);
         for (const wrong of [Number.NaN, Infinity, "1"]) refuse({ ...options, [name]: wrong });
         if (!mayBeNegative) refuse({ ...options, [name]: -1 });
         else if (kind !== "clamped") make({ ...options, [name]: -1 });
-        if (wholeNumbers.test(name)) refuse({ ...options, [name]: 1.5 });
+        if (wholeNumbers.test(`${kind}.${name}`)) refuse({ ...options, [name]: 1.5 });
       } else if (Array.isArray(value)) {
         for (const wrong of [1, [Number.NaN], ["1"]]) refuse({ ...options, [name]: wrong });
         const negative = { ...options, [name]: value.map(() => -1) };
@@ -628,7 +773,13 @@ noam.modelSize noam.warmup".split(/\s+/);
     ["fractional warm-up", () => warmup(1.5, constant())],
     ["warm-up into no schedule", () => warmup(1, undefined as never)],
     ["cosine restarts of 0 steps", () => cosineRestarts({ steps: 0 })],
-    ["cosine restarts that shrink", () => cosineRestarts({ steps: 5, lengthFactor: 0.5 })],
+    ["cosine restarts that shrink to nothing", () => cosineRestarts({ steps: 5, lengthFactor: 0 })],
+    ["every 0 steps", () => every(0, constant())],
+    ["every part of a step", () => every(0.5, constant())],
+    ["every step of no schedule", () => every(2, 3 as never)],
+    ["shifted back", () => shifted(constant(), -1)],
+    ["shifted by part of a step", () => shifted(constant(), 0.5)],
+    ["shifted of no schedule", () => shifted(undefined as never, 1)],
     ["cycle without a rise", () => cyclic({ start: 0, stepsUp: 0 })],
     ["cycle scaled by no function", () => cyclic({ start: 0, scale: 2 as never })],
     ["cycle momentum with a start", () => cyclicMomentum({ start: 1 } as never)],

@@ -1,4 +1,5 @@
 import { briefly, OptimError } from "../../errors.js";
+import { scheduleFromHuggingFace } from "./huggingface.js";
 import type { ImportedSchedule } from "./import.js";
 import { scheduleFromKeras } from "./keras.js";
 import { scheduleFromOptax } from "./optax.js";
@@ -8,6 +9,7 @@ import { scheduleFromTextbook } from "./textbook.js";
 
 export type { ImportedSchedule } from "./import.js";
 export {
+  scheduleFromHuggingFace,
   scheduleFromKeras,
   scheduleFromOptax,
   scheduleFromPyTorch,
@@ -22,12 +24,14 @@ const imports: Readonly<Record<string, Import>> = {
   keras: (class_name, config) => scheduleFromKeras({ class_name, config }),
   tensorflow1: scheduleFromTensorFlow1,
   optax: scheduleFromOptax,
+  huggingface: scheduleFromHuggingFace,
   textbook: scheduleFromTextbook,
 };
 
 /**
- * The schedule that a framework (`pytorch`, `keras`, `tensorflow1`, `optax`, `textbook`) means by a name and parameters.
- * @param baseLr the optimizer's rate, for schedules of PyTorch's that multiply it
+ * The schedule that a framework (`pytorch`, `keras`, `tensorflow1`, `optax`, `huggingface`, `textbook`) means by a name and
+ * parameters.
+ * @param baseLr the optimizer's rate, for schedules of PyTorch's and Hugging Face's that multiply it
  * @throws OptimError `unknown-name` for a framework or schedule, `invalid-schedule` for wrong parameters
  */
 export function scheduleFromFramework(

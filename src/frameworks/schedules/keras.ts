@@ -1,7 +1,6 @@
 import { briefly, OptimError } from "../../errors.js";
 import {
   ascendingSteps,
-  atLeastOne,
   count,
   finite,
   finites,
@@ -71,7 +70,7 @@ const kerasSchedules: ScheduleFramework = {
       const params = read({
         initial_learning_rate: finite(),
         first_decay_steps: count(),
-        t_mul: atLeastOne(2),
+        t_mul: positive(2),
         m_mul: nonNegative(1),
         alpha: finite(0),
       });

@@ -21,6 +21,7 @@ import { exponential } from "../../schedules/exponential.js";
 import { multiplicative } from "../../schedules/multiplicative.js";
 import { oneCycle, oneCycleMomentum } from "../../schedules/one-cycle.js";
 import { multistep, step } from "../../schedules/piecewise.js";
+import { piecewiseInterpolated } from "../../schedules/piecewise-interpolated.js";
 import { onPlateau } from "../../schedules/plateau.js";
 import { linear, polynomial } from "../../schedules/polynomial.js";
 import { scaled } from "../../schedules/scaled.js";
@@ -80,6 +81,24 @@ function importParts(
     return importSchedule(pytorchSchedules, type, params, lr);
   });
 }
+
+/** ReduceLROnPlateau, with its own margin. */
+export const reduceOnPlateau: ScheduleImport = (read, base) => {
+  const { threshold_mode, min_lr, eps, ...options } = read({
+    mode: choice("min", "max"),
+    factor: belowOne(0.1),
+    patience: whole(10),
+    threshold: nonNegative(1e-4),
+    threshold_mode: choice("rel", "abs"),
+    cooldown: whole(0),
+    min_lr: nonNegative(0),
+    eps: nonNegative(1e-8),
+  });
+  const lr = base();
+  const thresholdMode = threshold_mode === "rel" ? "relative" : "absolute";
+  const rates = { minimum: min_lr / lr, eps: eps / lr };
+  return { lr, schedule: onPlateau({ ...options, thresholdMode, margin: "signed", ...rates }) };
+};
 
 const schedules: Readonly<Record<string, ScheduleImport>> = {
   LambdaLR: (read, base) => {
@@ -210,20 +229,20 @@ const schedules: Readonly<Record<string, ScheduleImport>> = {
       }),
     };
   },
-  ReduceLROnPlateau: (read, base) => {
-    const { threshold_mode, min_lr, eps, ...options } = read({
-      mode: choice("min", "max"),
-      factor: belowOne(0.1),
-      patience: whole(10),
-      threshold: nonNegative(1e-4),
-      threshold_mode: choice("rel", "abs"),
-      cooldown: whole(0),
-      min_lr: nonNegative(0),
-      eps: nonNegative(1e-8),
+  ReduceLROnPlateau: reduceOnPlateau,
+  SWALR: (read, base) => {
+    const params = read({
+      swa_lr: nonNegative(),
+      anneal_epochs: whole(10),
+      anneal_strategy: choice("cos", "linear"),
     });
     const lr = base();
-    const thresholdMode = threshold_mode === "rel" ? "relative" : "absolute";
-    return { lr, schedule: onPlateau({ ...options, thresholdMode, minimum: min_lr / lr, eps: eps / lr }) };
+    const interpolation = params.anneal_strategy === "cos" ? "cosine" : "linear";
+    const values = [1, params.swa_lr / lr];
+    return {
+      lr,
+      schedule: piecewiseInterpolated({ boundaries: [params.anneal_epochs], values, interpolation }),
+    };
   },
   SequentialLR: (read, base) => {
     const { schedulers, milestones } = read({ schedulers: nestedSchedules(), milestones: ascendingSteps() });
@@ -241,7 +260,7 @@ const schedules: Readonly<Record<string, ScheduleImport>> = {
   },
 };
 
-/** `torch.optim.lr_scheduler`: its names, parameters and defaults. */
+/** `torch.optim.lr_scheduler` and SWALR: their names, parameters and defaults. */
 const pytorchSchedules: ScheduleFramework = {
   name: "PyTorch",
   schedules,
@@ -255,10 +274,11 @@ const pytorchSchedules: ScheduleFramework = {
 };
 
 /**
- * The schedule of `torch.optim.lr_scheduler.NAME(optimizer, …params)`, with PyTorch's parameters and defaults.
+ * The schedule of `torch.optim.lr_scheduler.NAME(optimizer, …params)`, or of `torch.optim.swa_utils.SWALR`, with PyTorch's
+ * parameters and defaults.
  * Schedulers of schedulers take their parts as `{ type: NAME, …params }`; `ReduceLROnPlateau` becomes a schedule with
- * `report`.
- * @param baseLr the optimizer's rate; CyclicLR and OneCycleLR bring their own
+ * `report` and PyTorch's `margin`, best · threshold with its sign.
+ * @param baseLr the optimizer's rate, for SWALR the one that it begins at; CyclicLR and OneCycleLR bring their own
  * @throws OptimError `unknown-name` for a schedule, `invalid-schedule` for a parameter that is unknown, missing, of the
  * wrong type or out of range, or a base rate that is missing
  */

@@ -26,7 +26,8 @@ export const steps = (): Requirement<readonly number[]> => ({
   holds: (value) => Array.isArray(value) && value.every((step) => Number.isSafeInteger(step) && step >= 0),
 });
 
-const isObject = (value: unknown): value is object =>
+/** Whether a value is an object and no list. */
+export const isObject = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** A list of objects, each the parameters of one part. */

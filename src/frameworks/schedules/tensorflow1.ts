@@ -1,6 +1,5 @@
 import {
   ascendingSteps,
-  atLeastOne,
   count,
   finite,
   finites,
@@ -77,7 +76,7 @@ const tensorflow1Schedules: ScheduleFramework = {
       const params = read({
         learning_rate: finite(),
         first_decay_steps: count(),
-        t_mul: atLeastOne(2),
+        t_mul: positive(2),
         m_mul: nonNegative(1),
         alpha: finite(0),
       });
