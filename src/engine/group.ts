@@ -281,7 +281,7 @@ export class ParameterGroup {
     };
   }
 
-  /** Whether averages may be kept by less than half; undefined of a rule without any. */
+  /** Whether averages may be kept by three quarters or less; undefined of a rule without any. */
   #quick(options: RuleOptions): boolean | undefined {
     const { row } = this.#rule;
     if (!row.shader.overrides.includes(QUICK)) return undefined;
@@ -289,7 +289,7 @@ export class ParameterGroup {
       ([name, spec]) =>
         spec.kind === "number" &&
         spec.exclusiveMax &&
-        (Number(options[name]) < 0.5 || Object.hasOwn(this.#optionSchedules, name)),
+        (Number(options[name]) <= 0.75 || Object.hasOwn(this.#optionSchedules, name)),
     );
   }
 

@@ -33,7 +33,7 @@ export interface StepShader extends RuleShader {
 export interface Stages {
   readonly decay: "none" | "coupled" | "subtracted" | "proximal" | "cautious";
   readonly scaled: boolean;
-  /** Whether averages may be kept by less than half, of rules that have any. */
+  /** Whether averages may be kept by three quarters or less, of rules that have any. */
   readonly quick?: boolean | undefined;
   readonly guarded?: boolean;
   readonly clipped?: boolean;
