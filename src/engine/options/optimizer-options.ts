@@ -259,12 +259,14 @@ function checkedGroup(
       fix: "import { adam } and pass rule: adam()",
     });
   checkOptions({ ...rule.row, options: { compensated: flag(false) } }, { compensated });
+  const options = checkOptions(rule.row, overrides, rule.options);
+  const { absolute } = rule.row;
   if (rule.row.shader.lookahead) for (const tensor of tensors) requireCopyTarget(rule, tensor);
   return {
-    rule: { row: rule.row, options: checkOptions(rule.row, overrides, rule.options) },
+    rule: { row: rule.row, options },
     schedule: checkSchedule(rule.row.name, schedule ?? constantRate),
     optionSchedules: checkOptionSchedules(rule.row.name, rule.row, optionSchedules),
-    compensated: compensated && !rule.row.absolute,
+    compensated: compensated && !(typeof absolute === "function" ? absolute(options) : absolute),
     tensors,
   };
 }
