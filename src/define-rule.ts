@@ -102,7 +102,10 @@ const PARTS: Readonly<
   startsAtParameter: { expected: "a list of states", holds: listOf("string") },
   evaluate: { expected: "the name of a state", holds: (value) => typeof value === "string" },
   ownDecay: { expected: "true, or nothing", holds: (value) => value === true },
-  absolute: { expected: "true, or nothing", holds: (value) => value === true },
+  absolute: {
+    expected: "true, a function (options) => boolean, or nothing",
+    holds: (value) => value === true || isFunction(value),
+  },
   scope: { expected: "tensor or all", holds: (value) => value === "tensor" || value === "all" },
   memory: { expected: "a list of numbers", holds: listOf("number") },
   advance: aFunction,

@@ -26,6 +26,8 @@ export type { Hyperparameters, NoOptions, OptionsOf } from "./engine/options/hyp
 export type { GroupOptions, OptimizerOptions, SamOptions } from "./engine/options/optimizer-options.js";
 export { type GroupPattern, partition } from "./engine/options/partition.js";
 export type { OptionSchedules } from "./engine/options/schedule-options.js";
+export type { JoiningOptions } from "./engine/rebuild.js";
+export type { StepOptions } from "./engine/verbs.js";
 export { OptimError, type OptimErrorCode, type OptimErrorDetails } from "./errors.js";
 export * from "./frameworks/index.js";
 export * from "./frameworks/schedules/index.js";

@@ -133,7 +133,7 @@ export interface RuleRow<O = RuleOptions> {
   /** Whether the rule carries out decoupled decay itself, from its scalars; other styles stay the engine's. */
   readonly ownDecay?: true;
   /** Whether the new parameter follows from the states alone, so that no change of it is to be compensated. */
-  readonly absolute?: true;
+  readonly absolute?: true | ((options: O) => boolean);
   /** What `Sums` go over: one tensor (the default), or all tensors of groups with this rule. */
   readonly scope?: "tensor" | "all";
   /** Memory before the first step. */

@@ -58,6 +58,8 @@ const together: Readonly<Record<string, readonly Options[]>> = {
   ftrl: [
     { l1: 0.01, l2: 0.02, l2Shrinkage: 0.03, beta: 0.04 },
     { learningRatePower: 0, l1: 0.01, l2: 0.02 },
+    { form: "keras", l1: 0.01, l2: 0.02, l2Shrinkage: 0.03, beta: 0.04 },
+    { form: "keras", learningRatePower: 0, l1: 0.01, l2: 0.02 },
   ],
 };
 

@@ -79,7 +79,7 @@ export function writeStep(
   return { stages: { decay, scaled: stage.gradient_scale !== 1 } };
 }
 
-/** Whether averages may be kept by less than half; undefined of a rule without any. */
+/** Whether averages may be kept by three quarters or less; undefined of a rule without any. */
 export function mayBeQuick(
   { shader, options: specs }: RuleRow,
   options: RuleOptions,
@@ -90,7 +90,7 @@ export function mayBeQuick(
     ([name, spec]) =>
       spec.kind === "number" &&
       spec.exclusiveMax &&
-      (Number(options[name]) < 0.5 || Object.hasOwn(scheduled, name)),
+      (Number(options[name]) <= 0.75 || Object.hasOwn(scheduled, name)),
   );
 }
 

@@ -125,6 +125,7 @@ export const keras: Framework = /* @__PURE__ */ framework(
           l2: config.l2_regularization_strength,
           l2Shrinkage: config.l2_shrinkage_regularization_strength,
           beta: config.beta,
+          form: "keras",
         }),
     },
   },

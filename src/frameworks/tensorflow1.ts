@@ -89,6 +89,7 @@ export const tensorflow1: Framework = /* @__PURE__ */ framework(
           l2: config.l2_regularization_strength,
           l2Shrinkage: config.l2_shrinkage_regularization_strength,
           beta: config.beta ?? 0,
+          form: "keras",
         }),
     },
   },

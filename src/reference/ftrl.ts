@@ -8,12 +8,12 @@ type FtrlOptions = {
   l2: number;
   l2Shrinkage: number;
   beta: number;
+  form: "proximal" | "keras";
 };
 
 /**
  * nᵖ and what f32 makes of it. WGSL's pow is exp2(p·log2 n): with a logarithm off by 2⁻²¹ or 3 ULP, a product off by its
- * rounding, and an exp2 off by 3 + 2|p·log2 n| ULP; stated as a quarter of that error in summands, which leaves room for
- * half of the 8 ULP.
+ * rounding, and an exp2 off by 3 + 2|p·log2 n| ULP; stated as a quarter of that error in summands, 4 ULP of which it is.
  */
 function powered(n: number, p: number): Summands {
   const value = n ** p;
@@ -24,16 +24,35 @@ function powered(n: number, p: number): Summands {
   return bounded(value, (value * relative) / (4 * rounding));
 }
 
-/** FTRL-Proximal (McMahan et al. 2013, algorithm 1) with the options of TensorFlow's Ftrl. */
+/**
+ * FTRL-Proximal with the options of TensorFlow's Ftrl: θ minimizes z·θ + l1·|θ| + k/2·θ², where z adds up g − (k − k₋₁)θ and
+ * k = (β + nᵖ)/η + 2·l2 at each step's own rate (McMahan 2011). At such a minimum z + kθ is clamp(z, ±l1), which
+ * stands for both where a step begins. Keras's Ftrl keeps the growth of nᵖ over the rate of the step alone in z.
+ */
 export const ftrl: ReferenceRule<FtrlOptions, "accumulator" | "linear"> = {
   initial: ({ initialAccumulatorValue }) => ({ accumulator: initialAccumulatorValue, linear: 0 }),
   step({ options, lr, parameter, gradient, state }) {
-    const { learningRatePower, l1, l2, l2Shrinkage, beta } = options;
+    const { learningRatePower, l1, l2, l2Shrinkage, beta, form } = options;
     // The closed form has no value at a rate of 0: nothing moves.
     if (lr === 0) return { update: [0], state: { accumulator: [state.accumulator], linear: [state.linear] } };
     const p = -learningRatePower;
     const accumulator = [state.accumulator, ...square(gradient)];
     const after = powered(sum(accumulator), p);
+    const curvature = [...times(1 / lr, after), beta / lr, 2 * l2];
+    const clamped = (z: number) => Math.min(Math.max(z, -l1), l1);
+    if (form === "proximal") {
+      const held = clamped(state.linear);
+      const force = [...gradient, 2 * l2Shrinkage * parameter];
+      const linear = [held, ...force, ...times(-parameter, curvature)];
+      const z = sum(linear);
+      const result = { accumulator, linear };
+      if (sum(curvature) === 0) return { update: [0], state: result };
+      const change =
+        z === clamped(z)
+          ? [parameter, ...over(bounded(0, largest(linear)), curvature, (total) => total)]
+          : over([held, -clamped(z), ...force], curvature, (total) => total);
+      return { update: change, state: result };
+    }
     const before = powered(state.accumulator, p);
     // Roots differ by g²/(√n + √n₋₁), which cancels nothing, not even in float64; other powers by their difference.
     const roots = sum(after) + sum(before);
@@ -41,7 +60,6 @@ export const ftrl: ReferenceRule<FtrlOptions, "accumulator" | "linear"> = {
     const sigma = p === 0.5 ? growth : [...after, ...times(-1, before)];
     const linear = [state.linear, ...gradient, 2 * l2Shrinkage * parameter, ...times(-parameter / lr, sigma)];
     const z = sum(linear);
-    const curvature = [...times(1 / lr, after), beta / lr, 2 * l2];
     const result = { accumulator, linear };
     if (sum(curvature) === 0) return { update: [0], state: result };
     const excess: Summands =

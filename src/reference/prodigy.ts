@@ -79,6 +79,7 @@ export const prodigy: ReferenceRule<
     const descent = times(rate / (Math.sqrt(sum(exp_avg_sq)) + eps), exp_avg);
     const decayed = decay === "decoupled" ? rate * weightDecay * parameter : 0;
     const update = [...descent, decayed];
-    return { update, state: { exp_avg, exp_avg_sq, s, displacement: [state.displacement, ...update] } };
+    const displacement = [state.displacement, ...bounded(sum(update), largest(update))];
+    return { update, state: { exp_avg, exp_avg_sq, s, displacement } };
   },
 };

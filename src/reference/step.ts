@@ -32,6 +32,8 @@ export interface StepAt {
   readonly lr: number;
   /** Factor on the gradients (one over the loss scale, a clip factor); 1 if left out. */
   readonly gradientScale?: number;
+  /** What a tensor settles in this step, where elements are to go on from what another came to. */
+  readonly settled?: ReferenceState;
 }
 
 /**
@@ -109,7 +111,7 @@ export function referenceLookahead(
 export function referenceStep(
   of: Referenced,
   options: StageOptions,
-  { t, lr, gradientScale = 1 }: StepAt,
+  { t, lr, gradientScale = 1, settled: given = {} }: StepAt,
   parameters: Float64Array,
   gradients: Float64Array,
   state: ReferenceState,
@@ -140,13 +142,14 @@ export function referenceStep(
     result.state[name]![0] = sum(summands);
     result.largest.state[name]![0] = largest(summands);
   }
-  const settled = mapValues(settling, sum);
+  const settled = mapValues(settling, (summands, name) => given[name]?.[0] ?? sum(summands));
   for (const [i, element] of elements.entries()) {
     const { parameter } = element;
     const output = rule.step({ ...element, settled });
     const after = afterDecay(parameter, output.update, options, lr, rule.ownDecay);
     result.parameters[i] = sum(after);
-    result.largest.parameters[i] = largest(after);
+    // The update is a value of its own: where its summands have one sign, its rounding is that of their sum.
+    result.largest.parameters[i] = Math.max(largest(after), Math.abs(sum(output.update)));
     for (const [name, summands] of Object.entries(output.state)) {
       result.state[name]![i] = sum(summands);
       result.largest.state[name]![i] = largest(summands);

@@ -30,11 +30,15 @@ export function bounded(value: number, bound: number): Summands {
 /** Half the relative spacing of f32 numbers: the error of one rounding. */
 export const rounding = 2 ** -24;
 
-/** x² of x = Σ summands. An error δ of x, in proportion to its largest summand, enters as 2xδ + δ². */
+/**
+ * x² of x = Σ summands. An error δ of x, in proportion to its largest summand, enters as 2xδ + δ². A single summand has none:
+ * it is what was given.
+ */
 export function square(summands: Summands): Summands {
   const value = sum(summands);
+  if (summands.length === 1) return [value ** 2];
   const most = largest(summands);
-  return bounded(value ** 2, most * Math.max(Math.abs(value), rounding * most));
+  return bounded(value ** 2, most * Math.max(2 * Math.abs(value), rounding * most));
 }
 
 /** The exponential average β·average + (1 − β)·value. */

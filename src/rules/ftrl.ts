@@ -1,11 +1,7 @@
-import { nonNegative, ruleFactory } from "../rule.js";
+import { choice, nonNegative, ruleFactory } from "../rule.js";
 import shader from "../shaders/ftrl.wgsl";
 
-/**
- * FTRL-Proximal. The new parameter is a closed form of what the gradients add up to. So the first step forgets where the
- * parameter began, but for an initial accumulator of 0; zero gradients do not keep it; and another rate rescales what was
- * learnt: train it at a constant one.
- */
+/** FTRL-Proximal: follows the regularized leader of all steps so far, with an L1 that keeps parameters at zero. */
 export const ftrl = /* @__PURE__ */ ruleFactory(() => ({
   name: "ftrl",
   shader,
@@ -23,12 +19,21 @@ export const ftrl = /* @__PURE__ */ ruleFactory(() => ({
     l2Shrinkage: nonNegative(0),
     /** β of the paper. */
     beta: nonNegative(0),
+    /**
+     * `proximal`: each step is held to the point where it was taken, at a rate of its own, and a gradient of zero keeps the
+     * parameter, whatever rate and options are now. `keras` (TensorFlow's, too): a closed form by the rate of the step. Another
+     * rate rescales the parameter, and the first step forgets where it began unless the initial accumulator is 0.
+     */
+    form: choice("proximal", "keras"),
   },
   formula:
-    "n ← n + g², z ← z + g + 2·shrinkage·θ − (nᵖ − n₋₁ᵖ)/η·θ, θ ← (clamp(z, ±l1) − z)/((β + nᵖ)/η + 2·l2), p = −learningRatePower",
-  source: "McMahan et al. 2013, algorithm 1; Keras and TensorFlow Ftrl",
-  absolute: true,
-  constants: ({ learningRatePower }) => ({ square_root: learningRatePower === -0.5 ? 1 : 0 }),
+    "n ← n + g², k = (β + nᵖ)/η + 2·l2, z ← z + g + 2·shrinkage·θ − (k − k₋₁)θ, θ ← (clamp(z, ±l1) − z)/k, p = −learningRatePower; keras: (nᵖ − n₋₁ᵖ)/η for k − k₋₁",
+  source: "McMahan 2011; McMahan et al. 2013, algorithm 1; keras: Keras and TensorFlow Ftrl",
+  absolute: ({ form }) => form === "keras",
+  constants: ({ learningRatePower, form }) => ({
+    square_root: learningRatePower === -0.5 ? 1 : 0,
+    rescaled: form === "keras" ? 1 : 0,
+  }),
   initial: ({ initialAccumulatorValue }) => ({ accumulator: initialAccumulatorValue }),
   scalars: ({ learningRatePower, l2, l2Shrinkage, beta }, _t, lr) => ({
     inverse_rate: lr === 0 ? 0 : 1 / lr,

@@ -19,7 +19,7 @@ struct State {
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {
   let g = limited(gradient);
-  let exp_avg = averaged((*state).exp_avg, g, scalars.beta1, scalars.one_minus_beta1);
+  let exp_avg = blended((*state).exp_avg, g, scalars.beta1, scalars.one_minus_beta1);
   let exp_avg_sq = averaged((*state).exp_avg_sq, g * g, scalars.beta2, scalars.one_minus_beta2);
   (*state).exp_avg = exp_avg;
   (*state).exp_avg_sq = exp_avg_sq;

@@ -1,5 +1,6 @@
-// FTRL-Proximal: n ← n + g², z ← z + g + shrinkage·θ − σθ with σ = (nᵖ − n₋₁ᵖ)/η; the new parameter is
-// (clamp(z, ±l1) − z) / (nᵖ/η + l2), whatever the old one was.
+// FTRL-Proximal: n ← n + g², z ← z + g + shrinkage·θ − σθ; the new parameter is (clamp(z, ±l1) − z) / k with
+// k = nᵖ/η + l2. σ is the growth of k. As θ was worked out so, too, z₋₁ + k₋₁θ is clamp(z₋₁, ±l1): that of the last step
+// is all that is needed of z, whatever its rate was.
 struct Scalars {
   inverse_rate: f32, // 1 / η; 0 where η is
   power: f32, // p
@@ -10,6 +11,8 @@ struct Scalars {
 
 // Whether p = ½.
 override square_root: bool = true;
+// Whether σ = (nᵖ − n₋₁ᵖ)/η by the rate of this step alone, so that another rate rescales the parameter.
+override rescaled: bool = false;
 
 struct State {
   accumulator: vec4f,
@@ -31,17 +34,28 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   let g = limited(gradient);
   let square = g * g;
   let accumulator = bounded((*state).accumulator + square);
-  let before = powered((*state).accumulator);
   let after = powered(accumulator);
+  let curvature = scalars.inverse_rate * after + scalars.l2;
+  let most = vec4f(scalars.l1);
+  let force = g + scalars.shrinkage * parameter;
+  if (!rescaled) {
+    let held = clamp((*state).linear, -most, most);
+    let linear = held + force - curvature * parameter;
+    let bounded_linear = clamp(linear, -most, most);
+    (*state).accumulator = accumulator;
+    (*state).linear = linear;
+    // Not parameter − closest, in which the parameter would be rounded again; what l1 holds at zero is zero.
+    let change = select((held - bounded_linear + force) / curvature, parameter, linear == bounded_linear);
+    // Without any curvature yet there is no closest point.
+    return select(vec4f(), change, curvature > vec4f());
+  }
+  let before = powered((*state).accumulator);
   // A difference of roots without its cancellation; 0/0 is no growth.
   let root_growth = select(vec4f(), square / (after + before), after > vec4f());
   let growth = select(after - before, root_growth, square_root);
-  let pull = scalars.inverse_rate * growth - scalars.shrinkage;
-  let linear = (*state).linear + g - pull * parameter;
+  let linear = (*state).linear + (force - scalars.inverse_rate * growth * parameter);
   (*state).accumulator = accumulator;
   (*state).linear = linear;
-  let curvature = scalars.inverse_rate * after + scalars.l2;
-  let closest = (clamp(linear, vec4f(-scalars.l1), vec4f(scalars.l1)) - linear) / curvature;
-  // Without any curvature yet there is no closest point.
+  let closest = (clamp(linear, -most, most) - linear) / curvature;
   return select(vec4f(), parameter - closest, curvature > vec4f());
 }

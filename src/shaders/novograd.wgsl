@@ -27,7 +27,7 @@ fn measure(parameter: vec4f, gradient: vec4f, state: State, settled: Settled) ->
 
 fn settle(sums: Sums, settled: Settled) -> Settled {
   let squares = bounded(vec4f(sums.squares));
-  return Settled(averaged(vec4f(settled.exp_avg_sq), squares, scalars.norm_kept, scalars.norm_in).x);
+  return Settled(blended(vec4f(settled.exp_avg_sq), squares, scalars.norm_kept, scalars.norm_in).x);
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>, settled: Settled) -> vec4f {

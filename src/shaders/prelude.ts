@@ -4,10 +4,10 @@
 /** The one binding of a rule. */
 export const UNIFORM = "@group(0) @binding(0) var<uniform> scalars: Scalars;";
 
-/** The constant that tells whether an average may be kept by less than half. */
+/** The constant that tells whether an average may be kept by three quarters or less. */
 export const QUICK = "quick_averages";
 
-/** Functions by name. */
+/** Functions by name. Plain text: what is put together, bundles take for code that runs, and keep. */
 export const FUNCTIONS: Readonly<Record<string, string>> = {
   // The gradient as far as squares go, before all averages, so that their quotients stay those of the formula: at 2^62 the
   // square of three times as much is finite, too. By its bits, which cost less than a clamp where NaN must be minded.
@@ -20,14 +20,31 @@ export const FUNCTIONS: Readonly<Record<string, string>> = {
   bounded: `fn bounded(square: vec4f) -> vec4f {
   return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
 }`,
-  // kept·average + weight·value with kept + weight = 1, from the end that is nearer. β and 1 − β are rounded apart: as two
-  // factors they would move the fixed point. Where no average is kept by less than half, the other end is compiled away.
+  // kept·average + weight·value with kept + weight = 1, from the nearer end: β and 1 − β are rounded apart, and as two factors
+  // they would move the fixed point. Only where the ends are further apart than either from zero do two factors lose less.
+  // Of slow averages the last line is all; where there are no others, the rest is compiled away.
   averaged: `override quick_averages: bool = false;
 fn averaged(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {
   let difference = value - average;
-  if (quick_averages && weight > kept) {
-    return value - kept * difference;
+  if (quick_averages && kept <= 0.75) {
+    return select(
+      select(average + weight * difference, value - kept * difference, weight > kept),
+      kept * average + weight * value,
+      abs(difference) > max(abs(average), abs(value)),
+    );
   }
   return average + weight * difference;
+}`,
+  // The same for weights of a step of its own and for other passes, which no constant tells.
+  blended: `fn blended(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {
+  let difference = value - average;
+  if (kept > 0.75) {
+    return average + weight * difference;
+  }
+  return select(
+    select(average + weight * difference, value - kept * difference, weight > kept),
+    kept * average + weight * value,
+    abs(difference) > max(abs(average), abs(value)),
+  );
 }`,
 };

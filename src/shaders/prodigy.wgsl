@@ -35,7 +35,7 @@ struct Settled {
 }
 
 fn next_s(g: vec4f, s: vec4f, ratio: f32) -> vec4f {
-  return averaged(ratio * ratio * s, vec4f(), scalars.beta3, scalars.one_minus_beta3) + scalars.denominator_in * g;
+  return blended(ratio * ratio * s, vec4f(), scalars.beta3, scalars.one_minus_beta3) + scalars.denominator_in * g;
 }
 
 fn measure(parameter: vec4f, gradient: vec4f, state: State, settled: Settled) -> Sums {
@@ -47,7 +47,7 @@ fn measure(parameter: vec4f, gradient: vec4f, state: State, settled: Settled) ->
 fn settle(sums: Sums, settled: Settled) -> Settled {
   let d = settled.next_d;
   let ratio = settled.d / d;
-  let before = averaged(vec4f(ratio * ratio * settled.numerator), vec4f(), scalars.beta3, scalars.one_minus_beta3).x;
+  let before = blended(vec4f(ratio * ratio * settled.numerator), vec4f(), scalars.beta3, scalars.one_minus_beta3).x;
   let numerator = before + sums.numerator;
   // Without a gradient yet, nothing is known of the distance.
   let estimate = select(0.0, numerator / sums.denominator, sums.denominator > 0.0);

@@ -15,7 +15,7 @@ struct State {
 }
 
 fn curvature(estimate: vec4f, state: ptr<function, State>) {
-  (*state).hessian = averaged((*state).hessian, estimate, scalars.beta2, scalars.one_minus_beta2);
+  (*state).hessian = blended((*state).hessian, estimate, scalars.beta2, scalars.one_minus_beta2);
 }
 
 fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec4f {

@@ -191,7 +191,7 @@ describe("compensated parameters", () => {
       const from = Float32Array.from({ length: LENGTH }, (_, i) => (i % 2 ? 1e4 : -1e4) * (1 + i / 10));
       const steps = 100;
       const expected = descended(from, rule, steps, slope);
-      if (rule.row.absolute) {
+      if (rule.row.absolute === true) {
         // There is nothing to keep, and it costs nothing.
         const made = await create({ x: from }, { rule, compensated: true });
         await expectError(() => made.optimizer.state("x", "compensation"), "unknown-name");

@@ -44,7 +44,7 @@ describe("a run over some rules", () => {
       if (rule === "" || id.endsWith("/finite")) continue;
       // f32 is not exact, and not far off either. A schedule's rate may be.
       if (kind !== "schedule") expect(worstUlp, id).toBeGreaterThan(0.1);
-      expect(worstUlp, id).toBeLessThanOrEqual(software ? 8 : 32);
+      expect(worstUlp, id).toBeLessThanOrEqual(software ? 4 : 16);
       expect(worstError, id).toBeLessThanOrEqual(2e-6);
       if (kind !== "schedule") {
         expect(worstError, id).toBeGreaterThan(1e-9);

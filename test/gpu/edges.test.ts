@@ -27,6 +27,8 @@ interface Given {
   readonly start: readonly number[];
   readonly steps: number;
   readonly gradient: (t: number, i: number) => number;
+  /** Factor on the rate at a step from 0. */
+  readonly schedule?: (step: number) => number;
   /** Values of states before the first step. */
   readonly states?: Readonly<Record<string, readonly number[]>>;
 }
@@ -34,7 +36,7 @@ interface Given {
 /** Parameters and states before and after the last steps, by the engine. */
 async function run(
   rule: Rule,
-  { start, steps, gradient, states = {} }: Given,
+  { start, steps, gradient, schedule = () => 1, states = {} }: Given,
   kinds: readonly string[] = [],
 ) {
   const { device } = watched();
@@ -42,6 +44,7 @@ async function run(
   const grad = upload(device, new Float32Array(start.length));
   const optimizer = await createOptimizer(device, {
     rule,
+    schedule,
     parameters: [{ name: "x", param, grad }],
   });
   for (const [name, values] of Object.entries(states))
@@ -64,7 +67,10 @@ async function run(
 }
 
 /** The same in float64. */
-function reference({ row, options }: Rule, { start, steps, gradient, states = {} }: Given) {
+function reference(
+  { row, options }: Rule,
+  { start, steps, gradient, schedule = () => 1, states = {} }: Given,
+) {
   let parameters = Float64Array.from(start);
   let state = {
     ...referenceState(row, options, parameters),
@@ -72,7 +78,7 @@ function reference({ row, options }: Rule, { start, steps, gradient, states = {}
   };
   for (let t = 1; t <= steps; t++) {
     const g = Float64Array.from(start, (_, i) => Math.fround(gradient(t, i)));
-    const next = referenceStep(row, options, { t, lr: options.lr }, parameters, g, state);
+    const next = referenceStep(row, options, { t, lr: options.lr * schedule(t - 1) }, parameters, g, state);
     parameters = next.parameters as Float64Array<ArrayBuffer>;
     state = next.state as typeof state;
   }
@@ -256,5 +262,118 @@ describe("Prodigy", () => {
     expect(exact.state.next_d![0]).toBeGreaterThan(1e18);
     expect(states.next_d![0]! / exact.state.next_d![0]!).toBeCloseTo(1, 1);
     expect(after[0]! / exact.after[0]!).toBeCloseTo(1, 1);
+  });
+});
+
+describe("FTRL under a changing rate", () => {
+  /** As after steps at 0.1. */
+  const settled = { start: [0.26218], states: { accumulator: [1], linear: [-2.6218] } };
+  const changed = { steps: 1, gradient: () => 0, schedule: () => 0.1 };
+
+  test("keeps the parameters where the gradient is zero; Keras's form rescales them", async () => {
+    const moved = async (form: "proximal" | "keras") =>
+      (await run(ftrl({ lr: 0.1, form }), { ...settled, ...changed })).after[0]!;
+    expect(await moved("proximal")).toBe(Math.fround(0.26218));
+    expect(await moved("keras")).toBeCloseTo(0.026218, 7);
+  });
+
+  test("begins where the parameters are", async () => {
+    const given = { start: [3, -0.25, 0], steps: 1, gradient: () => 0 };
+    expect((await run(ftrl({ lr: 0.1 }), given)).after).toEqual([3, -0.25, 0]);
+    expect((await run(ftrl({ lr: 0.1, form: "keras" }), given)).after).toEqual([0, 0, 0]);
+  });
+
+  const regularized = { l1: 0.5, l2: 0.02, l2Shrinkage: 0.01, beta: 0.5 };
+  test.each([
+    ["alone", {}],
+    ["regularized", regularized],
+    ["at another power", { ...regularized, learningRatePower: -0.3 }],
+  ])("follows float64 where the rate changes at each step, %s", async (_, options) => {
+    const given = {
+      start: Array.from({ length: 16 }, (_, i) => (i % 4 === 0 ? 0 : Math.sin(i))),
+      steps: 400,
+      gradient: (t: number, i: number) => Math.sin(t * (1 + i / 7)) + 0.3 * Math.cos(i),
+      schedule: (step: number) => (step % 50 === 7 ? 0 : 1.5 + Math.sin(step)),
+    };
+    const rule = ftrl({ lr: 0.1, ...options });
+    const [{ after }, exact] = [await run(rule, given), reference(rule, given)];
+    after.forEach((value, i) => {
+      expect(Math.abs(value - exact.after[i]!)).toBeLessThan(2e-5 * (1 + Math.abs(exact.after[i]!)));
+    });
+  });
+
+  test("is AdaGrad under the same rates", async () => {
+    const given = {
+      start: [2, -1],
+      steps: 200,
+      gradient: (t: number, i: number) => Math.cos(t + i),
+      schedule: (step: number) => 1 / (1 + step / 20),
+    };
+    const one = await run(ftrl({ lr: 0.1 }), given);
+    const other = await run(adagrad({ lr: 0.1, initialAccumulatorValue: 0.1, eps: 0 }), given);
+    one.after.forEach((value, i) => {
+      expect(value).toBeCloseTo(other.after[i]!, 5);
+    });
+  });
+
+  test("at a constant rate a file of Keras's form goes on as it was", async () => {
+    const given = { start: [0, 0, 0], gradient: (t: number, i: number) => Math.cos(t * (i + 1)) };
+    const options = { lr: 0.1, l1: 0.2, l2: 0.05, beta: 0.3 };
+    const kinds = ["accumulator", "linear"];
+    const before = await run(ftrl({ ...options, form: "keras" }), { ...given, steps: 40 }, kinds);
+    const rest = { start: before.after, states: before.states, steps: 40, gradient: given.gradient };
+    const [one, other] = [
+      await run(ftrl(options), rest),
+      await run(ftrl({ ...options, form: "keras" }), rest),
+    ];
+    one.after.forEach((value, i) => {
+      expect(value).toBeCloseTo(other.after[i]!, 6);
+    });
+  });
+
+  test("a checkpoint and a thaw in its midst change nothing", async () => {
+    const { device } = watched();
+    const start = Float32Array.of(0.5, -2, 0, 7);
+    const schedule = (step: number) => 0.1 ** (step / 4);
+    const open = async () => {
+      const tensors = ["x", "y"].map((name) => ({
+        name,
+        param: upload(device, start),
+        grad: upload(device, start),
+      }));
+      const rule = ftrl({ lr: 0.1, l1: 0.01 });
+      const optimizer = await createOptimizer(device, { rule, schedule, parameters: tensors });
+      return {
+        optimizer,
+        params: tensors.map(({ param }) => param),
+        end: () => {
+          optimizer.destroy();
+          for (const { param, grad } of tensors) for (const { buffer } of [param, grad]) buffer.destroy();
+        },
+      };
+    };
+    const [whole, resumed] = [await open(), await open()];
+    for (let t = 0; t < 3; t++) whole.optimizer.step();
+    const file = await whole.optimizer.save();
+    const kept = await read(device, whole.params);
+    resumed.params.forEach((param, i) => {
+      write(device, param, kept[i]!);
+    });
+    await resumed.optimizer.load(file);
+    for (const { optimizer } of [whole, resumed]) for (let t = 0; t < 3; t++) optimizer.step();
+    const ends = await read(device, whole.params);
+    expect((await read(device, resumed.params)).map(String)).toEqual(ends.map(String));
+
+    await whole.optimizer.freeze("y");
+    for (let t = 0; t < 5; t++) whole.optimizer.step();
+    await whole.optimizer.thaw("y");
+    for (const { buffer, offset } of [whole.params[1]!])
+      device.queue.writeBuffer(buffer, offset, ends[1]! as BufferSource);
+    whole.optimizer.step();
+    // A hundredth of the rate moves it by a hundredth, wherever the rate was when it froze.
+    (await read(device, [whole.params[1]!]))[0]!.forEach((value, i) => {
+      expect(Math.abs(value - ends[1]![i]!)).toBeLessThan(0.1 * schedule(11) * 1.01);
+    });
+    for (const { end } of [whole, resumed]) end();
   });
 });

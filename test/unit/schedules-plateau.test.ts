@@ -167,8 +167,9 @@ describe("on plateau", () => {
     const own = onPlateau({ mode: "max", factor: 0.5, patience: 1 });
     const { margin: _, ...older } = JSON.parse(JSON.stringify(own));
     older.state = { best: -1, badCount: 1, cooldownCount: 0, factor: 0.25 };
-    const chosen = chooseSchedule(own, scheduleFromJSON(older));
-    expect(chosen.schedule).toBe(own);
+    const chosen = chooseSchedule(own, scheduleFromJSON(older), undefined);
+    if (!("from" in chosen)) throw new Error(`They differ: ${JSON.stringify(chosen)}`);
+    expect(chosen).toMatchObject({ schedule: own, from: "file" });
     chosen.restore();
     expect(own.state).toEqual(older.state);
     own.report(-1);

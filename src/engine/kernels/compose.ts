@@ -35,7 +35,7 @@ export interface StepShader extends RuleShader {
 export interface Stages {
   readonly decay: "none" | "coupled" | "subtracted" | "proximal" | "cautious";
   readonly scaled: boolean;
-  /** Whether averages may be kept by less than half, of rules that have any. */
+  /** Whether averages may be kept by three quarters or less, of rules that have any. */
   readonly quick?: boolean | undefined;
   /** What guards ask for, in steps that they decide about. */
   readonly guards?: Variant;

@@ -222,15 +222,17 @@ function checkedGroup(
     return refuse((say) => say.noRule(what, rule));
   const { row } = rule;
   checkOptions({ ...row, options: { compensated: flag(false) } }, { compensated });
+  const own = checkOptions(row, overrides, rule.options);
+  const { absolute } = row;
   // restore() copies parameters back.
   for (const { name, param } of row.shader.lookahead ? tensors : [])
     if (!(param.buffer.usage & USAGE.COPY_DST))
       refuse((say) => say.noCopyTarget(row.name, name, param.buffer));
   return {
-    rule: { row, options: checkOptions(row, overrides, rule.options) },
+    rule: { row, options: own },
     schedule: checkSchedule(row.name, schedule ?? constantRate),
     optionSchedules: checkOptionSchedules(row.name, row, optionSchedules),
-    compensated: compensated && !row.absolute,
+    compensated: compensated && !(typeof absolute === "function" ? absolute(own) : absolute),
     tensors,
   };
 }
