@@ -12,6 +12,7 @@ import { contentOf, rangesOf, requireUsage } from "./capture.js";
 import { requireDevice } from "./device.js";
 import type { Engine } from "./engine.js";
 import { CONTROL } from "./guards/control.js";
+import { loadParting } from "./kernels/plan.js";
 import type { BufferRange } from "./memory/parameters.js";
 import { packStruct } from "./memory/struct.js";
 import { USAGE } from "./memory/usage.js";
@@ -64,6 +65,7 @@ export async function load(
     });
   }
   await reports?.settle();
+  if (checked.groups.some((state) => state.cohorts.length > 1)) await loadParting();
   await upload(device, label, uploads, copied);
   requireDevice(device, label);
   checked.groups.forEach((state, index) => {

@@ -2,6 +2,7 @@
 import { briefly, checkKeys, OptimError } from "../errors.js";
 import type { Engine } from "./engine.js";
 import { makeGroup, type ParameterGroup } from "./group.js";
+import { loadParting } from "./kernels/plan.js";
 import { buildMachine, type Machine, prepareStepped, type Stepped } from "./machine.js";
 import type { BufferRange, Parameter, Tensor } from "./memory/parameters.js";
 import { sortTensors } from "./memory/spans.js";
@@ -94,6 +95,7 @@ export async function addParameters(
 /** Steps all tensors but these. @throws OptimError as {@link prepareStepped} */
 export async function freeze(engine: Engine, frozen: ReadonlySet<Tensor>): Promise<void> {
   await engine.reports?.settle();
+  await loadParting();
   await prepareStepped(engine, frozen);
   engine.frozen = frozen;
 }

@@ -2,6 +2,7 @@
 import { briefly, checkKeys } from "../errors.js";
 import type { Cohort } from "./cohorts.js";
 import type { Engine } from "./engine.js";
+import { loadParting } from "./kernels/plan.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
 import { GROUP_BYTES } from "./memory/slots.js";
 import type { PendingStep } from "./scalars.js";
@@ -40,6 +41,8 @@ function leftOut(engine: Engine, options: StepOptions): Engine["frozen"] {
   if (!Array.isArray(without))
     throw engine.refusal("leaves out no list", "a list of names in 'without'", briefly(without));
   if (without.length === 0) return engine.frozen;
+  // Until it is there, each run of neighbours is a dispatch.
+  void loadParting();
   return new Set([...engine.frozen, ...without.map((name: string) => engine.find(name).tensor)]);
 }
 

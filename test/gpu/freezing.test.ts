@@ -7,6 +7,8 @@ import {
   adamw,
   adan,
   amsgrad,
+  type BufferRange,
+  createArena,
   createOptimizer,
   fromPyTorch,
   type GuardOptions,
@@ -295,6 +297,68 @@ describe("dispatches", () => {
     }
     return dispatches;
   }
+
+  const kinds: readonly [
+    name: string,
+    rule: Rule,
+    options: Pick<OptimizerOptions, "guards" | "telemetry" | "average">,
+  ][] = [
+    ["plain", adam(), {}],
+    ["with guards", adam(), { guards: { clipGlobalNorm: 1 } }],
+    ["with all by tensor", adam(), { guards: { clipNorm: 1 }, telemetry: { perTensor: true } }],
+    ["with an average", adam(), { average: {} }],
+  ];
+
+  test.each(kinds)(
+    "over an arena k counts take k times as many, however they lie: %s",
+    async (_name, rule, options) => {
+      const { device } = watched();
+      const shapes = Array.from({ length: 24 }, (_, i) => [`t${i}`, [3 + 40 * i]] as const);
+      const run = async (out: (i: number) => boolean, loose: boolean) => {
+        const arena = createArena(device, [Object.fromEntries(shapes)]);
+        const parameters = arena.groups[0]!.map((one) => {
+          const values = gradients(one.shape[0]! + 5, 2, one.shape[0]!);
+          write(device, one.param, values);
+          write(device, one.grad, gradients(one.shape[0]!, 3, one.shape[0]!));
+          if (!loose) return one;
+          return { ...one, grad: upload(device, gradients(one.shape[0]!, 3, one.shape[0]!)) };
+        });
+        const optimizer = await createOptimizer(device, { ...options, rule, parameters });
+        const without = shapes.flatMap(([name], i) => (out(i) ? [name] : []));
+        const whole = counted(optimizer);
+        const first = counted(optimizer, without);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        const second = counted(optimizer, without);
+        const both = counted(optimizer);
+        await optimizer.settled();
+        const values = await read(
+          device,
+          parameters.map(({ param }) => param),
+        );
+        optimizer.destroy();
+        if (loose) for (const { grad } of parameters) (grad as BufferRange).buffer.destroy();
+        arena.destroy();
+        return { whole, first, second, both, values };
+      };
+      const odd = await run((i) => i % 2 === 1, false);
+      expect(odd.second).toBeLessThanOrEqual(odd.whole);
+      expect(odd.both).toBeLessThanOrEqual(2 * odd.whole);
+      const some = await run((i) => i % 5 === 2 || i === 23, false);
+      expect(some.both).toBeLessThanOrEqual(2 * some.whole);
+      // A dispatch each, and the same bits; norms of tensors are summed up by fours there.
+      const error = options.telemetry ? 1e-6 : 0;
+      const alone = await run((i) => i % 2 === 1, true);
+      const others = await run((i) => i % 5 === 2 || i === 23, true);
+      for (const [joined, apart] of [
+        [odd, alone],
+        [some, others],
+      ] as const)
+        for (const [index, values] of joined.values.entries())
+          values.forEach((value, i) => {
+            expect(Math.abs(value - apart.values[index]![i]!)).toBeLessThanOrEqual(error);
+          });
+    },
+  );
 
   test("tensors of one count share one, whatever they missed", async () => {
     const { device } = watched();

@@ -6,7 +6,7 @@ import * as fourLanes from "../../shaders/engine/strips-4.wgsl?engine";
 import * as summedShader from "../../shaders/engine/summed.wgsl?engine";
 import * as sumsShader from "../../shaders/engine/sums.wgsl?engine";
 import { laneEntry, loadLane, type StepShader, stepHead, stepLane, storage } from "../kernels/compose.js";
-import { type Width, WORKGROUP } from "../memory/spans.js";
+import { type Form, WORKGROUP } from "../memory/spans.js";
 import { SETTLED, VALUES } from "./control.js";
 
 /** What is summed up: so many lanes, of which the first are norms and the others plain sums. */
@@ -31,7 +31,7 @@ fn engine_third(part: engine_Part) -> f32 {
 ${sumsShader.code}`;
 
 /** What kernels that know of strips are written with, behind `overLanes`. */
-export const overStrips = (width: Width): string => (width === 4 ? fourLanes : oneLane).code;
+export const overStrips = (width: Form): string => (width === 1 ? oneLane : fourLanes).code;
 
 /** How a guarded step is written. */
 export interface GuardedForm {
@@ -44,7 +44,7 @@ export interface GuardedForm {
 }
 
 /** What a guarded step is written with, before its entry. */
-function guardedHead(shader: StepShader, width: Width, { fromOrigin, values, sums }: GuardedForm): string {
+function guardedHead(shader: StepShader, width: Form, { fromOrigin, values, sums }: GuardedForm): string {
   const { states, compensation } = shader;
   const next = 3 + states.length + Number(fromOrigin) + Number(compensation !== undefined);
   return `${stepHead(shader, width, fromOrigin)}${overStrips(width)}${guardedShader.code}${values ? storage(next, "read", "tensors", "vec4f") : ""}${
@@ -72,7 +72,7 @@ export const stripEntry = (before: string, body: string, sum: string) => `
 @compute @workgroup_size(${WORKGROUP})
 fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
   let engine_begin = engine_id.x * engine_STRIP;
-  if (engine_begin >= engine_chunk.count) {
+  if (engine_outside(engine_begin)) {
     return;
   }
   let engine_end = min(engine_begin + engine_STRIP, engine_chunk.count);${before}
@@ -92,13 +92,13 @@ const restoreLane = (fromOrigin: boolean) =>
   fromOrigin ? "\n  engine_parameters[engine_i] = engine_origin[engine_i];" : "";
 
 /** A step that guards decide about. It reads values by tensor, where it has them. */
-export function composeGuardedStep(shader: StepShader, width: Width, form: GuardedForm): string {
+export function composeGuardedStep(shader: StepShader, width: Form, form: GuardedForm): string {
   const { fromOrigin, values } = form;
   const head = guardedHead(shader, width, form);
   const factor = values ? tensorValues(shader, "engine_lane / engine_STRIP") : noValues;
   const lane = factor + stepLane(shader, fromOrigin, true);
   // One condition where it will do: a software adapter pays for each.
-  if (!fromOrigin) return head + laneEntry(lane, "select(engine_chunk.count, 0u, engine_skips())");
+  if (!fromOrigin) return head + laneEntry(lane, "select(engine_id.x, 0xffffffffu, engine_skips())");
   return `${head}${laneEntry(`
   if (engine_skips()) {${restoreLane(fromOrigin)}
     return;
@@ -109,7 +109,7 @@ export function composeGuardedStep(shader: StepShader, width: Width, form: Guard
  * A step that also keeps the norms of θ and of Δ = next θ − θ as stored, and how many updates were lost in rounding. What is
  * stored goes by its bits, or a compiler may take (θ − change) − θ for −change; once changed, θ has lost Δ.
  */
-export function composeSummedStep(shader: StepShader, width: Width, form: GuardedForm): string {
+export function composeSummedStep(shader: StepShader, width: Form, form: GuardedForm): string {
   const { fromOrigin, values } = form;
   return `${guardedHead(shader, width, form)}${sumsOf({ lanes: 2, norms: 1 })}${summedShader.code}${stripEntry(
     `${values ? tensorValues(shader, "engine_id.x") : noValues}
@@ -143,7 +143,7 @@ export const packed = (fields: readonly string[], value: string) =>
   `vec4f(${COMPONENTS.map((_, i) => (fields[i] === undefined ? "0.0" : `${value}.${fields[i]}`)).join(", ")})`;
 
 /** What a rule with sums measures of each strip, after the stages before it. The bindings are those of the step. */
-export function composeMeasure(shader: StepShader, width: Width, fromOrigin: boolean): string {
+export function composeMeasure(shader: StepShader, width: Form, fromOrigin: boolean): string {
   const given = [
     "engine_alone(engine_parameter)",
     "engine_alone(engine_gradient)",

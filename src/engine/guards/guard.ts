@@ -24,7 +24,8 @@ import { StripTable } from "./strips.js";
 const writeAlike = (a: readonly Dispatch[], b: readonly Dispatch[]) =>
   a.length === b.length &&
   a.every(
-    ({ strip, lanes, width }, i) => strip === b[i]!.strip && lanes * width === b[i]!.lanes * b[i]!.width,
+    ({ strip, lanes, width, form }, i) =>
+      form !== "parted" && strip === b[i]!.strip && lanes * width === b[i]!.lanes * b[i]!.width,
   );
 
 /** What a guard is made for. */
@@ -193,6 +194,7 @@ export class Guard {
       this.#context,
       {
         name: "ascent",
+        all: group.sorted,
         lead: ({ param }) => param,
         streams: [
           written(({ param }) => param),

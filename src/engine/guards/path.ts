@@ -121,6 +121,7 @@ export class Path {
           context,
           {
             name: "measure",
+            all: group.sorted,
             lead: ({ param }) => param,
             streams: [GRADIENT, whole("read-only-storage", control), whole("storage", partials)],
             strips,
@@ -216,7 +217,7 @@ export class Path {
       this.#decide.compile(),
       this.#record?.compile(),
       this.#ruleSums?.compile(
-        (index) => this.steps[index]!.plans(false).widths,
+        (index) => this.steps[index]!.plans(false).forms,
         (index) => stages[index]!.map(stepVariant),
       ),
     ]);

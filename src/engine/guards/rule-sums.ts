@@ -5,7 +5,7 @@ import { Kernel, type Variant } from "../kernels/pipelines.js";
 import { accessesOf, type Dispatch, encodeStrips, type Stream } from "../kernels/plan.js";
 import type { GroupMemory } from "../memory/group-memory.js";
 import type { Tensor } from "../memory/parameters.js";
-import type { Width } from "../memory/spans.js";
+import type { Form } from "../memory/spans.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
 import type { SteppedCohort } from "../verbs.js";
@@ -154,7 +154,7 @@ export class RuleSums {
 
   /** @param widths of each group's step, whose bind groups serve */
   async compile(
-    widths: (group: number) => Iterable<Width>,
+    widths: (group: number) => Iterable<Form>,
     variants: (group: number) => readonly Variant[],
   ): Promise<void> {
     await Promise.all([

@@ -9,7 +9,7 @@ import * as fourLanes from "../../shaders/engine/lanes-4.wgsl?engine";
 import * as stageShader from "../../shaders/engine/stage.wgsl?engine";
 import * as stepShader from "../../shaders/engine/step.wgsl?engine";
 import { QUICK } from "../../shaders/prelude.js";
-import { type Width, WORKGROUP } from "../memory/spans.js";
+import { type Form, parting, WORKGROUP } from "../memory/spans.js";
 import { offsetsOf } from "../memory/struct.js";
 import type { Variant } from "./pipelines.js";
 
@@ -20,8 +20,8 @@ export const STAGE = offsetsOf(stageShader.structs.engine_Stage!);
 export const STAGE_STRUCT = stageShader.code;
 
 /** What every kernel over tensors is written with. */
-export const overLanes = (width: Width): string =>
-  `${width === 4 ? fourLanes.code : oneLane.code}${stageShader.code}${chunkShader.code}`;
+export const overLanes = (form: Form): string =>
+  `${form === 1 ? oneLane.code : fourLanes.code}${stageShader.code}${form === "parted" ? parting.how!.code : chunkShader.code}`;
 
 /** Loaded where something is compensated. */
 type Compensation = typeof import("../passes/compensation.js");
@@ -81,10 +81,10 @@ export const storeStates = ({ states }: RuleShader, value = (name: string) => `e
   states.map((name) => `\n  engine_state_${name}[engine_i] = engine_narrow(${value(name)});`).join("");
 
 /** The body of a kernel with a lane an invocation. */
-export const laneEntry = (body: string, count = "engine_chunk.count") => `
+export const laneEntry = (body: string, lane = "engine_id.x") => `
 @compute @workgroup_size(${WORKGROUP})
 fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
-  if (engine_id.x >= ${count}) {
+  if (engine_outside(${lane})) {
     return;
   }
   let engine_lane = engine_id.x;
@@ -116,12 +116,12 @@ export const stepLane = (shader: StepShader, fromOrigin: boolean, guarded: boole
 };
 
 /** What a step is written with, before its entry. */
-export const stepHead = (shader: StepShader, width: Width, fromOrigin: boolean): string =>
+export const stepHead = (shader: StepShader, width: Form, fromOrigin: boolean): string =>
   `${shader.code}\n${overLanes(width)}${stepShader.code}${shader.compensation?.code ?? ""}${stepBindings(shader, fromOrigin)}`;
 
 /**
  * The step: θ ← θ − (update + decay).
  * @param fromOrigin whether the parameters were moved to take the gradient, and θ is what was kept
  */
-export const composeStep = (shader: StepShader, width: Width, fromOrigin: boolean): string =>
+export const composeStep = (shader: StepShader, width: Form, fromOrigin: boolean): string =>
   stepHead(shader, width, fromOrigin) + laneEntry(stepLane(shader, fromOrigin, false));

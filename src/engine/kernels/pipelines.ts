@@ -1,5 +1,5 @@
 import { memo } from "../../memo.js";
-import type { Width } from "../memory/spans.js";
+import type { Form } from "../memory/spans.js";
 
 /** How a kernel accesses a buffer; `window` is read-only, at a dynamic offset. */
 export type Access = GPUBufferBindingType | "window";
@@ -9,7 +9,7 @@ export interface KernelSource {
   /** Quoted in error messages. */
   readonly label: string;
   readonly file: string;
-  readonly compose: (width: Width) => string;
+  readonly compose: (width: Form) => string;
   /** Access of each storage buffer in bind group 1, after its uniform. */
   readonly storages: readonly Access[];
   /** Values of `override` constants in every variant. */
@@ -117,6 +117,7 @@ export class Kernel {
   readonly #pipelines = {
     1: new Map<Variant, GPUComputePipeline>(),
     4: new Map<Variant, GPUComputePipeline>(),
+    parted: new Map<Variant, GPUComputePipeline>(),
   };
 
   constructor(device: GPUDevice, source: KernelSource) {
@@ -128,12 +129,12 @@ export class Kernel {
    * Compiles what will be needed, once a device however many optimizers ask for it at once.
    * @throws OptimError `invalid-shader` with line and column of each message.
    */
-  async compile(widths: Iterable<Width>, variants: Iterable<Variant> = [ONLY]): Promise<void> {
+  async compile(forms: Iterable<Form>, variants: Iterable<Variant> = [ONLY]): Promise<void> {
     const wanted = [...variants];
-    await Promise.all([...widths].flatMap((width) => wanted.map((variant) => this.#compile(width, variant))));
+    await Promise.all([...forms].flatMap((width) => wanted.map((variant) => this.#compile(width, variant))));
   }
 
-  async #compile(width: Width, variant: Variant): Promise<void> {
+  async #compile(width: Form, variant: Variant): Promise<void> {
     const { compiled, modules, ready } = cacheOf(this.#device);
     const { key, code, descriptor } = this.#describe(width, variant);
     const pipeline = await memo(compiled, key, () => {
@@ -150,14 +151,14 @@ export class Kernel {
   }
 
   /** A pipeline. One that nobody foresaw, after a change of options, is compiled by the driver before its first use. */
-  pipeline(width: Width, variant: Variant = ONLY): GPUComputePipeline {
+  pipeline(width: Form, variant: Variant = ONLY): GPUComputePipeline {
     return memo(this.#pipelines[width], variant, () => {
       const { key, descriptor } = this.#describe(width, variant);
       return memo(cacheOf(this.#device).ready, key, () => this.#device.createComputePipeline(descriptor()));
     });
   }
 
-  #describe(width: Width, variant: Variant) {
+  #describe(width: Form, variant: Variant) {
     const { label: owner, file, compose, storages, constants: fixed } = this.#source;
     const code = compose(width);
     const constants = { ...fixed, ...variant };

@@ -5,8 +5,10 @@ import { BLOCK } from "../memory/slots.js";
 import {
   type Chunk,
   cutChunks,
+  type Form,
   joinSpans,
   type PlanLimits,
+  parting,
   type Span,
   STRIP,
   type Width,
@@ -14,10 +16,12 @@ import {
 } from "../memory/spans.js";
 import { packStruct, sizeOf } from "../memory/struct.js";
 import { USAGE } from "../memory/usage.js";
+import type { PartedSpan } from "./parted.js";
 import { type Access, bindChunk, type Kernel, type Variant } from "./pipelines.js";
 
 /** One dispatch, ready to encode. */
 export interface Dispatch {
+  readonly form: Form;
   readonly width: Width;
   readonly bindGroup: GPUBindGroup;
   readonly lanes: number;
@@ -33,6 +37,7 @@ export class ChunkUniforms {
   readonly #label: string;
   readonly #places = new Map<string, { buffer: GPUBuffer; offset: number }>();
   readonly #buffers: GPUBuffer[] = [];
+  readonly #parted = new Set<WeakRef<GPUBuffer>>();
   #used = 0;
 
   constructor(device: GPUDevice, label: string) {
@@ -48,6 +53,25 @@ export class ChunkUniforms {
       return place;
     });
     return { ...place, size: Math.ceil(sizeOf(CHUNK) / 16) * 16 };
+  }
+
+  /** One of their own for more than that, gone with what it is bound in. */
+  own(
+    chunk: Readonly<Record<string, number>>,
+    size: number,
+    fill: (bytes: ArrayBuffer) => void,
+  ): GPUBufferBinding {
+    const bytes = new ArrayBuffer(size);
+    new Uint8Array(bytes).set(new Uint8Array(packStruct(CHUNK, chunk)));
+    fill(bytes);
+    const buffer = this.#device.createBuffer({
+      label: `${this.#label} parted chunk`,
+      size,
+      usage: USAGE.UNIFORM | USAGE.COPY_DST,
+    });
+    this.#device.queue.writeBuffer(buffer, 0, bytes);
+    this.#parted.add(new WeakRef(buffer));
+    return { buffer, size };
   }
 
   /** The last buffer, or one of twice its size where that is full. */
@@ -66,6 +90,7 @@ export class ChunkUniforms {
 
   destroy(): void {
     for (const buffer of this.#buffers) buffer.destroy();
+    for (const buffer of this.#parted) buffer.deref()?.destroy();
   }
 }
 
@@ -82,7 +107,7 @@ export interface PlanContext {
  * What was bound for a span, by gradient buffer, pass and place. The buffer holds it weakly: autodiff libraries recycle a
  * handful.
  */
-export type BoundDispatches = WeakMap<GPUBuffer, Map<Planner, Map<string, Map<number, readonly Dispatch[]>>>>;
+export type BoundDispatches = WeakMap<GPUBuffer, Map<Planner, Map<string, Map<string, readonly Dispatch[]>>>>;
 
 /** How many places of a span's gradient in one buffer stay bound: some libraries suballocate it anew each step. */
 const KEPT_PLACES = 8;
@@ -124,6 +149,8 @@ export interface Strips {
 /** One kind of pass over the tensors of a group. */
 export interface PassKind {
   readonly name: string;
+  /** All tensors of the group, sorted. */
+  readonly all?: readonly Tensor[];
   /** Its offset decides how spans are cut, and the index of all but the gradient. */
   readonly lead: (tensor: Tensor) => Range;
   readonly streams: readonly Stream[];
@@ -155,36 +182,50 @@ export function firstStrip({ end, start }: Chunk, { first, count, head }: StripP
 function bindSpan(
   { device, label, limits, uniforms }: PlanContext,
   { name, lead, streams, strips }: PassKind,
-  span: Span,
+  { span, stepped }: PartedSpan,
   gradient: Range | undefined,
 ): readonly Dispatch[] {
+  const { how } = parting;
   const [tensor] = span.tensors;
   const leading = lead(tensor);
   const offsets = gradient ? [leading.offset, gradient.offset] : [leading.offset];
   const place = strips?.place(span);
   const accesses = accessesOf(streams);
-  return cutChunks(span.size, offsets, limits, place?.ends).map((chunk) => {
+  const within = stepped && how ? how.limited(limits) : limits;
+  return cutChunks(span.size, offsets, within, place?.ends).map((chunk) => {
     const part = (range: Range) => partOf(range, chunk, limits);
     const strip = place ? firstStrip(chunk, place) : 0;
     const lanes = chunk.size / (4 * chunk.width);
-    const uniform = uniforms.binding({
+    const values = {
       first: part(leading).first,
       gradient_first: gradient ? part(gradient).first : 0,
       count: lanes,
       strip,
       owners: strips?.owners ?? 0,
-    });
+    };
+    const uniform =
+      stepped && how
+        ? uniforms.own(values, how.BYTES, (bytes) =>
+            how.writeStepped(bytes, span, stepped, chunk.start, chunk.size),
+          )
+        : uniforms.binding(values);
     const resources = streams.map((stream): GPUBufferBinding => {
       if ("whole" in stream) return { buffer: stream.whole };
       return part("gradient" in stream ? gradient! : stream.range(tensor)).binding;
     });
     return {
+      form: stepped ? "parted" : chunk.width,
       width: chunk.width,
       lanes,
       strip,
       bindGroup: bindChunk(device, `${label} ${name} ${tensor.name}`, accesses, [uniform, ...resources]),
     };
   });
+}
+
+/** Loads what joins spans over tensors that are left out. */
+export async function loadParting(): Promise<void> {
+  parting.how ??= await import("./parted.js");
 }
 
 /** Turns tensors into what one kind of pass encodes for them. */
@@ -199,23 +240,28 @@ export class Planner {
 
   /** @param tensors sorted */
   plan(tensors: readonly Tensor[], gradient?: (tensor: Tensor) => Range): readonly Dispatch[] {
-    const { lead, strips } = this.#kind;
+    const { lead, strips, all = [] } = this.#kind;
     const ranges = (tensor: Tensor) => (gradient ? [lead(tensor), gradient(tensor)] : [lead(tensor)]);
-    return joinSpans(tensors, ranges, strips?.mayGoOn).flatMap((span) =>
-      this.#bound(span, gradient?.(span.tensors[0])),
-    );
+    const some = tensors.length > 0 && tensors.length < all.length;
+    const spans: readonly PartedSpan[] =
+      (some && parting.how?.joinOver(tensors, all, ranges, strips?.mayGoOn)) ||
+      joinSpans(tensors, ranges, strips?.mayGoOn).map((span) => ({ span }));
+    return spans.flatMap((parted) => this.#bound(parted, gradient?.(parted.span.tensors[0])));
   }
 
-  #bound(span: Span, gradient: Range | undefined): readonly Dispatch[] {
+  #bound(parted: PartedSpan, gradient: Range | undefined): readonly Dispatch[] {
+    const { span, stepped } = parted;
     const [first] = span.tensors;
     const { buffer, offset } = gradient ?? this.#kind.lead(first);
     const ofBuffer = memo(this.#context.bound, buffer, () => new Map());
     const ofPass = memo(ofBuffer, this, () => new Map());
-    const ofSpan = memo(ofPass, `${first.name}\n${span.size}`, () => new Map<number, readonly Dispatch[]>());
-    const bound = memo(ofSpan, offset, () => bindSpan(this.#context, this.#kind, span, gradient));
+    const ofSpan = memo(ofPass, `${first.name}\n${span.size}`, () => new Map<string, readonly Dispatch[]>());
+    const without = stepped && span.tensors.filter((tensor) => !stepped.has(tensor));
+    const place = `${offset}\n${without?.map(({ name }) => name).join("\n")}`;
+    const bound = memo(ofSpan, place, () => bindSpan(this.#context, this.#kind, parted, gradient));
     // The newest is the last.
-    ofSpan.delete(offset);
-    ofSpan.set(offset, bound);
+    ofSpan.delete(place);
+    ofSpan.set(place, bound);
     for (const oldest of ofSpan.size > KEPT_PLACES ? ofSpan.keys() : []) {
       ofSpan.delete(oldest);
       break;
@@ -229,8 +275,9 @@ export class Plans {
   readonly #planner: Planner;
   readonly #gradient: ((tensor: Tensor) => Range) | undefined;
   #known = new WeakMap<readonly Tensor[], readonly Dispatch[]>();
-  /** The widths that there have been. */
-  readonly widths = new Set<Width>();
+  /** The forms that there have been. */
+  readonly forms = new Set<Form>();
+  #parting = parting.how;
 
   /** @param gradient where the gradient lies that the pass reads, if it reads any */
   constructor(planner: Planner, gradient?: (tensor: Tensor) => Range) {
@@ -240,9 +287,11 @@ export class Plans {
 
   /** @param tensors sorted */
   of(tensors: readonly Tensor[]): readonly Dispatch[] {
+    if (this.#parting !== parting.how) this.forget();
+    this.#parting = parting.how;
     return memo(this.#known, tensors, () => {
       const dispatches = this.#planner.plan(tensors, this.#gradient);
-      for (const { width } of dispatches) this.widths.add(width);
+      for (const { form } of dispatches) this.forms.add(form);
       return dispatches;
     });
   }
@@ -257,11 +306,11 @@ export class Plans {
 const encodeBy =
   (workgroups: (dispatch: Dispatch) => number) =>
   (pass: GPUComputePassEncoder, kernel: Kernel, dispatches: readonly Dispatch[], variant?: Variant): void => {
-    let current = 0;
+    let current: Form | undefined;
     for (const dispatch of dispatches) {
-      const { width, bindGroup } = dispatch;
-      if (width !== current) pass.setPipeline(kernel.pipeline(width, variant));
-      current = width;
+      const { form, bindGroup } = dispatch;
+      if (form !== current) pass.setPipeline(kernel.pipeline(form, variant));
+      current = form;
       pass.setBindGroup(1, bindGroup);
       pass.dispatchWorkgroups(workgroups(dispatch));
     }

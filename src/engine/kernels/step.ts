@@ -1,6 +1,6 @@
 import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
 import { gradientOf, type Tensor } from "../memory/parameters.js";
-import type { Width } from "../memory/spans.js";
+import type { Form } from "../memory/spans.js";
 import { composeStep, type Stages, type StepShader, stepVariant } from "./compose.js";
 import { Kernel } from "./pipelines.js";
 import {
@@ -19,7 +19,7 @@ import {
 /** What guards make of a step: its texts, and values by tensor and partial sums, which it binds behind its own. */
 export interface StepExtension {
   /** The texts of the step, and of the step that also keeps norms of parameters and updates. */
-  readonly compose: (shader: StepShader, width: Width, fromOrigin: boolean, summed: boolean) => string;
+  readonly compose: (shader: StepShader, width: Form, fromOrigin: boolean, summed: boolean) => string;
   readonly streams: readonly Stream[];
   readonly strips?: Strips;
 }
@@ -44,6 +44,7 @@ export class Step {
     const streams = [...stepStreams(group), ...(extension?.streams ?? [])];
     const planner = new Planner(context, {
       name: "step",
+      all: group.sorted,
       lead: ({ param }) => param,
       streams,
       ...(extension?.strips && { strips: extension.strips }),
@@ -87,7 +88,7 @@ export class Step {
     stages: readonly Stages[],
     summed: "never" | "always" | "sometimes" = "never",
   ): Promise<void> {
-    const widths = new Set([...this.#direct.widths, ...(this.#accumulated?.widths ?? [])]);
+    const widths = new Set([...this.#direct.forms, ...(this.#accumulated?.forms ?? [])]);
     const variants = new Set(stages.map(stepVariant));
     await Promise.all([
       summed === "always" ? undefined : this.#kernel.compile(widths, variants),

@@ -1,5 +1,5 @@
 import type { Range, Tensor } from "../memory/parameters.js";
-import type { Width } from "../memory/spans.js";
+import type { Form } from "../memory/spans.js";
 import { Kernel, type Variant } from "./pipelines.js";
 import {
   accessesOf,
@@ -23,7 +23,7 @@ export class TensorPass {
     context: PlanContext,
     kind: PassKind,
     file: string,
-    compose: (width: Width) => string,
+    compose: (width: Form) => string,
     constants: Readonly<Record<string, number>> = {},
     gradient?: (tensor: Tensor) => Range,
   ) {
@@ -51,7 +51,7 @@ export class TensorPass {
 
   /** @throws OptimError `invalid-shader` */
   compile(variants?: Iterable<Variant>): Promise<void> {
-    return this.#kernel.compile(this.#plans.widths, variants);
+    return this.#kernel.compile(this.#plans.forms, variants);
   }
 
   /** Encodes it over tensors, with the uniforms that are set as bind group 0. */

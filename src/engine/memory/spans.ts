@@ -22,6 +22,12 @@ export interface Span {
 /** Elements per invocation: four, or one where the ranges do not allow it. */
 export type Width = 4 | 1;
 
+/** Texts of a kernel: by width, and over a span some tensors of which are left out. */
+export type Form = Width | "parted";
+
+/** What joins spans over tensors that are left out; loaded where steps leave some out. */
+export const parting: { how?: typeof import("../kernels/parted.js") } = {};
+
 /** One dispatch: a part of a span, starting `start` bytes into it. */
 export interface Chunk {
   readonly width: Width;

@@ -18,6 +18,7 @@ export const accumulationPass = (context: PlanContext, group: GroupMemory): Tens
     context,
     {
       name: "accumulate",
+      all: group.sorted,
       lead: group.range(ACCUMULATOR),
       streams: [...accumulator.map((name) => written(group.range(name))), GRADIENT],
     },

@@ -9,7 +9,7 @@ import { type PlanContext, written } from "../kernels/plan.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { AVERAGE, COMPENSATION, compensated, type GroupMemory, SLOW } from "../memory/group-memory.js";
 import type { Tensor } from "../memory/parameters.js";
-import type { Width } from "../memory/spans.js";
+import type { Form } from "../memory/spans.js";
 import type { MemoryContext } from "../memory/state.js";
 import { READ, USAGE } from "../memory/usage.js";
 import type { PendingStep } from "../scalars.js";
@@ -41,7 +41,7 @@ fn keep_own(i: u32, residual: vec4f) {
 `;
 
 /** The text of a blend. */
-export const composeBlend = (width: Width, own: boolean): string =>
+export const composeBlend = (width: Form, own: boolean): string =>
   overLanes(width) + compensation + ownResidual(own, 4) + blendShader.code;
 
 /** Copies of the parameters that a group keeps: slow weights, a running average, states of its rule. */
@@ -84,7 +84,12 @@ export class Copies {
       const kept = [...compensated(name), ...(own ? [COMPENSATION] : [])];
       return new TensorPass(
         context,
-        { name, lead, streams: [written(lead), ...kept.map((name) => written(group.range(name)))] },
+        {
+          name,
+          all: group.sorted,
+          lead,
+          streams: [written(lead), ...kept.map((name) => written(group.range(name)))],
+        },
         "engine/blend.wgsl",
         (width) => composeBlend(width, own),
         { slow: Number(name === SLOW) },

@@ -13,14 +13,14 @@ import { stepStreams } from "../kernels/step.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import type { GroupMemory } from "../memory/group-memory.js";
 import { gradientOf } from "../memory/parameters.js";
-import type { Width } from "../memory/spans.js";
+import type { Form } from "../memory/spans.js";
 import { encodePasses } from "../verbs.js";
 
 /**
  * Takes in an estimate of the Hessian's diagonal, handed in where gradients lie. It is read by its bits: an element whose
  * estimate is not finite keeps its state. The bindings are those of the step.
  */
-export function composeCurvature(shader: RuleShader, width: Width, fromOrigin: boolean): string {
+export function composeCurvature(shader: RuleShader, width: Form, fromOrigin: boolean): string {
   return `${shader.code}
 ${overLanes(width)}${stepBindings(shader, fromOrigin)}${laneEntry(`
   let engine_bits = engine_widen_bits(engine_gradients[engine_chunk.gradient_first + engine_lane]);
@@ -37,7 +37,7 @@ export const curvaturePass = (context: PlanContext, group: GroupMemory): TensorP
   const { row, options } = group.rule;
   return new TensorPass(
     context,
-    { name: "curvature", lead: ({ param }) => param, streams: stepStreams(group) },
+    { name: "curvature", all: group.sorted, lead: ({ param }) => param, streams: stepStreams(group) },
     row.shader.file,
     (width) => composeCurvature(row.shader, width, group.fromOrigin),
     row.constants?.(options),

@@ -5,11 +5,11 @@ import { declareState, laneEntry, loadStates, overLanes, storage } from "../kern
 import { type PlanContext, written } from "../kernels/plan.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { type GroupMemory, ORIGIN } from "../memory/group-memory.js";
-import type { Width } from "../memory/spans.js";
+import type { Form } from "../memory/spans.js";
 import { encodePasses } from "../verbs.js";
 
 /** The look-ahead: keeps θ as the origin and writes the point at which the gradient is to be taken. */
-export function composeLookahead(shader: RuleShader, width: Width): string {
+export function composeLookahead(shader: RuleShader, width: Form): string {
   const others = [...shader.states.map((name) => `state_${name}`), "origin"];
   return `${shader.code}
 ${overLanes(width)}${storage(1, "read_write", "parameters")}${others.map((name, index) => storage(2 + index, "read_write", name)).join("")}${laneEntry(`
@@ -25,6 +25,7 @@ export function lookaheadPass(context: PlanContext, group: GroupMemory): TensorP
     context,
     {
       name: "lookahead",
+      all: group.sorted,
       lead: ({ param }) => param,
       streams: [
         written(({ param }) => param),

@@ -6,7 +6,7 @@
 
 @compute @workgroup_size(256)
 fn engine_main(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= engine_chunk.count) {
+  if (engine_outside(id.x)) {
     return;
   }
   let i = engine_chunk.first + id.x;

@@ -9,3 +9,6 @@ struct engine_Chunk {
 }
 @group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
 @group(1) @binding(0) var<uniform> engine_chunk: engine_Chunk;
+fn engine_outside(lane: u32) -> bool {
+  return lane >= engine_chunk.count;
+}

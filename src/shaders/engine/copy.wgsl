@@ -5,7 +5,7 @@
 
 @compute @workgroup_size(256)
 fn engine_main(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= engine_chunk.count || begun[0] != 0u) {
+  if (engine_outside(id.x) || begun[0] != 0u) {
     return;
   }
   let i = engine_chunk.first + id.x;

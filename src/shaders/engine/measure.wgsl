@@ -42,7 +42,7 @@ fn engine_leaf(k: u32) -> engine_Part {
 @compute @workgroup_size(256)
 fn engine_main(@builtin(global_invocation_id) id: vec3u) {
   let begin = id.x * engine_STRIP;
-  if (begin >= engine_chunk.count) {
+  if (engine_outside(begin)) {
     return;
   }
   let first = engine_chunk.gradient_first + begin;
