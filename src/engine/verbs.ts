@@ -26,11 +26,11 @@ export interface SteppedCohort {
 /** The cohorts of all groups that are stepped, one behind the other. */
 export function steppedCohorts(engine: Engine, without = engine.frozen): readonly SteppedCohort[] {
   let block = 0;
-  return engine.groups.flatMap(({ cohorts, countsByTensor, nobody }, group) => {
-    const stepped = cohorts.without(without);
+  return engine.groups.flatMap((group, index) => {
+    const stepped = group.cohorts.without(without);
     // What is summed over all is settled for them, too.
-    const own = stepped.length > 0 || countsByTensor ? stepped : [nobody];
-    return own.map((cohort) => ({ cohort, group, block: block++ }));
+    const own = stepped.length > 0 || group.countsByTensor ? stepped : [group.nobody];
+    return own.map((cohort) => ({ cohort, group: index, block: block++ }));
   });
 }
 

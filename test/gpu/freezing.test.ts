@@ -20,6 +20,7 @@ import {
   prodigy,
   type Rule,
   radam,
+  type StepReport,
   scheduleFreeSgd,
   sgd,
 } from "../../src/index.js";
@@ -265,6 +266,39 @@ test("a tensor that is left out stays as it is, to the bit, and so does its stat
     optimizer.destroy();
     destroyTensors(tensors);
   }
+});
+
+test("reports are of the tensors that were stepped", async () => {
+  const { device } = watched();
+  const tensors = [tensor(device, "x", 9), tensor(device, "y", 300), tensor(device, "z", 4)];
+  const reports: StepReport[] = [];
+  const optimizer = await createOptimizer(device, {
+    rule: sgd({ lr: 0.1 }),
+    telemetry: { perTensor: true, onReport: (report) => reports.push(report) },
+    parameters: tensors,
+  });
+  const norm = (values: ArrayLike<number>) => Math.hypot(...Array.from(values));
+  const step = async (without: readonly string[]) => {
+    optimizer.step({ without });
+    await optimizer.settled();
+    return reports.at(-1)!;
+  };
+  const grads = await read(
+    device,
+    tensors.map(({ grad }) => grad),
+  );
+  expect([...(await step([])).tensors!.keys()]).toEqual(["x", "y", "z"]);
+  const some = await step(["y"]);
+  expect([...some.tensors!.keys()]).toEqual(["x", "z"]);
+  expect(some.gradientNorm).toBeCloseTo(Math.hypot(norm(grads[0]!), norm(grads[2]!)), 5);
+  await optimizer.freeze("x");
+  expect([...(await step([])).tensors!.keys()]).toEqual(["y", "z"]);
+  await optimizer.thaw("x");
+  const all = await step([]);
+  expect([...all.tensors!.keys()]).toEqual(["x", "y", "z"]);
+  expect(all.gradientNorm).toBeCloseTo(Math.hypot(...grads.map(norm)), 4);
+  optimizer.destroy();
+  destroyTensors(tensors);
 });
 
 test("what was left out after a look-ahead or an ascent goes back", async () => {

@@ -72,6 +72,8 @@ export class Guard {
   #strips: readonly Dispatch[] | undefined;
   /** The last step that wrote the same. */
   #checked: readonly unknown[] = [];
+  /** Tensors of steps that left some out and are not reported yet, by attempt. */
+  readonly #reportable = new Map<number, ReadonlySet<Tensor>>();
 
   /** @param before whose counts and loss scale go on */
   constructor(
@@ -295,6 +297,7 @@ export class Guard {
     const path = this.#path;
     this.attempts.write(slot, prepared, this.guards);
     this.attempts.set(pass, slot);
+    if (this.#plan.telemetry?.perTensor) this.#note(stepped);
     path.decide(pass, stepped, { accumulated, ...this.#asked }, this.attempts.rowsAt(slot));
     path.settle(
       pass,
@@ -303,6 +306,18 @@ export class Guard {
       (block) => this.#guarded(prepared.pending[block]!.stages),
       (block) => this.#setLive(pass, block),
     );
+  }
+
+  #note(stepped: readonly SteppedCohort[]): void {
+    const { number, known } = this.attempts;
+    const tensors = stepped.flatMap(({ cohort }) => cohort.tensors);
+    if (tensors.length < this.tensors.length) this.#reportable.set(number, new Set(tensors));
+    for (const attempt of this.#reportable.keys()) if (attempt <= known) this.#reportable.delete(attempt);
+  }
+
+  /** Whether an attempt that is being reported stepped a tensor. */
+  hasStepped(tensor: Tensor, attempt: number): boolean {
+    return this.#reportable.get(attempt)?.has(tensor) ?? true;
   }
 
   /** Encodes the choice of the scalars of the next step, where nothing is decided. @param slot as for {@link decide} */

@@ -99,30 +99,37 @@ export class ReadBacks {
   }
 
   #view(view: DataView, guard: Guard): ReadBackView {
+    const control = readStruct(view, 0, CONTROL);
     return {
-      control: readStruct(view, 0, CONTROL),
+      control,
       record: (attempt) => readStruct(view, RECORDS + (attempt % this.records) * sizeOf(RECORD), RECORD),
       gpuTime: this.#clock && elapsed(view, CLOCK),
       tensors: () =>
-        this.#perTensor ? tensorsOf(view, guard, RECORDS + this.records * sizeOf(RECORD)) : undefined,
+        this.#perTensor
+          ? tensorsOf(view, guard, RECORDS + this.records * sizeOf(RECORD), control.attempt!)
+          : undefined,
     };
   }
 }
 
-function tensorsOf(view: DataView, { tensors }: Guard, start: number): ReadonlyMap<string, TensorReport> {
-  return new Map(
-    tensors.map(({ name }, index) => {
-      const found = readStruct(view, start + index * VALUES, FOUND);
-      return [
-        name,
-        {
-          parameterNorm: found.parameter_norm!,
-          updateNorm: found.update_norm!,
-          gradientNorm: found.gradient_norm!,
-          nonFinite: found.non_finite!,
-          lostUpdates: found.lost_updates!,
-        },
-      ];
-    }),
-  );
+/** @param attempt that they are of; what it left out is none of them */
+function tensorsOf(
+  view: DataView,
+  guard: Guard,
+  start: number,
+  attempt: number,
+): ReadonlyMap<string, TensorReport> {
+  const reports = new Map<string, TensorReport>();
+  guard.tensors.forEach((tensor, index) => {
+    if (!guard.hasStepped(tensor, attempt)) return;
+    const found = readStruct(view, start + index * VALUES, FOUND);
+    reports.set(tensor.name, {
+      parameterNorm: found.parameter_norm!,
+      updateNorm: found.update_norm!,
+      gradientNorm: found.gradient_norm!,
+      nonFinite: found.non_finite!,
+      lostUpdates: found.lost_updates!,
+    });
+  });
+  return reports;
 }
