@@ -134,14 +134,14 @@ const defects: readonly Defect[] = [
     "averaged((*state).exp_avg_slow, g, scalars.beta3, scalars.one_minus_beta3)",
     "averaged((*state).exp_avg_slow, g, scalars.beta1, scalars.one_minus_beta1)",
   ],
-  ["ftrl", "l1 left out", "(clamp(linear, vec4f(-scalars.l1), vec4f(scalars.l1)) - linear)", "(-linear)"],
-  ["ftrl", "no pull towards the parameter", " - pull * parameter", ""],
+  ["ftrl", "l1 left out", "vec4f(scalars.l1)", "vec4f()"],
+  ["ftrl", "no pull towards the parameter", " - curvature * parameter", ""],
   ["ftrl", "l2 left out", "scalars.inverse_rate * after + scalars.l2", "scalars.inverse_rate * after"],
   ["sophia", "not clipped", "clamp(exp_avg, -divisor, divisor)", "exp_avg"],
   [
     "sophia",
     "curvature not averaged",
-    "averaged((*state).hessian, estimate, scalars.beta2, scalars.one_minus_beta2)",
+    "blended((*state).hessian, estimate, scalars.beta2, scalars.one_minus_beta2)",
     "estimate",
   ],
   [
