@@ -40,6 +40,57 @@ export const compensationJob: Job = {
   },
 };
 
+/** Steps of an average that is slower than they are many, and how far all of them move the parameter, from 1. */
+const LONG = 2 ** 16;
+const MOVED = 1e-4;
+const SLOW = 0.99999;
+
+/** An average after so many steps that f32 alone would have frozen it. */
+export const longAverageJob: Job = {
+  cases: [{ id: `device/average of ${LONG} steps`, kind: "device", rule: "" }],
+  run: async ({ device }) => {
+    const param = storage(device, "conformance parameters", 4 * LENGTH);
+    const grad = storage(device, "conformance gradients", 4 * LENGTH);
+    device.queue.writeBuffer(param, 0, filled(1));
+    device.queue.writeBuffer(grad, 0, filled(1));
+    const rate = -MOVED / LONG;
+    const optimizer = await createOptimizer(device, {
+      rule: sgd({ lr: -rate, maximize: true }),
+      compensated: true,
+      average: { decay: SLOW, initial: true },
+      parameters: [{ name: "x", param, grad }],
+    });
+    try {
+      let expected = 1;
+      for (let t = 1; t <= LONG; t += 1) {
+        expected += (1 - SLOW) * (1 - rate * t - expected);
+        if (t === LONG) break;
+        optimizer.step();
+        // So that work does not pile up.
+        if (t % 1024 === 0) await device.queue.onSubmittedWorkDone();
+      }
+      const { after } = await record(device, optimizer, {
+        steps: 1,
+        grads: [whole(grad)],
+        gradients: () => [filled(1)],
+        watch: ["average", "average_compensation"].map((state) => optimizer.state("x", state)),
+      });
+      const [average, residual] = after[0]!;
+      return [
+        outcome(
+          Array.from(average!, (value, i) => value + residual![i]!),
+          expected,
+          1e-9,
+        ),
+      ];
+    } finally {
+      optimizer.destroy();
+      param.destroy();
+      grad.destroy();
+    }
+  },
+};
+
 const whole = (buffer: GPUBuffer): BufferRange => ({ buffer, offset: 0, size: 4 * LENGTH });
 const filled = (value: number) => new Float32Array(LENGTH).fill(value);
 

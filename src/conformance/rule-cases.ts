@@ -1,7 +1,7 @@
 import type { Rule, RuleFactory } from "../index.js";
 import { describeOptions, type Job } from "./job.js";
 import { judgeRuns, noOutcome } from "./outcome.js";
-import { type Extras, runBeyond, runBroken, runRule, runSteady } from "./run-rule.js";
+import { type Extras, isSteady, runBeyond, runBroken, runRule, runSteady } from "./run-rule.js";
 import { neededBy, type Options, variantsOf } from "./variants.js";
 
 /** Options that the stages around a rule carry out and not its own kernel. */
@@ -53,16 +53,18 @@ export function ruleJobs(factory: RuleFactory): Job[] {
     ...otherForms.map(({ name, extras }) =>
       variant(`${describeOptions(needed)}/${name}`, { ...needed, ...STAGED }, extras),
     ),
-    ...edges.map(
-      ([id, run]): Job => ({
-        cases: [head(id)],
-        run: async ({ device }) => [
-          {
-            ...noOutcome,
-            errors: await run(device, (options) => factory({ ...needed, ...options })),
-          },
-        ],
-      }),
-    ),
+    ...edges
+      .filter(([id]) => id !== "steady" || isSteady(factory.row))
+      .map(
+        ([id, run]): Job => ({
+          cases: [head(id)],
+          run: async ({ device }) => [
+            {
+              ...noOutcome,
+              errors: await run(device, (options) => factory({ ...needed, ...options })),
+            },
+          ],
+        }),
+      ),
   ];
 }

@@ -6,6 +6,7 @@ import {
   type Schedule,
 } from "../index.js";
 import { type ReferenceState, referenceState, referenceStep } from "../reference/step.js";
+import { QUICK } from "../shaders/prelude.js";
 import { keptBy, type Run } from "./judge.js";
 import { normals } from "./numbers.js";
 import { type Recorded, record } from "./record.js";
@@ -295,15 +296,19 @@ const decayRates = ({ options }: Rule["row"], value: number) =>
     ),
   );
 
+/** Whether a rule averages as the library does, each tensor by itself: such averages are to stay where they are. */
+export const isSteady = (row: Rule["row"]): boolean =>
+  row.shader.overrides.includes(QUICK) &&
+  row.scope !== "all" &&
+  Object.keys(decayRates(row, SLOWEST)).length > 0;
+
 /**
  * Whether the averages of a rule, as slow as they can be, stay where they are under a gradient that stays: what is off
  * against float64 after many steps from the averages' own limits.
  */
 export async function runSteady(device: GPUDevice, make: (options: object) => Rule): Promise<string[]> {
   const { row } = make({});
-  const slow = decayRates(row, SLOWEST);
-  if (Object.keys(slow).length === 0 || row.scope === "all") return [];
-  const rule = make({ ...slow, weightDecay: 0 });
+  const rule = make({ ...decayRates(row, SLOWEST), weightDecay: 0 });
   const initial = normals(80, ELEMENTS);
   const gradient = normals(81, ELEMENTS).map((value) => value + 2 * Math.sign(value));
   const start = Float64Array.from(initial);

@@ -7,7 +7,7 @@ import {
   type Schedule,
 } from "../index.js";
 import { VERSION } from "../version.js";
-import { compensationJob } from "./compensation-cases.js";
+import { compensationJob, longAverageJob } from "./compensation-cases.js";
 import { dialectJobs } from "./dialect-cases.js";
 import type { CaseHead, Job, Place } from "./job.js";
 import { histogramBounds } from "./judge.js";
@@ -84,6 +84,7 @@ export async function runConformance(
     ...scheduleJobs(schedules, isWanted),
     ...vectors.flatMap((file) => vectorJobs(file, isWanted)),
     compensationJob,
+    longAverageJob,
   ]);
   const place: Place = { device, software: adapterInfo.software };
   const total = jobs.reduce((sum, { cases }) => sum + cases.length, 0);

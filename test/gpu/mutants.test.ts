@@ -188,6 +188,9 @@ const defects: readonly Defect[] = [
   ["nadam", "m by the form of the update", "scalars.beta1, scalars.one_minus_beta1", "0.9, 0.1"],
 ];
 
+/** Rules whose buffers go on growing under a gradient that stays: there is nothing that they are to stay at. */
+const NOTHING_STEADY = ["momentum", "nesterov", "nesterov-lookahead", "novograd"];
+
 const factoryOf = (name: string): RuleFactory => rules.find(({ row }) => row.name === name)!;
 
 /** The same rule with another shader. */
@@ -198,10 +201,11 @@ function withCode({ row }: RuleFactory, code: string): RuleFactory {
   });
 }
 
-/** Whether any case of a rule fails. */
-async function fails(factory: RuleFactory): Promise<boolean> {
+/** Whether any case of a rule fails, or one of some names. */
+async function fails(factory: RuleFactory, among = ""): Promise<boolean> {
   const { device, software } = watched();
-  for (const { run } of ruleJobs(factory)) {
+  for (const { run, cases } of ruleJobs(factory)) {
+    if (!cases.some(({ id }) => id.endsWith(among))) continue;
     const outcomes = await run({ device, software });
     if (outcomes.some(({ errors }) => errors.length > 0)) return true;
   }
@@ -244,3 +248,35 @@ test.each(defects)("%s: %s", async (rule, _, from, to) => {
   expect(code, "the text that the defect replaces").toContain(from);
   expect(await fails(withCode(factory, code.replace(from, to)))).toBe(true);
 });
+
+/** Averages by two factors whose weights are rounded apart, as they once were. */
+const ROUNDED_APART =
+  "fn averaged(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {\n  return kept * average + weight * value;";
+
+const averaging = rules.filter(({ row: { shader } }) => shader.code.includes("fn averaged("));
+
+test.each(averaging.map((factory) => [factory.row.name, factory] as const))(
+  "%s: β and 1 − β rounded apart",
+  async (name, factory) => {
+    const { code } = factory.row.shader;
+    const rounded = code.replace(/fn averaged\([^{]+\{/, ROUNDED_APART);
+    expect(rounded).not.toBe(code);
+    const steady = !NOTHING_STEADY.includes(name);
+    expect(await fails(withCode(factory, rounded), "/steady")).toBe(steady);
+  },
+);
+
+// A rule that takes the sign of its gradient, limits it, or compares it, would walk on or stand still; ASGD would not.
+const walking = rules.filter(({ row: { shader, name } }) => !shader.linear && name !== "asgd");
+test.each(walking.map((factory) => [factory.row.name, factory] as const))(
+  "%s: what is not finite not marked",
+  async (_, { row }) => {
+    const shader = { ...row.shader, linear: true };
+    const mutant = { ...row, shader };
+    const unmarked: RuleFactory = Object.assign(
+      (options: object = {}) => ({ row: mutant, options: checkOptions(mutant, options) }),
+      { row: mutant },
+    );
+    expect(await fails(unmarked, "/not finite")).toBe(true);
+  },
+);
