@@ -15,9 +15,9 @@ const forms: readonly { readonly name: string; readonly options: Options }[] = [
   { name: "staged", options: STAGED },
 ];
 
-/** The kernels of guarded steps, of those that are reported, and of compensated ones. Nothing is skipped, though squares may overflow. */
+/** The kernels of guarded steps, of those that are reported, and of compensated ones. No gradient is one to skip. */
 const otherForms: readonly { readonly name: string; readonly extras: Extras }[] = [
-  { name: "guarded", extras: { guards: { nonFinite: "keep" } } },
+  { name: "guarded", extras: { guards: {} } },
   { name: "reported", extras: { guards: { nonFinite: "keep", clipNorm: 3.4e38 }, telemetry: {} } },
   { name: "compensated", extras: { compensated: true } },
 ];

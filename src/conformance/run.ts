@@ -11,6 +11,7 @@ import { compensationJob, longAverageJob } from "./compensation-cases.js";
 import { dialectJobs } from "./dialect-cases.js";
 import type { CaseHead, Job, Place } from "./job.js";
 import { histogramBounds } from "./judge.js";
+import { normJob } from "./norm-cases.js";
 import { addHistograms, noOutcome, type Outcome } from "./outcome.js";
 import type { AdapterDescription, ConformanceCase, ConformanceReport } from "./report.js";
 import { ruleJobs } from "./rule-cases.js";
@@ -85,6 +86,7 @@ export async function runConformance(
     ...vectors.flatMap((file) => vectorJobs(file, isWanted)),
     compensationJob,
     longAverageJob,
+    normJob,
   ]);
   const place: Place = { device, software: adapterInfo.software };
   const total = jobs.reduce((sum, { cases }) => sum + cases.length, 0);
