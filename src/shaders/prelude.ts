@@ -21,7 +21,7 @@ export const FUNCTIONS: Readonly<Record<string, string>> = {
   return bitcast<vec4f>(min(bitcast<vec4u>(square), bitcast<vec4u>(vec4f(1e38))));
 }`,
   // kept·average + weight·value with kept + weight = 1, from the nearer end: β and 1 − β are rounded apart, and as two factors
-  // they would move the fixed point. Only where the ends are further apart than either from zero do two factors lose less.
+  // they would move the fixed point. Only where the ends are further apart than that end from zero do two factors lose less.
   // Of slow averages the last line is all; where there are no others, the rest is compiled away.
   averaged: `override quick_averages: bool = false;
 fn averaged(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {
@@ -30,7 +30,7 @@ fn averaged(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {
     return select(
       select(average + weight * difference, value - kept * difference, weight > kept),
       kept * average + weight * value,
-      abs(difference) > max(abs(average), abs(value)),
+      abs(difference) > abs(select(average, value, weight > kept)),
     );
   }
   return average + weight * difference;
@@ -38,13 +38,10 @@ fn averaged(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {
   // The same for weights of a step of its own and for other passes, which no constant tells.
   blended: `fn blended(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {
   let difference = value - average;
-  if (kept > 0.75) {
-    return average + weight * difference;
-  }
   return select(
     select(average + weight * difference, value - kept * difference, weight > kept),
     kept * average + weight * value,
-    abs(difference) > max(abs(average), abs(value)),
+    abs(difference) > abs(select(average, value, weight > kept)),
   );
 }`,
 };

@@ -58,8 +58,8 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>, settle
   let d = settled.d;
   let g = limited(gradient);
   let ratio = settled.ratio;
-  let exp_avg = averaged(ratio * (*state).exp_avg, g, scalars.beta1, scalars.one_minus_beta1);
-  let exp_avg_sq = averaged(ratio * ratio * (*state).exp_avg_sq, g * g, scalars.beta2, scalars.one_minus_beta2);
+  let exp_avg = blended(ratio * (*state).exp_avg, g, scalars.beta1, scalars.one_minus_beta1);
+  let exp_avg_sq = blended(ratio * ratio * (*state).exp_avg_sq, g * g, scalars.beta2, scalars.one_minus_beta2);
   let eps = scalars.eps + settled.next_d / d * scalars.next_eps;
   let change = d * (scalars.rate * exp_avg / (sqrt(exp_avg_sq) + eps) + scalars.decay * parameter);
   (*state).exp_avg = exp_avg;
