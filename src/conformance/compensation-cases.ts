@@ -14,9 +14,15 @@ const START = 1e5;
 const RATE = 1e-5;
 const DECAY = 0.9;
 
+const LONG = 2 ** 16;
+/** As many steps as are encoded at a time. */
+const PART = 512;
+const SLOW = 0.9999;
+const LONG_RATE = 1e-8;
+
 /** Parameters and averages that move by less than f32 can hold, and a sum of micro-batches that do. */
 export const compensationJob: Job = {
-  cases: ["parameters", "averages", "micro-batches"].map((what) => ({
+  cases: ["parameters", "averages", "micro-batches", "averages over 2^16 steps"].map((what) => ({
     id: `device/compensated ${what}`,
     kind: "device",
     rule: "",
@@ -32,6 +38,7 @@ export const compensationJob: Job = {
         outcome(stepped.parameters, START - RATE * STEPS, 1e-8),
         outcome(stepped.average, expected, 1e-8),
         outcome(await mean(device, param, grad), 1, 2e-7),
+        await long(device, param, grad),
       ];
     } finally {
       param.destroy();
@@ -41,6 +48,8 @@ export const compensationJob: Job = {
 };
 
 const whole = (buffer: GPUBuffer): BufferRange => ({ buffer, offset: 0, size: 4 * LENGTH });
+/** Values with what their f32 cannot hold. */
+const exact = (high: Float32Array, low: Float32Array) => Array.from(high, (value, i) => value + low[i]!);
 const filled = (value: number) => new Float32Array(LENGTH).fill(value);
 
 /** Parameters and their average after steps along 1, each with what its f32 cannot hold. */
@@ -63,8 +72,50 @@ async function run(device: GPUDevice, param: GPUBuffer, grad: GPUBuffer) {
       ],
     });
     const [values, residuals, average, rest] = after.at(-1)!;
-    const exact = (high: Float32Array, low: Float32Array) => Array.from(high, (value, i) => value + low[i]!);
     return { parameters: exact(values!, residuals!), average: exact(average!, rest!) };
+  } finally {
+    optimizer.destroy();
+  }
+}
+
+/** Parameters that move by less than f32 can hold, and a slow average of them, after many steps. */
+async function long(device: GPUDevice, param: GPUBuffer, grad: GPUBuffer) {
+  device.queue.writeBuffer(param, 0, filled(1));
+  device.queue.writeBuffer(grad, 0, filled(1));
+  const optimizer = await createOptimizer(device, {
+    rule: sgd({ lr: LONG_RATE }),
+    compensated: true,
+    average: { decay: SLOW },
+    parameters: [{ name: "x", param, grad }],
+    stepsInFlight: 2 * PART,
+  });
+  try {
+    for (let t = 0; t < LONG - PART; t += PART) {
+      const encoder = device.createCommandEncoder();
+      for (let step = 0; step < PART; step += 1) optimizer.encode(encoder);
+      device.queue.submit([encoder.finish()]);
+      optimizer.submitted();
+      await device.queue.onSubmittedWorkDone();
+    }
+    const { after } = await record(device, optimizer, {
+      steps: PART,
+      grads: [whole(grad)],
+      gradients: () => [filled(1)],
+      watch: [
+        whole(param),
+        ...["compensation", "average", "average_compensation"].map((state) => optimizer.state("x", state)),
+      ],
+    });
+    const [values, residuals, average, rest] = after.at(-1)!;
+    let expected = 1 - LONG_RATE;
+    for (let t = 2; t <= LONG; t += 1) expected += (1 - SLOW) * (1 - LONG_RATE * t - expected);
+    return {
+      ...noOutcome,
+      errors: [
+        outcome(exact(values!, residuals!), 1 - LONG_RATE * LONG, 1e-9),
+        outcome(exact(average!, rest!), expected, 1e-9),
+      ].flatMap(({ errors }) => errors),
+    };
   } finally {
     optimizer.destroy();
   }

@@ -1,7 +1,7 @@
-import type { RuleFactory } from "../index.js";
+import type { Rule, RuleFactory } from "../index.js";
 import { describeOptions, type Job } from "./job.js";
 import { judgeRuns, noOutcome } from "./outcome.js";
-import { type Extras, runBeyond, runRule } from "./run-rule.js";
+import { averages, type Extras, runBeyond, runBroken, runRule, runSteady } from "./run-rule.js";
 import { neededBy, type Options, variantsOf } from "./variants.js";
 
 /** Options that the stages around a rule carry out and not its own kernel. */
@@ -20,6 +20,14 @@ const otherForms: readonly { readonly name: string; readonly extras: Extras }[] 
   { name: "guarded", extras: { guards: { nonFinite: "keep" } } },
   { name: "reported", extras: { guards: { nonFinite: "keep", clipNorm: 3.4e38 }, telemetry: {} } },
   { name: "compensated", extras: { compensated: true } },
+];
+
+type Make = (options: object) => Rule;
+
+/** What is asked of every rule beside its formula. */
+const edges: readonly (readonly [id: string, run: (device: GPUDevice, make: Make) => Promise<string[]>])[] = [
+  ["finite", (device, make) => runBeyond(device, make({}))],
+  ["not finite", (device, make) => runBroken(device, make({}))],
 ];
 
 /** A rule at each of its variants through both forms of its kernels, and under gradients that f32 cannot square. */
@@ -44,9 +52,16 @@ export function ruleJobs(factory: RuleFactory): Job[] {
     ...otherForms.map(({ name, extras }) =>
       variant(`${describeOptions(needed)}/${name}`, { ...needed, ...STAGED }, extras),
     ),
-    {
-      cases: [head("finite")],
-      run: async ({ device }) => [{ ...noOutcome, errors: await runBeyond(device, factory(needed)) }],
-    },
+    ...[...edges, ...(averages(factory.row) ? [["steady", runSteady] as const] : [])].map(
+      ([id, run]): Job => ({
+        cases: [head(id)],
+        run: async ({ device }) => [
+          {
+            ...noOutcome,
+            errors: await run(device, (options) => factory({ ...needed, ...options })),
+          },
+        ],
+      }),
+    ),
   ];
 }

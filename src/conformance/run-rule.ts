@@ -5,9 +5,10 @@ import {
   type Rule,
   type Schedule,
 } from "../index.js";
+import { type ReferenceState, referenceState, referenceStep } from "../reference/step.js";
 import { keptBy, type Run } from "./judge.js";
 import { normals } from "./numbers.js";
-import { record } from "./record.js";
+import { type Recorded, record } from "./record.js";
 import { beyond, ELEMENTS, RATE_CHANGE, type Regime, regimes, STEPS } from "./regimes.js";
 
 /** One tensor's part of a run over all regimes. */
@@ -203,9 +204,15 @@ async function runRegimes(
   }
 }
 
-/** Runs a rule under gradients up to 1e30; gives where parameters or states are not finite. */
-export async function runBeyond(device: GPUDevice, rule: Rule): Promise<string[]> {
-  const initial = normals(9, beyond(1).length);
+/** What a rule keeps of one tensor after each step, parameters first. */
+async function runTensor(
+  device: GPUDevice,
+  rule: Rule,
+  initial: Float32Array,
+  steps: number,
+  gradients: (t: number) => Float32Array,
+  states: Readonly<Record<string, Float32Array>> = {},
+): Promise<Recorded> {
   const params = storage(device, "conformance parameters", initial.byteLength);
   const grads = storage(device, "conformance gradients", initial.byteLength);
   device.queue.writeBuffer(params, 0, Float32Array.from(initial));
@@ -213,24 +220,20 @@ export async function runBeyond(device: GPUDevice, rule: Rule): Promise<string[]
     const optimizer = await createOptimizer(device, {
       rule,
       parameters: [{ name: "x", param: params, grad: grads }],
-      stepsInFlight: 2 * STEPS,
+      stepsInFlight: 2 * steps,
     });
     try {
+      for (const [name, values] of Object.entries(states)) {
+        const { buffer, offset } = optimizer.state("x", name);
+        device.queue.writeBuffer(buffer, offset, Float32Array.from(values));
+      }
       const whole = (buffer: GPUBuffer): BufferRange => ({ buffer, offset: 0, size: initial.byteLength });
-      const kinds = keptBy(rule);
-      const { after } = await record(device, optimizer, {
-        steps: STEPS,
+      return await record(device, optimizer, {
+        steps,
         grads: [whole(grads)],
-        gradients: (t) => [beyond(t)],
-        watch: [whole(params), ...kinds.map((kind) => optimizer.state("x", kind))],
+        gradients: (t) => [gradients(t)],
+        watch: [whole(params), ...keptBy(rule).map((kind) => optimizer.state("x", kind))],
       });
-      return after.flatMap((kept, index) =>
-        kept.flatMap((values, k) =>
-          [...values.entries()]
-            .filter(([, value]) => !Number.isFinite(value))
-            .map(([i, value]) => `${["θ", ...kinds][k]}[${i}] at step ${index + 1}: ${value}`),
-        ),
-      );
     } finally {
       optimizer.destroy();
     }
@@ -238,4 +241,112 @@ export async function runBeyond(device: GPUDevice, rule: Rule): Promise<string[]
     params.destroy();
     grads.destroy();
   }
+}
+
+/** Runs a rule under gradients up to 1e30; gives where parameters or states are not finite. */
+export async function runBeyond(device: GPUDevice, rule: Rule): Promise<string[]> {
+  const { after } = await runTensor(device, rule, normals(9, beyond(1).length), STEPS, beyond);
+  return after.flatMap((kept, index) =>
+    kept.flatMap((values, k) =>
+      [...values.entries()]
+        .filter(([, value]) => !Number.isFinite(value))
+        .map(([i, value]) => `${["θ", ...keptBy(rule)][k]}[${i}] at step ${index + 1}: ${value}`),
+    ),
+  );
+}
+
+/** For four lanes and for one. */
+const BROKEN = Float32Array.of(0.5, Number.NaN, Infinity, -Infinity, -0.5, Number.NaN, Infinity);
+
+/**
+ * Runs a rule under a gradient that is not finite, and then under one that is; gives the parameters that are finite all the
+ * same, and those beside them that are not.
+ */
+export async function runBroken(device: GPUDevice, rule: Rule): Promise<string[]> {
+  const { after } = await runTensor(device, rule, new Float32Array(BROKEN.length).fill(1), 3, (t) =>
+    t === 1 ? BROKEN : new Float32Array(BROKEN.length).fill(0.25),
+  );
+  // What is summed over a tensor takes its neighbours along.
+  const alone = rule.row.shader.sums.length === 0;
+  return after.flatMap(([parameters], index) =>
+    [...parameters!].flatMap((value, i) => {
+      const expected = Number.isFinite(BROKEN[i]);
+      return Number.isFinite(value) === expected || (expected && !alone)
+        ? []
+        : [`θ[${i}] at step ${index + 1}: ${value} after a gradient of ${BROKEN[i]}`];
+    }),
+  );
+}
+
+/** So near to 1 that f32 holds 1 − β a sixth off. */
+const SLOWEST = 0.9999999;
+/** β and 1 − β rounded apart part by 2e-8 a step. */
+const STEADY_STEPS = 1024;
+/** Of what is kept; the roundings of so many steps come to a few ULP. */
+const STEADY = 4e-6;
+
+/** Decay rates of a rule's averages, at a value. */
+const decayRates = ({ options }: Rule["row"], value: number) =>
+  Object.fromEntries(
+    Object.entries(options).flatMap(([name, spec]) =>
+      spec.kind === "number" && spec.exclusiveMax && /^(alpha|beta|momentum|rho)/.test(name)
+        ? [[name, value]]
+        : [],
+    ),
+  );
+
+/** Whether a rule has averages of its tensors: how one of the caller's averages is its own. */
+export const averages = (row: Rule["row"]): boolean =>
+  !row.reference && row.scope !== "all" && Object.keys(decayRates(row, 0)).length > 0;
+
+/**
+ * Whether the averages of a rule, as slow as they can be, stay where they are under a gradient that stays: what is off
+ * against float64 after many steps from the averages' own limits.
+ */
+export async function runSteady(device: GPUDevice, make: (options: object) => Rule): Promise<string[]> {
+  const { row } = make({});
+  const rule = make({ ...decayRates(row, SLOWEST), weightDecay: 0 });
+  const initial = normals(80, ELEMENTS);
+  const gradient = normals(81, ELEMENTS).map((value) => value + 2 * Math.sign(value));
+  const start = Float64Array.from(initial);
+  const fresh = referenceState(row, rule.options, start);
+  // Averages that keep nothing are what they take in.
+  const { options } = make({ ...decayRates(row, 0), weightDecay: 0 });
+  const limits = referenceStep(
+    row,
+    options,
+    { t: 1, lr: 0 },
+    start,
+    Float64Array.from(gradient),
+    fresh,
+  ).state;
+  const judged = row.shader.states.filter((name) => !row.startsAtParameter?.includes(name));
+  const states = Object.fromEntries(judged.map((name) => [name, Float32Array.from(limits[name]!)]));
+  const { rates, after } = await runTensor(device, rule, initial, STEADY_STEPS, () => gradient, states);
+  let state: ReferenceState = {
+    ...fresh,
+    ...Object.fromEntries(Object.entries(states).map(([name, values]) => [name, Float64Array.from(values)])),
+  };
+  let parameters: Float64Array = start;
+  for (const [index, lr] of rates.entries())
+    ({ parameters, state } = referenceStep(
+      row,
+      rule.options,
+      { t: index + 1, lr },
+      parameters,
+      Float64Array.from(gradient),
+      state,
+    ));
+  const kinds = keptBy(rule);
+  return [...judged, ...row.shader.settled].flatMap((name) =>
+    [...after.at(-1)![1 + kinds.indexOf(name)]!].flatMap((value, i) => {
+      const expected = state[name]![i]!;
+      const limit = limits[name]![i]!;
+      const allowed = STEADY * Math.abs(limit);
+      // What adds up for good, such as a velocity, is no average.
+      return Math.abs(expected - limit) > allowed || Math.abs(value - expected) <= allowed
+        ? []
+        : [`${name}[${i}] after ${STEADY_STEPS} steps: ${value}, expected ${expected}`];
+    }),
+  );
 }

@@ -134,14 +134,17 @@ const defects: readonly Defect[] = [
     "averaged((*state).exp_avg_slow, g, scalars.beta3, scalars.one_minus_beta3)",
     "averaged((*state).exp_avg_slow, g, scalars.beta1, scalars.one_minus_beta1)",
   ],
-  ["ftrl", "l1 left out", "(clamp(linear, vec4f(-scalars.l1), vec4f(scalars.l1)) - linear)", "(-linear)"],
-  ["ftrl", "no pull towards the parameter", " - pull * parameter", ""],
+  ["ftrl", "l1 left out", "let most = vec4f(scalars.l1)", "let most = vec4f()"],
+  ["ftrl", "no pull towards the parameter", " - scalars.inverse_rate * growth * parameter", ""],
+  ["ftrl", "l1 taken at each step", "held - clamped + force", "force - clamped"],
+  ["ftrl", "z of the last rate", "let linear = held + force", "let linear = (*state).linear + force"],
+  ["ftrl", "rescaled by another rate", "if (!rescaled)", "if (false)"],
   ["ftrl", "l2 left out", "scalars.inverse_rate * after + scalars.l2", "scalars.inverse_rate * after"],
   ["sophia", "not clipped", "clamp(exp_avg, -divisor, divisor)", "exp_avg"],
   [
     "sophia",
     "curvature not averaged",
-    "averaged((*state).hessian, estimate, scalars.beta2, scalars.one_minus_beta2)",
+    "blended((*state).hessian, estimate, scalars.beta2, scalars.one_minus_beta2)",
     "estimate",
   ],
   [
@@ -190,12 +193,18 @@ const defects: readonly Defect[] = [
 
 const factoryOf = (name: string): RuleFactory => rules.find(({ row }) => row.name === name)!;
 
+const withRow = (row: RuleFactory["row"]): RuleFactory =>
+  Object.assign((options: object = {}) => ({ row, options: checkOptions(row, options) }), { row });
+
 /** The same rule with another shader. */
-function withCode({ row }: RuleFactory, code: string): RuleFactory {
-  const mutant = { ...row, shader: { ...row.shader, code } };
-  return Object.assign((options: object = {}) => ({ row: mutant, options: checkOptions(mutant, options) }), {
-    row: mutant,
-  });
+const withCode = ({ row }: RuleFactory, code: string): RuleFactory =>
+  withRow({ ...row, shader: { ...row.shader, code } });
+
+/** Whether the case of that name fails for a rule. */
+async function failsAt(id: string, factory: RuleFactory): Promise<boolean> {
+  const { device, software } = watched();
+  const job = ruleJobs(factory).find(({ cases }) => cases[0]!.id.endsWith(`/${id}`))!;
+  return (await job.run({ device, software })).some(({ errors }) => errors.length > 0);
 }
 
 /** Whether any case of a rule fails. */
@@ -231,6 +240,37 @@ function commonDefects({ row: { shader } }: RuleFactory): (readonly [what: strin
 
 const common = rules.flatMap((factory) =>
   commonDefects(factory).map(([what, code]) => [factory.row.name, what, factory, code] as const),
+);
+
+/** Rules that average, each with β and 1 − β as two factors that are rounded apart. */
+const apart = rules.flatMap((factory) => {
+  const { code } = factory.row.shader;
+  const factors = code.replace(
+    "return average + weight * difference;",
+    "return kept * average + weight * value;",
+  );
+  // A sum over all tensors keeps no average of one, and velocities have no fixed point.
+  return factors === code || factory.row.scope === "all" || /averaged\([^;]*vec4f\(\), /.test(code)
+    ? []
+    : [[factory.row.name, factory, factors] as const];
+});
+
+test.each(apart)("%s: β and 1 − β rounded apart", async (_, factory, code) => {
+  expect(await failsAt("steady", withCode(factory, code))).toBe(true);
+});
+
+/** Rules whose update is finite where the gradient is not: signs, clips, and quotients of the limited gradient. */
+const finite = rules.filter(({ row }) => !row.shader.linear && row.name !== "asgd");
+
+test.each(finite.map((factory) => [factory.row.name, factory] as const))(
+  "%s: a gradient that is not finite left to the rule",
+  async (_, factory) => {
+    expect(await failsAt("not finite", factory)).toBe(false);
+    const { row } = factory;
+    // What is sums and products of the gradient needs no help.
+    const left = { ...row, shader: { ...row.shader, linear: true } };
+    expect(await failsAt("not finite", withRow(left))).toBe(true);
+  },
 );
 
 test.each(common)("%s: %s", async (_, _what, factory, code) => {
