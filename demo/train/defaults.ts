@@ -45,5 +45,5 @@ export function defaultRate(optimizer: string, batch: number | "full"): number {
   return defaultRates[optimizer]! * (batch === "full" ? 1 : Math.min(1, Math.sqrt(batch / 128)));
 }
 
-/** FTRL's closed form is for a constant rate: another one rescales what the parameters are. */
-export const defaultSchedule = (optimizer: string) => (optimizer === "ftrl" ? "constant" : "warmup-cosine");
+/** The schedule of every optimizer. */
+export const defaultSchedule = "warmup-cosine";

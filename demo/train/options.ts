@@ -31,7 +31,7 @@ export const stepsPerEpoch = (batch: TrainOptions["batch"]): number =>
  */
 export function readTrainOptions(texts: TrainOptionTexts): TrainOptions {
   const optimizer = oneOf("optimizer", Object.keys(defaultRates), texts.optimizer ?? "adamw");
-  const schedule = oneOf("schedule", scheduleNames, texts.schedule ?? defaultSchedule(optimizer));
+  const schedule = oneOf("schedule", scheduleNames, texts.schedule ?? defaultSchedule);
   const batch =
     texts.batch === "full" ? "full" : wholeNumber("batch", texts.batch ?? "128", 1, EXAMPLES, " or full");
   const defaultEpochs = batch === "full" ? "30" : batch === 1 ? "1" : "5";

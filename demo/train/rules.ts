@@ -2,7 +2,7 @@ import { type Rule, rules } from "../../src/index.js";
 
 /** Options other than the rate that a rule is trained with. */
 const options: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  // From another accumulator it forgets the initial weights, which must not be zero here.
+  // 0.1 is more than the squares of most gradients here add up to.
   ftrl: { initialAccumulatorValue: 0 },
 };
 

@@ -41,11 +41,11 @@ fn update(parameter: vec4f, gradient: vec4f, state: ptr<function, State>) -> vec
   if (!rescaled) {
     let held = clamp((*state).linear, -most, most);
     let linear = held + force - curvature * parameter;
-    let bounded_linear = clamp(linear, -most, most);
+    let clamped = clamp(linear, -most, most);
     (*state).accumulator = accumulator;
     (*state).linear = linear;
     // Not parameter − closest, in which the parameter would be rounded again; what l1 holds at zero is zero.
-    let change = select((held - bounded_linear + force) / curvature, parameter, linear == bounded_linear);
+    let change = select((held - clamped + force) / curvature, parameter, linear == clamped);
     // Without any curvature yet there is no closest point.
     return select(vec4f(), change, curvature > vec4f());
   }

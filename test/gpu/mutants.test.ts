@@ -136,6 +136,9 @@ const defects: readonly Defect[] = [
   ],
   ["ftrl", "l1 left out", "vec4f(scalars.l1)", "vec4f()"],
   ["ftrl", "no pull towards the parameter", " - curvature * parameter", ""],
+  ["ftrl", "l1 taken at each step", "held - clamped + force", "force - clamped"],
+  ["ftrl", "z of the last rate", "let linear = held + force", "let linear = (*state).linear + force"],
+  ["ftrl", "rescaled by another rate", "if (!rescaled)", "if (false)"],
   ["ftrl", "l2 left out", "scalars.inverse_rate * after + scalars.l2", "scalars.inverse_rate * after"],
   ["sophia", "not clipped", "clamp(exp_avg, -divisor, divisor)", "exp_avg"],
   [
