@@ -44,6 +44,8 @@ export const compensationJob: Job = {
 const LONG = 2 ** 16;
 const MOVED = 1e-4;
 const SLOW = 0.99999;
+/** Steps of a submit. */
+const AT_ONCE = 256;
 
 /** An average after so many steps that f32 alone would have frozen it. */
 export const longAverageJob: Job = {
@@ -58,16 +60,20 @@ export const longAverageJob: Job = {
       rule: sgd({ lr: -rate, maximize: true }),
       compensated: true,
       average: { decay: SLOW, initial: true },
+      stepsInFlight: AT_ONCE,
       parameters: [{ name: "x", param, grad }],
     });
     try {
       let expected = 1;
-      for (let t = 1; t <= LONG; t += 1) {
-        expected += (1 - SLOW) * (1 - rate * t - expected);
-        if (t === LONG) break;
-        optimizer.step();
+      for (let t = 1; t <= LONG; t += 1) expected += (1 - SLOW) * (1 - rate * t - expected);
+      for (let taken = 0; taken < LONG - 1; ) {
+        const encoder = device.createCommandEncoder();
+        const end = Math.min(taken + AT_ONCE, LONG - 1);
+        for (; taken < end; taken += 1) optimizer.encode(encoder);
+        device.queue.submit([encoder.finish()]);
+        optimizer.submitted();
         // So that work does not pile up.
-        if (t % 1024 === 0) await device.queue.onSubmittedWorkDone();
+        if (taken % (16 * AT_ONCE) === 0) await device.queue.onSubmittedWorkDone();
       }
       const { after } = await record(device, optimizer, {
         steps: 1,
