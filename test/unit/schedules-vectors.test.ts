@@ -20,7 +20,7 @@ function casesOf(content: unknown, file: string): readonly ScheduleCase[] {
 const cases = Object.entries(files).flatMap(([file, content]) => casesOf(content, file));
 
 describe("schedules of the frameworks and of the textbooks, through the importers", () => {
-  test("the files have 85 cases", () => expect(cases.length).toBe(85));
+  test("the files have 150 cases", () => expect(cases.length).toBe(150));
 
   test.each(cases.map((given) => [given.id, given] as const))("%s", (id, given) => {
     const { passed, worstError, at } = checkScheduleCase(given);
