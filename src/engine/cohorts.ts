@@ -1,3 +1,4 @@
+import type { TensorProgress } from "../checkpoint/contents.js";
 import type { Rule, RuleMemory, RuleOptions } from "../rule.js";
 import type { Schedule } from "../schedules/schedule.js";
 import type { Tensor } from "./memory/parameters.js";
@@ -83,14 +84,7 @@ export interface ResumedGroup {
   readonly optionSchedules: OptionSchedules;
   readonly steps: number;
   /** Its tensors by the steps that they have taken. */
-  readonly cohorts: readonly ResumedCohort[];
-}
-
-/** Tensors that go on alike. */
-export interface ResumedCohort {
-  readonly names: readonly string[];
-  readonly steps: number;
-  readonly memory: RuleMemory;
+  readonly cohorts: readonly TensorProgress[];
 }
 
 /** The tensors of a group by the steps that they have taken. */

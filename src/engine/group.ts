@@ -280,14 +280,7 @@ export class ParameterGroup {
       slow: this.#blends.slow?.(run + 1) ?? 0,
       average: this.#blends.average?.weight(run + 1) ?? 0,
     };
-    const { stages } = writeStep(
-      staged,
-      this.#label,
-      row,
-      { options, t, rate, memory },
-      gradientScale,
-      weights,
-    );
+    const stages = writeStep(staged, this.#label, row, { options, t, rate, memory }, gradientScale, weights);
     return {
       rate,
       memory,

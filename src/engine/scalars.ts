@@ -39,7 +39,7 @@ interface StepInputs {
 }
 
 /**
- * Writes the two blocks of a step.
+ * Writes the two blocks of a step, and gives the stages that it needs.
  * @param weights of slow weights and average after it
  * @throws OptimError `invalid-option`
  */
@@ -50,7 +50,7 @@ export function writeStep(
   { options, t, rate, memory }: StepInputs,
   gradientScale: number,
   weights: { readonly slow: number; readonly average: number },
-): { readonly stages: Omit<Stages, "quick"> } {
+): Omit<Stages, "quick"> {
   const put = (offset: number, name: string, value: number | undefined) => {
     if (value === undefined || !Number.isFinite(Math.fround(value)))
       throw new OptimError(
@@ -76,7 +76,7 @@ export function writeStep(
   };
   for (const [name, value] of Object.entries(stage)) put(BLOCK + STAGE[name]!, name, value);
   const decay = options.weightDecay === 0 ? "none" : style;
-  return { stages: { decay, scaled: stage.gradient_scale !== 1 } };
+  return { decay, scaled: stage.gradient_scale !== 1 };
 }
 
 /** Whether averages may be kept by three quarters or less; undefined of a rule without any. */

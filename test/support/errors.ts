@@ -29,3 +29,22 @@ export async function expectError(
   if (error.details.expected) expect(error.message).toContain(`expected ${error.details.expected}`);
   return error;
 }
+
+/** The error that something throws at once. */
+export function caught(act: () => unknown): OptimError {
+  try {
+    act();
+  } catch (error) {
+    expect(error).toBeInstanceOf(OptimError);
+    return error as OptimError;
+  }
+  throw new Error("nothing was thrown");
+}
+
+/** The message of a refusal of that code, which says what to do. */
+export function refused(code: OptimErrorCode, make: () => unknown): string {
+  const error = caught(make);
+  expect(error.code).toBe(code);
+  expect(error.details.fix).toBeTruthy();
+  return error.message;
+}

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { OptimError, type OptimErrorCode } from "../../src/errors.js";
 import {
   type ImportedSchedule,
   scheduleFromFramework,
@@ -10,6 +9,7 @@ import {
   scheduleFromTextbook,
 } from "../../src/frameworks/schedules/index.js";
 import { isPlateauSchedule, scaled, scheduleFromJSON, sequential } from "../../src/schedules/index.js";
+import { refused } from "../support/errors.js";
 
 const rates = ({ lr, schedule }: ImportedSchedule, steps: readonly number[]) =>
   steps.map((s) => lr * schedule(s));
@@ -22,18 +22,6 @@ function expectRates(
   rates(imported, steps).forEach((rate, i) => {
     expect(rate, `step ${steps[i]}`).toBeCloseTo(expected[i]!, 13);
   });
-}
-
-function refused(code: OptimErrorCode, make: () => unknown): string {
-  try {
-    make();
-  } catch (error) {
-    expect(error).toBeInstanceOf(OptimError);
-    expect((error as OptimError).code).toBe(code);
-    expect((error as OptimError).details.fix).toBeTruthy();
-    return (error as OptimError).message;
-  }
-  throw new Error("nothing was thrown");
 }
 
 describe("PyTorch", () => {

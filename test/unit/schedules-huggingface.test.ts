@@ -1,21 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { OptimError, type OptimErrorCode } from "../../src/errors.js";
 import { scheduleFromFramework, scheduleFromHuggingFace } from "../../src/frameworks/schedules/index.js";
 import { isPlateauSchedule, type PlateauSchedule, scheduleFromJSON } from "../../src/schedules/index.js";
+import { refused } from "../support/errors.js";
 
 const LR = 0.3;
-
-function refused(code: OptimErrorCode, make: () => unknown): string {
-  try {
-    make();
-  } catch (error) {
-    expect(error).toBeInstanceOf(OptimError);
-    expect((error as OptimError).code).toBe(code);
-    expect((error as OptimError).details.fix).toBeTruthy();
-    return (error as OptimError).message;
-  }
-  throw new Error("nothing was thrown");
-}
 
 interface Given {
   readonly num_warmup_steps: number;

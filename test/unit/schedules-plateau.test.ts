@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { chooseSchedule } from "../../src/checkpoint/schedules.js";
-import { OptimError } from "../../src/errors.js";
 import { scheduleFromPyTorch } from "../../src/frameworks/schedules/index.js";
 import {
   onPlateau,
@@ -9,6 +8,7 @@ import {
   scheduleFromJSON,
   warmup,
 } from "../../src/schedules/index.js";
+import { caught } from "../support/errors.js";
 
 /** The factor after each report. */
 function run(options: PlateauOptions, metrics: readonly number[]): number[] {
@@ -20,16 +20,6 @@ function run(options: PlateauOptions, metrics: readonly number[]): number[] {
 }
 
 const repeat = (value: number, times: number) => Array.from({ length: times }, () => value);
-
-function caught(act: () => unknown): OptimError {
-  try {
-    act();
-  } catch (error) {
-    expect(error).toBeInstanceOf(OptimError);
-    return error as OptimError;
-  }
-  throw new Error("nothing was thrown");
-}
 
 describe("on plateau", () => {
   test("starts at 1 with PyTorch's defaults", () => {

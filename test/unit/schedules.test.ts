@@ -35,16 +35,7 @@ import {
   step,
   warmup,
 } from "../../src/schedules/index.js";
-
-function caught(act: () => unknown): OptimError {
-  try {
-    act();
-  } catch (error) {
-    expect(error).toBeInstanceOf(OptimError);
-    return error as OptimError;
-  }
-  throw new Error("nothing was thrown");
-}
+import { caught } from "../support/errors.js";
 
 function expectError(code: OptimErrorCode, make: () => unknown): void {
   let thrown: unknown;

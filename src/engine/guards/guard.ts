@@ -311,6 +311,8 @@ export class Guard {
   #note(stepped: readonly SteppedCohort[]): void {
     const { number, known } = this.attempts;
     const tensors = stepped.flatMap(({ cohort }) => cohort.tensors);
+    // An attempt of this number may have been given up.
+    this.#reportable.delete(number);
     if (tensors.length < this.tensors.length) this.#reportable.set(number, new Set(tensors));
     for (const attempt of this.#reportable.keys()) if (attempt <= known) this.#reportable.delete(attempt);
   }
