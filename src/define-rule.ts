@@ -1,5 +1,6 @@
 import { briefly, OptimError } from "./errors.js";
 import { reflectRule } from "./reflect.js";
+import { reflectStructs } from "./reflect-structs.js";
 import {
   commonOptions,
   mismatch,
@@ -12,6 +13,7 @@ import {
   ruleFactory,
   scalarsAt,
 } from "./rule.js";
+import type { WholeTensor } from "./whole-tensor.js";
 
 export type { ElementInput, ElementOutput, ReferenceRule } from "./reference/reference-rule.js";
 export { choice, epsilon, flag, fraction, nonNegative, positive } from "./rule.js";
@@ -33,7 +35,7 @@ type Options<D> =
 
 /** A rule of the caller's: its WGSL as text, and its row. All but `wgsl`, `defaults` and `formula` is as in {@link RuleRow}. */
 export interface RuleDefinition<D>
-  extends Omit<RuleRow<Options<D>>, "name" | "shader" | "options" | "formula" | "source"> {
+  extends Omit<RuleRow<Options<D>>, "name" | "shader" | "options" | "formula" | "source" | "whole"> {
   /** In messages, labels and checkpoints, which load into a rule of the same name only; default `custom`. */
   readonly name?: string;
   /** `Scalars`, `State` (if any) and `update`, as docs/rules.md describes them. */
@@ -42,6 +44,8 @@ export interface RuleDefinition<D>
   readonly defaults?: D;
   readonly formula?: string;
   readonly source?: string;
+  /** Passes over whole tensors, and their WGSL as text: `struct Tensor` and a function for each. */
+  readonly whole?: Omit<WholeTensor<Options<D>>, "shader"> & { readonly wgsl: string };
 }
 
 /**
@@ -58,6 +62,7 @@ export function defineRule<const D extends Readonly<Record<string, Default>> = R
     defaults = {} as D,
     formula = "",
     source = "",
+    whole: passes,
     ...row
   } = definition ?? ({} as RuleDefinition<D>);
   if (typeof name !== "string" || name === "" || typeof wgsl !== "string")
@@ -77,8 +82,19 @@ export function defineRule<const D extends Readonly<Record<string, Default>> = R
   const options = Object.fromEntries(
     Object.entries(defaults).map(([option, value]) => [option, specOf(name, option, value)]),
   );
-  const whole = { ...row, name, shader: reflectRule(`${name}.wgsl`, wgsl), options, formula, source };
-  const factory = ruleFactory(() => whole as never);
+  if (
+    passes !== undefined &&
+    !(isObject(passes) && typeof passes.wgsl === "string" && isFunction(passes.passes))
+  )
+    throw wrong(name, "has no right 'whole'", "an object with wgsl and a function passes", passes);
+  const whole = passes && {
+    ...passes,
+    shader: { code: passes.wgsl, structs: reflectStructs(passes.wgsl) },
+  };
+  const shader = reflectRule(`${name}.wgsl`, wgsl);
+  if (whole) checkTensorStruct(name, whole.shader.structs.Tensor);
+  const complete = { ...row, name, shader, options, formula, source, ...(whole && { whole }) };
+  const factory = ruleFactory(() => complete as never);
   checkRow(factory.row);
   return factory as unknown as RuleFactory<Options<D>, Rule<Options<D>>>;
 }
@@ -92,7 +108,7 @@ const aFunction = { expected: "a function", holds: isFunction };
 /** What the parts of a rule are beside its name, text and options, where they are given. */
 const PARTS: Readonly<
   Record<
-    Exclude<keyof RuleDefinition<unknown>, "name" | "wgsl" | "defaults" | "formula" | "source">,
+    Exclude<keyof RuleDefinition<unknown>, "name" | "wgsl" | "defaults" | "formula" | "source" | "whole">,
     { expected: string; holds: (value: unknown) => boolean }
   >
 > = {
@@ -115,6 +131,19 @@ const PARTS: Readonly<
       isObject(value) && ["initial", "step"].every((part) => isFunction((value as never)[part])),
   },
 };
+
+/** What every `Tensor` has. */
+const TENSOR = ["first", "rows", "columns", "count"];
+
+function checkTensorStruct(rule: string, fields: object | undefined): void {
+  if (fields && TENSOR.every((name) => Object.hasOwn(fields, name))) return;
+  throw wrong(
+    rule,
+    "has no right struct Tensor",
+    `u32 fields ${TENSOR.join(", ")}`,
+    Object.keys(fields ?? {}),
+  );
+}
 
 const wrong = (rule: string, what: string, expected: string, got: unknown) =>
   new OptimError("invalid-option", `The rule '${rule}' ${what}`, {

@@ -7,6 +7,7 @@ import { adagrad } from "./rules/adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./rules/adam.js";
 import { adan } from "./rules/adan.js";
 import { ademamix } from "./rules/ademamix.js";
+import { angd } from "./rules/angd.js";
 import { asgd } from "./rules/asgd.js";
 import { ftrl } from "./rules/ftrl.js";
 import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
@@ -33,6 +34,7 @@ export * from "./rules/adagrad.js";
 export * from "./rules/adam.js";
 export * from "./rules/adan.js";
 export * from "./rules/ademamix.js";
+export * from "./rules/angd.js";
 export * from "./rules/asgd.js";
 export * from "./rules/ftrl.js";
 export * from "./rules/momentum.js";
@@ -83,4 +85,5 @@ export const rules: readonly RuleFactory[] = [
   scheduleFreeAdamw,
   novograd,
   prodigy,
+  angd,
 ] as unknown as readonly RuleFactory[];

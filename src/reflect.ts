@@ -109,7 +109,11 @@ export function reflectRule(file: string, text: string): RuleShader {
   const pointer = state ? ["ptr<State>"] : [];
   const value = state ? ["State"] : [];
   const kept = sums.length > 0 ? ["Settled"] : [];
-  if (!signature("update", ["vec4f", "vec4f", ...pointer, ...kept]))
+  const direct = signature("direct", ["vec4f", "vec4f", ...pointer]);
+  // States that the direction alone needs are not bound twice.
+  const given = reflection.functions.find(({ name }) => name === "update")?.arguments.length;
+  const stateful = state !== undefined && !(direct && given === 2);
+  if (!signature("update", ["vec4f", "vec4f", ...(stateful ? pointer : []), ...kept]))
     refuse("no function update", "fn update(parameter: vec4f, gradient: vec4f, …) -> vec4f", "none");
   const lookahead = signature("lookahead", ["vec4f", ...value]);
   const curvature = state !== undefined && signature("curvature", ["vec4f", ...pointer], "nothing");
@@ -140,6 +144,8 @@ export function reflectRule(file: string, text: string): RuleShader {
     linear: !BEYOND_LINEAR.test(withoutComments(text)),
     lookahead,
     curvature,
+    direct,
+    stateful,
     sums,
     settled,
   };

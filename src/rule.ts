@@ -1,6 +1,7 @@
 import { briefly, checkKeys, OptimError } from "./errors.js";
 import { memo } from "./memo.js";
 import type { ReferenceRule } from "./reference/reference-rule.js";
+import type { WholeTensor } from "./whole-tensor.js";
 
 /** What the build reads from a rule's WGSL file. Nobody writes an offset or a binding number by hand. */
 export interface RuleShader {
@@ -20,6 +21,10 @@ export interface RuleShader {
   readonly lookahead: boolean;
   /** Whether the file has `fn curvature`, which takes in an estimate of the Hessian's diagonal. */
   readonly curvature: boolean;
+  /** Whether the file has `fn direct`: what passes over whole tensors begin with, in the gradient's place. */
+  readonly direct: boolean;
+  /** Whether `update` is given the states. */
+  readonly stateful: boolean;
   /** Fields of `Sums`: what `fn measure` adds up over a tensor; none without it. */
   readonly sums: readonly string[];
   /** Fields of `Settled`: what `fn settle` makes of the sums and keeps for each tensor. */
@@ -36,6 +41,8 @@ interface NumberSpec {
   readonly exclusiveMax?: boolean;
   /** The least value above 0; what f32 holds if left out. */
   readonly least?: number;
+  /** Whether it counts something. */
+  readonly whole?: true;
 }
 interface FlagSpec {
   readonly kind: "flag";
@@ -75,6 +82,9 @@ export const epsilon = (value: number) => ({ ...positive(value), least: 2 ** -50
 /** A decay rate in [0, 1), also where f32 rounds it. */
 export const fraction = (value: number) =>
   ({ kind: "number", default: value, min: 0, max: 1, exclusiveMax: true }) as const;
+/** A count of at least `min`. */
+export const wholeNumber = (value: number, min: number) =>
+  ({ kind: "number", default: value, min, max: Infinity, whole: true }) as const;
 export const flag = (value: boolean) => ({ kind: "flag", default: value }) as const;
 /** One of some names; the first is the default. */
 export const choice = <const T extends string>(...values: readonly [T, ...T[]]) =>
@@ -136,6 +146,8 @@ export interface RuleRow<O = RuleOptions> {
   readonly absolute?: true | ((options: O) => boolean);
   /** What `Sums` go over: one tensor (the default), or all tensors of groups with this rule. */
   readonly scope?: "tensor" | "all";
+  /** Passes over whole tensors before the update. */
+  readonly whole?: WholeTensor<O>;
   /** Memory before the first step. */
   readonly memory?: RuleMemory;
   /** Memory of step t from that of step t − 1; runs before `scalars`. */
@@ -276,18 +288,19 @@ export function mismatch(spec: OptionSpecs[string], value: unknown): string | un
   if (spec.kind === "flag") return typeof value === "boolean" ? undefined : "true or false";
   if (spec.kind === "choice")
     return spec.values.includes(value as string) ? undefined : `one of ${spec.values.join(", ")}`;
-  const { min, max, exclusiveMin, exclusiveMax, least = LEAST } = spec;
+  const { min, max, exclusiveMin, exclusiveMax, least = LEAST, whole } = spec;
   const inside =
     typeof value === "number" &&
     Number.isFinite(Math.fround(value)) &&
     (exclusiveMin ? value > min : value >= min) &&
-    (exclusiveMax ? value < max : value <= max);
+    (exclusiveMax ? value < max : value <= max) &&
+    !(whole && value % 1);
   const vanishes = inside && value > 0 && value < least;
   // 1 − 2⁻²⁶ is below 1, but f32 holds 1 for it.
   const reaches = inside && exclusiveMax && Math.fround(value) >= max;
   if (inside && !vanishes && !reaches) return undefined;
   const right = max === Infinity ? "∞)" : `${max}${exclusiveMax ? ")" : "]"}`;
-  const range = `a finite number in ${exclusiveMin ? "(" : "["}${min}, ${right}`;
+  const range = `a ${whole ? "whole" : "finite"} number in ${exclusiveMin ? "(" : "["}${min}, ${right}`;
   const limit = reaches ? `most ${(max * (1 - 2 ** -24)).toPrecision(8)}` : `least ${least.toPrecision(2)}`;
   const why = vanishes && least > LEAST ? "beside squares that f32 holds" : "that f32 holds";
   return inside ? `${range} ${why}, at ${limit}` : range;

@@ -44,7 +44,7 @@ export function checkTensors(
   for (const { row, options: own, tensors: list, states } of groups) {
     const initial = row.initial?.(own) ?? {};
     for (const one of list) {
-      const [parameter, ...kept] = describeTensors([{ row, tensors: [one], states }], true);
+      const [parameter, ...kept] = describeTensors([{ row, options: own, tensors: [one], states }], true);
       const wanted = options.parameters === false ? kept : [parameter!, ...kept];
       for (const { name } of [parameter!, ...kept]) known.add(nameInFile(name));
       for (const { name, shape } of missing.has(one.name) ? kept : wanted) {

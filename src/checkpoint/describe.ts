@@ -1,9 +1,11 @@
 import { briefly, OptimError } from "../errors.js";
 import { constantRate } from "../schedules/schedule.js";
 import { VERSION } from "../version.js";
+import { keptOf } from "../whole-tensor.js";
 import {
   type CheckpointFormat,
   type CheckpointGroup,
+  type CheckpointTensor,
   FORMAT_NAMES,
   FORMAT_VERSION,
   type GroupProgress,
@@ -62,21 +64,26 @@ export function checkSaveOptions(
 
 /** The tensors of a checkpoint. */
 export function describeTensors(
-  groups: readonly Pick<CheckpointGroup, "row" | "tensors" | "states">[],
+  groups: readonly Pick<CheckpointGroup, "row" | "options" | "tensors" | "states">[],
   parameters: boolean,
 ): TensorDescription[] {
   const dtype = "F32" as const;
-  return groups.flatMap(({ row, tensors, states }) =>
-    tensors.flatMap(({ name, shape }) => [
-      ...(parameters ? [{ name, dtype, shape }] : []),
-      ...states.flatMap((state) => {
-        const settled = row.shader.settled.includes(state);
-        // What is settled from nothing is nothing.
-        if (settled && shape.includes(0)) return [];
-        return [{ name: stateName(name, state), dtype, shape: settled ? [] : shape }];
-      }),
-    ]),
-  );
+  return groups.flatMap(({ row, options, tensors, states }) => {
+    const describe = ({ name, shape }: CheckpointTensor) => {
+      const arrays = keptOf(row, shape, options);
+      return [
+        ...(parameters ? [{ name, dtype, shape }] : []),
+        ...states.flatMap((state) => {
+          const settled = row.shader.settled.includes(state);
+          // What is settled from nothing is nothing, and some arrays are those of matrices alone.
+          const array = Object.hasOwn(row.whole?.shader.structs.Tensor ?? {}, state);
+          if ((settled && shape.includes(0)) || (array && !arrays[state])) return [];
+          return [{ name: stateName(name, state), dtype, shape: settled ? [] : (arrays[state] ?? shape) }];
+        }),
+      ];
+    };
+    return tensors.flatMap(describe);
+  });
 }
 
 /** The metadata of a checkpoint. The schedules are as they were when it was asked for. */

@@ -1,21 +1,36 @@
 // Holds what the GPU computed against the float64 reference.
 import type { Rule } from "../index.js";
-import { type ReferenceState, referenceCurvature, referenceState, referenceStep } from "../reference/step.js";
+import {
+  type ReferenceState,
+  referenceCurvature,
+  referenceOutput,
+  referenceState,
+  referenceStep,
+} from "../reference/step.js";
+import { keptOf } from "../whole-tensor.js";
 import { ulp } from "./numbers.js";
 
 /** One tensor's run: what went in, and after each step the parameters and what the rule keeps ({@link keptBy}). */
 export interface Run {
   readonly rule: Rule;
+  /** Of rules that look at more than elements. */
+  readonly shape?: readonly number[] | undefined;
   readonly initial: Float32Array;
   readonly gradients: readonly Float32Array[];
+  /** Gradients of outputs, handed over after each step. */
+  readonly outputs?: readonly (readonly Float32Array[])[] | undefined;
   /** Estimates of the Hessian's diagonal, handed in before the steps that have one. */
   readonly estimates?: readonly (Float32Array | undefined)[];
   readonly rates: readonly number[];
   readonly after: readonly (readonly Float32Array[])[];
 }
 
-/** Names of what a rule keeps of a tensor, in order: its states, and single values that it settles from sums. */
-export const keptBy = ({ row: { shader } }: Rule): readonly string[] => [...shader.states, ...shader.settled];
+/** Names of what a rule keeps of a tensor, in order: its states, single values that it settles from sums, and arrays. */
+export const keptBy = ({ row, options }: Rule, shape: readonly number[] = []): readonly string[] => [
+  ...row.shader.states,
+  ...row.shader.settled,
+  ...Object.keys(keptOf(row, shape, options)),
+];
 
 /** How far one quantity, the parameters or a state, is off in single steps. */
 export interface StepFigures {
@@ -82,19 +97,19 @@ function handIn(
 
 /** Judges every step by itself, from the GPU's own values before it. */
 export function judgeSteps(
-  { rule, initial, gradients, estimates, rates, after }: Run,
+  { rule, shape, initial, gradients, estimates, outputs, rates, after }: Run,
   bound: number,
   judged: (i: number) => boolean = () => true,
 ): StepJudgement {
   const { row } = rule;
-  const kinds = keptBy(rule);
+  const kinds = keptBy(rule, shape);
   const errors: string[] = [];
   const histogram = new Array<number>(histogramBounds.length + 1).fill(0);
   const quantities: Record<string, { worstUlp: number; worstUpdateError: number }> = {};
   let worstUlp = 0;
   let at = "";
   let parameters = Float64Array.from(initial);
-  let state = referenceState(row, rule.options, parameters);
+  let state = referenceState(row, rule.options, parameters, shape);
 
   const compare = (
     quantity: string,
@@ -111,7 +126,7 @@ export function judgeSteps(
     let worst = 0;
     got.forEach((value, i) => {
       // What is settled belongs to the whole tensor.
-      if (got.length > 1 && !(judged(i) && within(i))) return;
+      if (got.length === initial.length && got.length > 1 && !(judged(i) && within(i))) return;
       change = Math.max(change, Math.abs(expected[i]! - before[i]!));
       const difference = finite(Math.abs(value - expected[i]!));
       worst = Math.max(worst, difference - FLUSHED - ulp(expected[i]!) / 2);
@@ -140,8 +155,26 @@ export function judgeSteps(
     const settled = Object.fromEntries(
       row.shader.settled.map((kind) => [kind, Float64Array.from(kept[kinds.indexOf(kind)]!)]),
     );
-    const at = { t, lr: rates[index]!, settled };
-    const one = referenceStep(row, rule.options, at, parameters, gradient, given.state);
+    const at = { t, lr: rates[index]!, settled, ...(shape && { shape }) };
+    let one = referenceStep(row, rule.options, at, parameters, gradient, given.state);
+    (outputs?.[index] ?? []).forEach((values, output) => {
+      const next = { ...at, t: t + 1 };
+      const handed = Float64Array.from(values);
+      const { state, largest } = referenceOutput(
+        row,
+        rule.options,
+        next,
+        one.parameters,
+        handed,
+        one.state,
+        output,
+      );
+      for (const [name, values] of Object.entries(largest))
+        values.forEach((value, i) => {
+          values[i] = Math.max(value, one.largest.state[name]![i]!);
+        });
+      one = { ...one, state, largest: { ...one.largest, state: { ...one.largest.state, ...largest } } };
+    });
     // A state that is not finite at all is judged: it is a wrong reference.
     const beyond = (value: number) => Number.isFinite(value) && Math.abs(value) > LARGEST;
     const within = (i: number) => !kinds.some((kind) => beyond(one.state[kind]![i] ?? 0));
@@ -162,7 +195,7 @@ export function judgeSteps(
 
 /** Judges the free run against the reference's own, by `bound`·(1 + largest |θ| so far). */
 export function judgeTrajectory(
-  { rule, initial, gradients, estimates, rates, after }: Run,
+  { rule, shape, initial, gradients, estimates, outputs, rates, after }: Run,
   bound: number = trajectoryBound,
 ): TrajectoryJudgement {
   const { row } = rule;
@@ -170,26 +203,32 @@ export function judgeTrajectory(
   let worstError = 0;
   let at = "";
   let parameters: Float64Array = Float64Array.from(initial);
-  let state = referenceState(row, rule.options, parameters);
+  let state = referenceState(row, rule.options, parameters, shape);
   const largest = parameters.map(Math.abs);
   gradients.forEach((values, index) => {
     const t = index + 1;
     const gradient = Float64Array.from(values);
     const lr = rates[index]!;
     ({ state } = handIn(rule, estimates, index, state));
-    ({ parameters, state } = referenceStep(row, rule.options, { t, lr }, parameters, gradient, state));
+    const place = { t, lr, ...(shape && { shape }) };
+    ({ parameters, state } = referenceStep(row, rule.options, place, parameters, gradient, state));
+    (outputs?.[index] ?? []).forEach((values, output) => {
+      const next = { ...place, t: t + 1 };
+      const handed = Float64Array.from(values);
+      ({ state } = referenceOutput(row, rule.options, next, parameters, handed, state, output));
+    });
     parameters.forEach((expected, i) => {
       largest[i] = Math.max(largest[i]!, Math.abs(expected));
       const got = after[index]?.[0]?.[i];
       // Runs that are read at their end only have no values in between.
       if (got === undefined) return;
       const error = finite(Math.abs(got - expected) / (1 + largest[i]!));
-      const place = () => `θ[${i}] at step ${t}: ${got}, expected ${expected}`;
+      const where = () => `θ[${i}] at step ${t}: ${got}, expected ${expected}`;
       if (error > worstError) {
         worstError = error;
-        at = place();
+        at = where();
       }
-      if (!(error <= bound)) errors.push(place());
+      if (!(error <= bound)) errors.push(where());
     });
   });
   return { worstError, at, errors };

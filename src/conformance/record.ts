@@ -9,6 +9,8 @@ export interface RecordOptions {
   readonly gradients: (t: number) => readonly ArrayLike<number>[];
   /** Estimates of the Hessian's diagonal that are handed in before step t, in the form of `gradients`; none at most steps. */
   readonly estimates?: (t: number) => readonly ArrayLike<number>[] | undefined;
+  /** Gradients of outputs that are handed over after step t, each in the form of `gradients`. */
+  readonly outputs?: (t: number) => readonly (readonly ArrayLike<number>[])[];
   /** What is kept after each step. */
   readonly watch: readonly BufferRange[];
   /** Called before step t is encoded, to set its rate for example. */
@@ -39,12 +41,12 @@ function joined(ranges: readonly BufferRange[]): BufferRange[] {
 export async function record(
   device: GPUDevice,
   optimizer: Optimizer,
-  { steps, grads, gradients, estimates, watch, before }: RecordOptions,
+  { steps, grads, gradients, estimates, outputs, watch, before }: RecordOptions,
 ): Promise<Recorded> {
   const total = (ranges: readonly BufferRange[]) => ranges.reduce((sum, { size }) => sum + size, 0);
   const rows = device.createBuffer({
     label: "gradients of all steps",
-    size: steps * total(grads) * (estimates ? 2 : 1),
+    size: steps * total(grads) * (1 + Number(estimates !== undefined) + (outputs?.(1).length ?? 0)),
     usage: GPUBufferUsage.COPY_SRC,
     mappedAtCreation: true,
   });
@@ -84,6 +86,10 @@ export async function record(
       copyRow(gradients(t));
       optimizer.encode(encoder);
       rates.push(optimizer.groups[0]!.rate);
+      for (const output of outputs?.(t) ?? []) {
+        copyRow(output);
+        optimizer.outputGradient(encoder);
+      }
       for (const { buffer, offset, size } of sources) {
         encoder.copyBufferToBuffer(buffer, offset, kept, at, size);
         at += size;

@@ -18,6 +18,7 @@ import { ruleJobs } from "./rule-cases.js";
 import { scheduleJobs } from "./schedule-cases.js";
 import { namedSchedules } from "./schedule-examples.js";
 import { type VectorFile, vectorJobs } from "./vector-cases.js";
+import { wholeJobs } from "./whole-cases.js";
 
 /** How far a conformance run is. */
 export interface ConformanceProgress {
@@ -80,7 +81,9 @@ export async function runConformance(
   const schedules = namedSchedules(own);
   const jobs = distinct([
     // Every option is checked against the row's own specs.
-    ...rules.flatMap((rule) => ruleJobs(rule as RuleFactory)),
+    ...(rules as readonly RuleFactory[]).flatMap((rule) =>
+      rule.row.whole ? wholeJobs(rule) : ruleJobs(rule),
+    ),
     ...dialectJobs(schedules, isWanted),
     ...scheduleJobs(schedules, isWanted),
     ...vectors.flatMap((file) => vectorJobs(file, isWanted)),

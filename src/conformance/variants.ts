@@ -55,6 +55,14 @@ const together: Readonly<Record<string, readonly Options[]>> = {
   ],
   prodigy: [{ biasCorrection: true, newDistance: true, eps: 1 }],
   ademamix: [{ alphaWarmup: 8, beta3Warmup: 8 }],
+  angd: [
+    { delta: 0.02, block: 4 },
+    { delta: 0.05, block: 6, damping: 0.1 },
+    { delta: 0.02, outputs: 3, damping: 0.1 },
+    { delta: 1e-3, form: "firstOrder" },
+    { delta: 0.5, adaptation: "inverse" },
+    { delta: 0.5, adaptation: "inverse", outputs: 1, start: 0.25 },
+  ],
   ftrl: [
     { l1: 0.01, l2: 0.02, l2Shrinkage: 0.03, beta: 0.04 },
     { learningRatePower: 0, l1: 0.01, l2: 0.02 },
@@ -62,6 +70,9 @@ const together: Readonly<Record<string, readonly Options[]>> = {
     { form: "keras", learningRatePower: 0, l1: 0.01, l2: 0.02 },
   ],
 };
+
+/** Values that options are tried at in the place of what their ranges suggest. */
+const apart: Readonly<Record<string, number>> = { dCoef: 0.5, delta: 0.1 };
 
 /** What options without a default are given. */
 export const neededBy = ({ row }: RuleFactory): Options =>
@@ -77,7 +88,10 @@ export function variantsOf(factory: RuleFactory): Options[] {
   const needed = neededBy(factory);
   const alone = Object.entries(options).flatMap(([option, spec]) =>
     // Ten times the estimate, and Prodigy's distance would run away.
-    option === "dCoef" && isOwn(factory) ? [{ dCoef: 0.5 }] : alternatives(name, option, spec),
+    // At a δ of a half, H of what no gradient has told of yet soon leaves f32.
+    isOwn(factory) && apart[option] !== undefined
+      ? [{ [option]: apart[option] }]
+      : alternatives(name, option, spec),
   );
   const more = isOwn(factory) ? (together[name] ?? []) : [];
   return [{}, ...alone, ...more].map((variant) => ({ ...needed, ...variant }));

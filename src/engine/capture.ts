@@ -91,7 +91,7 @@ export function rangesOf(
       if (tensor.size === 0) continue;
       const { buffer, offset } = tensor.param;
       if (parameters) ranges.set(tensor.name, { buffer, offset, size: tensor.size });
-      for (const state of states)
+      for (const state of states.filter((name) => group.has(tensor, name)))
         ranges.set(stateName(tensor.name, state), group.state(tensor, state, guarding?.guard));
     }
   }

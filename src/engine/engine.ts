@@ -37,6 +37,8 @@ export class Engine {
   lookedAhead = false;
   /** Sizes of the micro-batches accumulated since the last step. */
   samples: { readonly first: number; readonly total: number } | undefined;
+  /** Gradients of outputs handed over since the last step. */
+  outputs = 0;
   /** Why the gradients that were moved last cannot be read, once that is known. */
   refusedGradients: OptimError | undefined;
   #machine: Machine;
@@ -173,6 +175,7 @@ export class Engine {
   requireIdle(what: string): void {
     this.requireUsable();
     this.requireOwnParameters();
+    this.machine.parts.whole?.requireOutputs(this);
     const { held } = this.#machine.slots;
     if (held === 0 && !this.lookedAhead && !this.samples) return;
     throw new OptimError("busy", `${what} comes in the middle of a step of '${this.label}'`, {
@@ -204,7 +207,7 @@ export class Engine {
     const { slots, guarding } = this.#machine;
     slots.requireFree();
     const { held } = slots;
-    const { lookedAhead, averaged, samples, device } = this;
+    const { lookedAhead, averaged, samples, outputs, device } = this;
     let undo: unknown;
     let scope: Promise<GPUError | null>;
     // An encoder that is finished tells at once, and only so.
@@ -221,7 +224,7 @@ export class Engine {
     const takeBack = typeof undo === "function" ? () => undo() : () => {};
     const encoded: Encoded = {
       undo: () => {
-        Object.assign(this, { lookedAhead, averaged, samples });
+        Object.assign(this, { lookedAhead, averaged, samples, outputs });
         takeBack();
       },
       // With guards that is found on the GPU.

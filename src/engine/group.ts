@@ -115,7 +115,7 @@ export class ParameterGroup {
   #changed(options: object): RuleOptions {
     const { row } = this.#rule;
     const next = checkOptions(row, options, this.#options);
-    for (const fixed of [row.constants, row.initial])
+    for (const fixed of [row.constants, row.initial, row.whole?.fixed])
       if (fixed && JSON.stringify(fixed(next)) !== JSON.stringify(fixed(this.#options)))
         throw new OptimError("invalid-option", `${row.name} cannot change this option after creation`, {
           expected: `what the kernel was compiled with and the state began with: ${JSON.stringify(fixed(this.#options))}`,

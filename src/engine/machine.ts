@@ -4,7 +4,7 @@ import type { Engine } from "./engine.js";
 import type { ParameterGroup } from "./group.js";
 import type { Guarding } from "./guards/reports.js";
 import { type BoundDispatches, ChunkUniforms } from "./kernels/plan.js";
-import { Step } from "./kernels/step.js";
+import { type GroupStep, stepOf } from "./kernels/step.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
 import { type Extras, GroupMemory } from "./memory/group-memory.js";
 import { checkGradient, type PartialRange, refuseOverlap, type Tensor } from "./memory/parameters.js";
@@ -14,6 +14,7 @@ import type { CheckedOptions } from "./options/optimizer-options.js";
 import type { Parts } from "./parts.js";
 import type { Beginning, Copies } from "./passes/copies.js";
 import { steppedCohorts } from "./verbs.js";
+import type { OutputPass } from "./whole/index.js";
 
 /** All that the engine makes for a set of groups. */
 export interface Machine {
@@ -22,7 +23,7 @@ export interface Machine {
   readonly bound: BoundDispatches;
   readonly slots: Slots;
   /** The update of each group, where no guard decides about it. */
-  readonly steps: readonly Step[] | undefined;
+  readonly steps: readonly GroupStep[] | undefined;
   readonly guarding:
     | (Guarding & { readonly timestampWrites: GPUComputePassTimestampWrites | undefined })
     | undefined;
@@ -30,6 +31,7 @@ export interface Machine {
   readonly lookaheads: readonly (TensorPass | undefined)[];
   readonly accumulations: readonly TensorPass[];
   readonly curvatures: readonly (TensorPass | undefined)[];
+  readonly outputs: readonly (OutputPass | undefined)[];
   readonly copies: readonly Copies[];
   readonly beginning: Beginning | undefined;
   /** What `destroy()` frees. */
@@ -84,7 +86,7 @@ function allocate(
   before: Machine | undefined,
   made: { destroy(): void }[],
 ): Machine {
-  const { guard, copying, accumulating, lookahead, curvature } = parts;
+  const { guard, copying, accumulating, lookahead, curvature, whole } = parts;
   const own = <T extends { destroy(): void }>(resource: T): T => {
     made.push(resource);
     return resource;
@@ -98,7 +100,7 @@ function allocate(
   const context = { device, label, limits, uniforms, bound, own };
   const contextOf = (index: number) =>
     groups.length > 1 ? { ...context, label: `${label} ${index}` } : context;
-  const extras: Omit<Extras, "compensation"> = {
+  const extras: Omit<Extras, "compensation" | "whole"> = {
     accumulator: accumulating?.accumulator ?? [],
     copies: copying?.copiesOf(blends) ?? [],
     sam: sam !== undefined,
@@ -109,7 +111,7 @@ function allocate(
     return new GroupMemory(
       contextOf(index),
       rule,
-      { ...extras, compensation: compensated ? parts.compensation : undefined },
+      { ...extras, compensation: compensated ? parts.compensation : undefined, whole: parts.whole },
       tensors,
     );
   });
@@ -121,7 +123,7 @@ function allocate(
     memories,
     bound,
     slots,
-    steps: guards ? undefined : each((context, memory) => new Step(context, memory, accumulation)),
+    steps: guards ? undefined : each((context, memory) => stepOf(context, memory, accumulation)),
     guarding:
       guards &&
       guard?.guard(
@@ -137,6 +139,7 @@ function allocate(
     curvatures: each((context, memory) =>
       memory.rule.row.shader.curvature ? curvature?.curvaturePass(context, memory) : undefined,
     ),
+    outputs: whole ? each(whole.outputPass) : [],
     copies,
     beginning: flag && new copying!.Beginning(context, flag, copies),
     made,
@@ -149,15 +152,16 @@ export type Stepped = readonly (readonly (readonly Tensor[])[])[];
 /** Binds what is encoded for tensors of a group. */
 function plan(machine: Machine, group: number, tensors: readonly Tensor[]): void {
   machine.guarding?.guard.plan(group, tensors);
-  const { steps = [], lookaheads, accumulations, curvatures, copies } = machine;
-  for (const passes of [steps, lookaheads, accumulations, curvatures, copies]) passes[group]?.plan(tensors);
+  const { steps = [], lookaheads, accumulations, curvatures, outputs, copies } = machine;
+  for (const passes of [steps, lookaheads, accumulations, curvatures, outputs, copies])
+    passes[group]?.plan(tensors);
 }
 
 /** Binds anew what is encoded, where gradients moved. */
 function moveBound(engine: Engine): void {
   const { machine } = engine;
-  const { steps, guarding, accumulations, curvatures } = machine;
-  for (const pass of [...(steps ?? []), ...accumulations, ...curvatures]) pass?.gradientsMoved();
+  const { steps, guarding, accumulations, curvatures, outputs } = machine;
+  for (const pass of [...(steps ?? []), ...accumulations, ...curvatures, ...outputs]) pass?.gradientsMoved();
   guarding?.guard.gradientsMoved();
   for (const { group, cohort } of steppedCohorts(engine)) plan(machine, group, cohort.tensors);
 }
@@ -235,14 +239,14 @@ export function moveGradients(
 
 /** Compiles what steps will need, so that nothing compiles later unless options change. */
 async function compile(
-  { steps, guarding, lookaheads, accumulations, curvatures, copies }: Machine,
+  { steps, guarding, lookaheads, accumulations, curvatures, outputs, copies }: Machine,
   groups: readonly ParameterGroup[],
   accumulation: boolean,
 ): Promise<void> {
   await Promise.all([
     ...(steps ?? []).map((step, index) => step.compile(groups[index]!.foresee(accumulation))),
     guarding?.guard.compile(groups),
-    ...[...lookaheads, ...accumulations, ...curvatures, ...copies].map((pass) => pass?.compile()),
+    ...[...lookaheads, ...accumulations, ...curvatures, ...outputs, ...copies].map((pass) => pass?.compile()),
   ]);
 }
 

@@ -85,6 +85,22 @@ export class Optimizer {
   }
 
   /**
+   * Hands over the gradient of one of the model's outputs, which lies where gradients are read, to rules that adapt to these
+   * (`angd({ outputs: C })`): after a step C calls, one an output, each with the gradient at the point where the step's own
+   * was taken. No guard acts on it, but one that is not finite changes nothing.
+   * @throws OptimError `invalid-argument` where no group's rule takes one, or for one too many; a step after some of them
+   * throws it, too
+   */
+  outputGradient(encoder?: GPUCommandEncoder): void {
+    const engine = this.#engine;
+    engine.run("output gradient", encoder, (encoder) => {
+      const { whole } = engine.machine.parts;
+      const what = "takes no gradients of outputs";
+      engine.part(whole, what, "a rule such as angd()", "such a rule").encodeOutput(engine, encoder);
+    });
+  }
+
+  /**
    * SAM's ascent along the current gradients, those at the parameters: keeps the parameters and moves them by ρ·g/‖g‖,
    * over all groups. Then the gradients are to be computed again, at the new point; the step starts from what was kept.
    * A gradient that is zero or not finite moves nothing.

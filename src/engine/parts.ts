@@ -28,15 +28,16 @@ export function needsOf(options: OptimizerOptions): Needs {
 /** The parts of the engine that not every run needs, where this one does. */
 export async function loadParts({ rows, guards, copies, accumulation, compensation: compensated }: Needs) {
   const some = (part: (row: RuleRow) => unknown) => rows.some((row) => Boolean(part(row)));
-  const [guard, copying, accumulating, lookahead, curvature, compensation] = await Promise.all([
+  const [guard, copying, accumulating, lookahead, curvature, compensation, whole] = await Promise.all([
     guards || some(({ shader }) => shader.sums.length) ? import("./guards/index.js") : undefined,
     copies || some((row) => row.startsAtParameter ?? row.evaluate) ? import("./passes/copies.js") : undefined,
     accumulation ? import("./passes/accumulation.js") : undefined,
     some(({ shader }) => shader.lookahead) ? import("./passes/lookahead.js") : undefined,
     some(({ shader }) => shader.curvature) ? import("./passes/curvature.js") : undefined,
     compensated ? import("./passes/compensation.js") : undefined,
+    some((row) => row.whole) ? import("./whole/index.js") : undefined,
   ]);
-  return { guard, copying, accumulating, lookahead, curvature, compensation };
+  return { guard, copying, accumulating, lookahead, curvature, compensation, whole };
 }
 
 /** What was loaded. */

@@ -148,7 +148,11 @@ const statesOf = ({ memories, guarding }: Machine): States =>
     memories.flatMap((group) =>
       group.sorted.map((tensor) => [
         tensor.name,
-        new Map(group.states.map((state) => [state, group.state(tensor, state, guarding?.guard)])),
+        new Map(
+          group.states
+            .filter((state) => group.has(tensor, state))
+            .map((state) => [state, group.state(tensor, state, guarding?.guard)]),
+        ),
       ]),
     ),
   );

@@ -50,6 +50,7 @@ function leftOut(engine: Engine, options: StepOptions): Engine["frozen"] {
 export function encodeStep(engine: Engine, encoder: GPUCommandEncoder, options: StepOptions): () => void {
   engine.requireOwnParameters();
   engine.requireLookahead();
+  engine.machine.parts.whole?.requireOutputs(engine);
   const without = leftOut(engine, options);
   const { guarding, slots, copies, memories } = engine.machine;
   slots.requireFree();
@@ -102,6 +103,7 @@ export function encodeStep(engine: Engine, encoder: GPUCommandEncoder, options: 
   );
   engine.lookedAhead = false;
   engine.samples = undefined;
+  engine.outputs = 0;
   return () => {
     for (const one of undo) one();
     guard?.attempts.undo();
@@ -123,7 +125,7 @@ export function encodeRestore(engine: Engine, encoder: GPUCommandEncoder): false
 }
 
 /** A pass of each group, over tensors that share scalars. */
-export type GroupPasses = readonly (TensorPass | undefined)[];
+export type GroupPasses = readonly (Pick<TensorPass, "encode"> | undefined)[];
 
 /** One compute pass over all groups, with the scalars that the next step reads. */
 export function encodePasses(

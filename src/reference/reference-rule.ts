@@ -41,6 +41,24 @@ export interface TensorInput<O = ReferenceOptions, V extends string = string> {
   readonly settled: Readonly<Record<V, number>>;
 }
 
+/** What a rule sees of a whole tensor whose gradients it turns into directions. */
+export interface WholeInput<O = ReferenceOptions, A extends string = string> {
+  readonly options: O;
+  /** Step, from 1. */
+  readonly t: number;
+  /** Rate of this step, schedule applied. */
+  readonly lr: number;
+  readonly shape: readonly number[];
+  readonly parameters: Float64Array;
+  /** Of each element, as for `step`. */
+  readonly gradients: readonly Summands[];
+  /** What the tensor keeps beside the states of its elements. */
+  readonly arrays: Readonly<Record<A, Float64Array>>;
+}
+
+/** Values of a whole array. */
+export type ArraySummands<A extends string = string> = Readonly<Record<A, readonly Summands[]>>;
+
 /**
  * A rule for one element in float64, from the equations of its paper. V names values that a tensor keeps once: what the
  * kernels settle from sums, or what depends on the rates of earlier steps and is the row's memory there.
@@ -59,6 +77,17 @@ export interface ReferenceRule<O = ReferenceOptions, S extends string = string, 
   measure?(input: ElementInput<O, S, V>): Readonly<Record<string, Summands>>;
   /** Values of a tensor for this step; runs before `step`. */
   settle?(input: TensorInput<O, V>): Readonly<Record<V, Summands>>;
+  /** What a whole tensor keeps before the first step, beside the states of its elements. */
+  arrays?(options: O, shape: readonly number[]): Readonly<Record<string, Float64Array>>;
+  /** What an element's gradient and states become before `direct`. */
+  prepare?(input: ElementInput<O, S, V>): {
+    readonly gradient: Summands;
+    readonly state: Readonly<Record<S, number>>;
+  };
+  /** Directions, which `step` is given as gradients, and the arrays after the step. */
+  direct?(input: WholeInput<O>): { readonly directions: readonly Summands[]; readonly arrays: ArraySummands };
+  /** The arrays after the gradient of an output was handed over, the first one being 0. */
+  output?(input: WholeInput<O>, output: number): ArraySummands;
   /** Whether decoupled decay is part of `step`. */
   readonly ownDecay?: true;
 }

@@ -5,6 +5,7 @@ import { adagrad } from "./adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./adam.js";
 import { adan } from "./adan.js";
 import { ademamix } from "./ademamix.js";
+import { angd } from "./angd.js";
 import { asgd } from "./asgd.js";
 import { ftrl } from "./ftrl.js";
 import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
@@ -62,6 +63,7 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   "schedule-free-adamw": scheduleFreeAdamw,
   novograd,
   prodigy,
+  angd,
 };
 
 /** A rule by its name, or by its row, which may carry a reference of its own. */

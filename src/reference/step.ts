@@ -30,6 +30,8 @@ export interface StepAt {
   readonly t: number;
   /** Rate of this step, schedule applied. */
   readonly lr: number;
+  /** Shape of the tensor, where the rule looks at more than its elements; a vector if left out. */
+  readonly shape?: readonly number[];
   /** Factor on the gradients (one over the loss scale, a clip factor); 1 if left out. */
   readonly gradientScale?: number;
   /** What a tensor settles in this step, where elements are to go on from what another came to. */
@@ -45,6 +47,7 @@ export function referenceState(
   of: Referenced,
   options: ReferenceOptions,
   start: Float64Array | number,
+  shape: readonly number[] = [typeof start === "number" ? start : start.length],
 ): ReferenceState {
   const rule = referenceRule(of);
   // A number that shows itself where a state copies it.
@@ -59,7 +62,8 @@ export function referenceState(
         got: `their number, ${start}`,
         fix: "pass the parameters themselves",
       });
-  return { ...states, ...mapValues(rule.settled?.(options) ?? {}, (value) => Float64Array.of(value)) };
+  const settled = mapValues(rule.settled?.(options) ?? {}, (value) => Float64Array.of(value));
+  return { ...states, ...settled, ...rule.arrays?.(options, shape) };
 }
 
 /**
@@ -88,6 +92,36 @@ export function referenceCurvature(
 }
 
 /**
+ * The arrays after the gradient of an output was handed over, and the largest summand of each value.
+ * @param output its number since the step, from 0
+ * @throws OptimError `unknown-name` for an unknown rule, `invalid-argument` for one that takes none.
+ */
+export function referenceOutput(
+  of: Referenced,
+  options: ReferenceOptions,
+  { t, lr, shape = [] }: StepAt,
+  parameters: Float64Array,
+  gradients: Float64Array,
+  state: ReferenceState,
+  output: number,
+): { readonly state: ReferenceState; readonly largest: ReferenceState } {
+  const rule = referenceRule(of);
+  const after = rule.output?.(
+    { options, t, lr, shape, parameters, gradients: Array.from(gradients, (g) => [g]), arrays: state },
+    output,
+  );
+  if (!after)
+    throw new OptimError("invalid-argument", `${nameOf(of)} takes no gradients of outputs`, {
+      expected: "a rule that does",
+      got: nameOf(of),
+      fix: "step without them",
+    });
+  const each = (value: (summands: Summands) => number) =>
+    mapValues(after, (all) => Float64Array.from(all, value));
+  return { state: { ...state, ...each(sum) }, largest: each(largest) };
+}
+
+/**
  * The points at which the gradients of the next step are taken: the parameters themselves for a rule without look-ahead.
  * @throws OptimError `unknown-name` for an unknown rule, `invalid-argument` for a missing state or a wrong length.
  */
@@ -111,7 +145,7 @@ export function referenceLookahead(
 export function referenceStep(
   of: Referenced,
   options: StageOptions,
-  { t, lr, gradientScale = 1, settled: given = {} }: StepAt,
+  { t, lr, gradientScale = 1, settled: given = {}, shape }: StepAt,
   parameters: Float64Array,
   gradients: Float64Array,
   state: ReferenceState,
@@ -119,7 +153,7 @@ export function referenceStep(
   const rule = referenceRule(of);
   const length = parameters.length;
   checkLength("The gradients", gradients, length);
-  checkState(of, rule, options, length, state);
+  checkState(of, rule, options, length, state, shape);
   const { weightDecay, decay, maximize } = options;
   const zeros = () => new Float64Array(length);
   const zerosLike = (values: Float64Array) => new Float64Array(values.length);
@@ -129,7 +163,7 @@ export function referenceStep(
     largest: { parameters: zeros(), state: mapValues(state, zerosLike) },
   };
   const kept = mapValues(rule.settled?.(options) ?? {}, (_, name) => state[name]![0]!);
-  const elements = Array.from(parameters, (parameter, i): ElementInput => {
+  let elements = Array.from(parameters, (parameter, i): ElementInput => {
     const before = elementOf(state, i);
     const scaled = gradients[i]! * gradientScale * (maximize ? -1 : 1);
     const point = gradientPoint(rule, options, parameter, before);
@@ -137,6 +171,17 @@ export function referenceStep(
     const gradient: Summands = coupled ? [scaled, weightDecay * point] : [scaled];
     return { options, t, lr, parameter, gradient, state: before, settled: kept };
   });
+  if (rule.prepare) elements = elements.map((element) => ({ ...element, ...rule.prepare!(element) }));
+  const whole = { options, t, lr, parameters, arrays: state, shape: shape ?? [length] };
+  const directed = rule.direct?.({ ...whole, gradients: elements.map(({ gradient }) => gradient) });
+  if (directed) {
+    elements = elements.map((element, i) => ({ ...element, gradient: directed.directions[i]! }));
+    for (const [name, all] of Object.entries(directed.arrays))
+      all.forEach((summands, i) => {
+        result.state[name]![i] = sum(summands);
+        result.largest.state[name]![i] = largest(summands);
+      });
+  }
   const settling = rule.settle?.({ options, t, lr, sums: sumsOf(rule, elements), settled: kept }) ?? {};
   for (const [name, summands] of Object.entries(settling)) {
     result.state[name]![0] = sum(summands);
@@ -209,10 +254,12 @@ function checkState(
   options: ReferenceOptions,
   length: number,
   state: ReferenceState,
+  shape: readonly number[] = [length],
 ): void {
   const states = Object.keys(rule.initial(options, 0));
   const settled = Object.keys(rule.settled?.(options) ?? {});
-  const expected = [...states, ...settled];
+  const arrays = rule.arrays?.(options, shape) ?? {};
+  const expected = [...states, ...settled, ...Object.keys(arrays)];
   const got = Object.keys(state);
   if (got.length !== expected.length || !expected.every((name) => Object.hasOwn(state, name)))
     throw new OptimError("invalid-argument", `These are not the states of ${nameOf(of)}`, {
@@ -222,6 +269,8 @@ function checkState(
     });
   for (const name of states) checkLength(`State '${name}'`, state[name]!, length);
   for (const name of settled) checkLength(`Settled '${name}'`, state[name]!, 1);
+  for (const [name, { length: own }] of Object.entries(arrays))
+    checkLength(`Array '${name}'`, state[name]!, own);
 }
 
 function checkLength(what: string, values: Float64Array, length: number): void {

@@ -52,6 +52,8 @@ test("a rule becomes its text and what was read from it", async () => {
     linear: false,
     lookahead: false,
     curvature: false,
+    direct: false,
+    stateful: true,
     sums: [],
     settled: [],
   });

@@ -45,8 +45,8 @@ export interface GuardedForm {
 
 /** What a guarded step is written with, before its entry. */
 function guardedHead(shader: StepShader, width: Form, { fromOrigin, values, sums }: GuardedForm): string {
-  const { states, compensation } = shader;
-  const next = 3 + states.length + Number(fromOrigin) + Number(compensation !== undefined);
+  const { states, compensation, beside = [] } = shader;
+  const next = 3 + states.length + Number(fromOrigin) + Number(compensation !== undefined) + beside.length;
   return `${stepHead(shader, width, fromOrigin)}${overStrips(width)}${guardedShader.code}${values ? storage(next, "read", "tensors", "vec4f") : ""}${
     sums ? storage(next + Number(values), "read_write", "partials", "vec4f") : ""
   }`;

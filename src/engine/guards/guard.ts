@@ -4,7 +4,7 @@ import * as controlShader from "../../shaders/engine/control.wgsl?engine";
 import type { ParameterGroup } from "../group.js";
 import { overLanes, type Stages } from "../kernels/compose.js";
 import { type Dispatch, GRADIENT, type PlanContext, written } from "../kernels/plan.js";
-import type { Step } from "../kernels/step.js";
+import type { GroupStep } from "../kernels/step.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { type GroupMemory, ORIGIN } from "../memory/group-memory.js";
 import { type BufferRange, gradientOf, type Tensor } from "../memory/parameters.js";
@@ -374,7 +374,7 @@ export class Guard {
   }
 
   /** The updates of the groups. */
-  get steps(): readonly Step[] {
+  get steps(): readonly GroupStep[] {
     return this.#path.steps;
   }
 

@@ -7,7 +7,7 @@ import { BufferPass, type BufferPassKind } from "../kernels/buffer-pass.js";
 import { overLanes, STAGE_STRUCT, type Stages, stepVariant } from "../kernels/compose.js";
 import type { Access, Variant } from "../kernels/pipelines.js";
 import { type Dispatch, GRADIENT, type PlanContext, type Stream, type Strips } from "../kernels/plan.js";
-import { Step, type StepExtension, stepStreams } from "../kernels/step.js";
+import { type GroupStep, type StepExtension, stepOf, stepStreams } from "../kernels/step.js";
 import { TensorPass } from "../kernels/tensor-pass.js";
 import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
 import { gradientOf, type Tensor } from "../memory/parameters.js";
@@ -76,7 +76,7 @@ const controlled = (parts: PartKind) => sumsOf(parts) + controlShader.code;
 
 /** One way through a guarded step: over all tensors together, or by tensor. */
 export class Path {
-  readonly steps: readonly Step[];
+  readonly steps: readonly GroupStep[];
   /** The norm of gradients and the count of what is not finite. */
   readonly #gradientSums: Reduction;
   /** Norms of parameters and updates, and the count of what was lost. */
@@ -114,7 +114,7 @@ export class Path {
     this.#attempts = attempts;
     // Without sums or values, spans are those of the plain step.
     const extension = { compose, streams, ...(streams.length > 0 && { strips }) };
-    this.steps = groups.map((group) => new Step(context, group, kind.accumulation, extension));
+    this.steps = groups.map((group) => stepOf(context, group, kind.accumulation, extension));
     this.#measures = groups.map((group) => {
       const measure = (gradient: typeof gradientOf) =>
         new TensorPass(

@@ -29,6 +29,10 @@ type Compensation = typeof import("../passes/compensation.js");
 /** A rule's shader, and what keeps beside a parameter what its f32 cannot hold. */
 export interface StepShader extends RuleShader {
   readonly compensation?: Compensation | undefined;
+  /** What it binds behind all that. */
+  readonly beside?: readonly string[];
+  /** What stands in the place of the update. */
+  readonly lane?: (fromOrigin: boolean, guarded: boolean) => string;
 }
 
 /** What of the stages around a rule a step needs. */
@@ -62,13 +66,17 @@ export const storage = (
 ) => `@group(1) @binding(${binding}) var<storage, ${access}> engine_${name}: array<${type}>;\n`;
 
 /** The bindings of a step. What of them a kernel does not use, it need not name. */
-export const stepBindings = ({ states, compensation }: StepShader, fromOrigin: boolean): string =>
+export const stepBindings = (
+  { states, compensation, beside = [] }: StepShader,
+  fromOrigin: boolean,
+): string =>
   storage(1, "read_write", "parameters") +
   storage(2, "read", "gradients", "engine_Bits") +
   [
     ...states.map((name) => `state_${name}`),
     ...(fromOrigin ? ["origin"] : []),
     ...(compensation ? ["compensation"] : []),
+    ...beside,
   ]
     .map((name, index) => storage(3 + index, "read_write", name))
     .join("");
@@ -100,11 +108,12 @@ export const loadLane = (shader: RuleShader, fromOrigin: boolean, guarded: boole
   let engine_gradient = engine_coupled(${guarded ? "engine_limited(engine_read, engine_factor)" : "engine_read"}, engine_point);${declareState(shader)}${loadStates(shader)}`;
 
 /** The update of a lane. */
-export const stepLane = (shader: StepShader, fromOrigin: boolean, guarded: boolean) => {
+export const stepLane = (shader: StepShader, fromOrigin: boolean, guarded: boolean): string => {
+  if (shader.lane) return shader.lane(fromOrigin, guarded);
   const given = [
     "engine_parameter",
     "engine_gradient",
-    ...(shader.states.length > 0 ? ["&engine_state"] : []),
+    ...(shader.stateful ? ["&engine_state"] : []),
     ...(shader.sums.length > 0 ? ["engine_settled"] : []),
   ];
   const plain = { load: "", next: "engine_parameter - engine_change", store: "" };

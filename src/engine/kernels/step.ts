@@ -1,5 +1,5 @@
 import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
-import { gradientOf, type Tensor } from "../memory/parameters.js";
+import { gradientOf, type Range, type Tensor } from "../memory/parameters.js";
 import type { Form } from "../memory/spans.js";
 import { composeStep, type Stages, type StepShader, stepVariant } from "./compose.js";
 import { Kernel } from "./pipelines.js";
@@ -24,12 +24,28 @@ export interface StepExtension {
   readonly strips?: Strips;
 }
 
+/** What of a group a step needs. */
+export type Stepping = Pick<GroupMemory, "rule" | "sorted" | "shader" | "fromOrigin" | "kept" | "range">;
+
 /** What a step binds of a group, in order. */
-export const stepStreams = (group: GroupMemory): readonly Stream[] => [
+export const stepStreams = (group: Pick<Stepping, "kept" | "range">): readonly Stream[] => [
   written(({ param }) => param),
   GRADIENT,
   ...group.kept.map((name) => written(group.range(name))),
 ];
+
+/** The step of a group. */
+export type GroupStep = Pick<Step, "plan" | "gradientsMoved" | "plans" | "compile" | "encode">;
+
+/** The step of a group, and what its rule does to whole tensors before. */
+export const stepOf = (
+  context: PlanContext,
+  group: GroupMemory,
+  accumulation: boolean,
+  extension?: StepExtension,
+): GroupStep =>
+  group.whole?.step(context, group, accumulation, extension) ??
+  new Step(context, group, accumulation, extension);
 
 /** The update of a group, of the gradients or of what was accumulated. */
 export class Step {
@@ -39,7 +55,14 @@ export class Step {
   readonly #direct: Plans;
   readonly #accumulated: Plans | undefined;
 
-  constructor(context: PlanContext, group: GroupMemory, accumulation: boolean, extension?: StepExtension) {
+  /** @param gradient where the gradients lie */
+  constructor(
+    context: PlanContext,
+    group: Stepping,
+    accumulation: boolean,
+    extension?: StepExtension,
+    gradient: (tensor: Tensor) => Range = gradientOf,
+  ) {
     const { row, options } = group.rule;
     const streams = [...stepStreams(group), ...(extension?.streams ?? [])];
     const planner = new Planner(context, {
@@ -61,7 +84,7 @@ export class Step {
       });
     this.#kernel = kernel(false);
     this.#summed = extension && kernel(true);
-    this.#direct = new Plans(planner, gradientOf);
+    this.#direct = new Plans(planner, gradient);
     this.#accumulated = accumulation ? new Plans(planner, group.range(ACCUMULATOR)) : undefined;
   }
 

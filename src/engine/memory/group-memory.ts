@@ -1,6 +1,7 @@
 import type { Rule } from "../../rule.js";
 import type { Guard } from "../guards/guard.js";
 import type { StepShader } from "../kernels/compose.js";
+import type { WholeMemory } from "../whole/index.js";
 import type { BufferRange, Range, Tensor } from "./parameters.js";
 import { sortTensors } from "./spans.js";
 import { type MemoryContext, StateMemory } from "./state.js";
@@ -30,6 +31,8 @@ export interface Extras {
   readonly sam: boolean;
   /** Where what the f32 of a parameter cannot hold is kept. */
   readonly compensation: StepShader["compensation"];
+  /** Loaded where a rule has passes over whole tensors. */
+  readonly whole: typeof import("../whole/index.js") | undefined;
 }
 
 /** The tensors of a group and all that is kept of each. */
@@ -45,13 +48,15 @@ export class GroupMemory {
   readonly fromOrigin: boolean;
   /** Names of what a step binds of each tensor behind parameter and gradient. */
   readonly kept: readonly string[];
+  /** What passes over whole tensors need, where the rule has any. */
+  readonly whole: WholeMemory | undefined;
   readonly #memory: StateMemory;
   readonly #made: { destroy(): void }[] = [];
   readonly #states: readonly string[];
 
   constructor(context: MemoryContext, rule: Rule, extras: Extras, tensors: readonly Tensor[]) {
     const { shader } = rule.row;
-    const { accumulator, copies, sam, compensation } = extras;
+    const { accumulator, copies, sam, compensation, whole } = extras;
     this.rule = rule;
     this.shader = { ...shader, compensation };
     this.tensors = tensors;
@@ -61,7 +66,8 @@ export class GroupMemory {
     this.kept = [...shader.states, ...(this.fromOrigin ? [ORIGIN] : []), ...own];
     this.#states = [...shader.states, ...own, ...copies];
     const initial = rule.row.initial?.(rule.options) ?? {};
-    const kinds = [...this.kept, ...copies, ...accumulator];
+    const wholeKinds = rule.row.whole && whole ? whole.kindsOf(rule.row.whole) : [];
+    const kinds = [...this.kept, ...copies, ...accumulator, ...wholeKinds];
     context.own(this);
     const keep: MemoryContext["own"] = (resource) => {
       this.#made.push(resource);
@@ -72,6 +78,7 @@ export class GroupMemory {
       this.sorted,
       new Map(kinds.map((name) => [name, initial[name] ?? 0])),
     );
+    this.whole = rule.row.whole && whole && new whole.WholeMemory({ ...context, own: keep }, this);
   }
 
   destroy(): void {
@@ -93,11 +100,16 @@ export class GroupMemory {
   }
 
   /**
-   * Names of what a checkpoint keeps of each tensor: the rule's states and settled values, slow weights, average, and what
-   * of these and of the parameters f32 cannot hold.
+   * Names of what a checkpoint keeps of each tensor: the rule's states and settled values, slow weights, average, what of
+   * these and of the parameters f32 cannot hold, and of some tensors arrays of their own shape.
    */
   get states(): readonly string[] {
-    return [...this.#states, ...this.rule.row.shader.settled];
+    return [...this.#states, ...this.rule.row.shader.settled, ...(this.whole?.names ?? [])];
+  }
+
+  /** Whether a tensor has what others of its group keep. */
+  has(tensor: Tensor, name: string): boolean {
+    return !this.whole?.names.includes(name) || this.whole.array(tensor, name) !== undefined;
   }
 
   /**
@@ -107,6 +119,8 @@ export class GroupMemory {
    */
   state(tensor: Tensor, name: string, guard: Guard | undefined): BufferRange {
     const index = this.rule.row.shader.settled.indexOf(name);
+    const array = this.whole?.array(tensor, name);
+    if (array) return array;
     return index >= 0 && guard && tensor.size > 0
       ? guard.settled(tensor, index)
       : this.#memory.bufferRange(tensor, name);

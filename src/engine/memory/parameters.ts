@@ -44,6 +44,8 @@ export interface Range {
 export interface Tensor {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Whether the caller gave the shape. */
+  readonly shaped?: boolean;
   /** Bytes of parameter, gradient and each state. */
   readonly size: number;
   readonly param: Range;
@@ -82,7 +84,14 @@ function checkTensor({ name, param, grad, shape }: Parameter): Tensor {
   const range = checkRange(`Parameter of '${name}'`, param);
   const size = elements === undefined ? range.size : elements * 4;
   if (range.size < size) refuse((say) => say.tooShort(name, size, shape, range.size));
-  const tensor = { name, shape: shape ?? [size / 4], size, param: withPadding(range, size) };
+
+  const tensor = {
+    name,
+    shape: shape ?? [size / 4],
+    shaped: shape !== undefined,
+    size,
+    param: withPadding(range, size),
+  };
   return { ...tensor, gradient: checkGradient(tensor, grad) };
 }
 

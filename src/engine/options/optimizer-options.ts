@@ -250,12 +250,13 @@ export function requireAtMost(
 }
 
 /** Refuses what the device does not allow. */
-export function checkLimits({ limits }: GPUDevice, checked: CheckedOptions, { guard }: Parts): void {
+export function checkLimits({ limits }: GPUDevice, checked: CheckedOptions, { guard, whole }: Parts): void {
   const { label, groups, stepsInFlight, sam } = checked;
   const { maxStorageBuffersPerShaderStage: most, maxBufferSize } = limits;
   for (const { rule, compensated } of groups) {
     const { states, lookahead } = rule.row.shader;
-    const own = 2 + states.length + Number(compensated) + Number(lookahead || sam !== undefined);
+    const beside = rule.row.whole ? (whole?.kindsOf(rule.row.whole).length ?? 0) : 0;
+    const own = 2 + states.length + Number(compensated || beside) + Number(lookahead || sam !== undefined);
     const needed = own + (guard?.extraBuffers(rule.row, checked) ?? 0);
     const fix = "request a larger limit from the adapter";
     requireAtMost(label, "storage buffers", "maxStorageBuffersPerShaderStage", most, needed, fix);
@@ -263,4 +264,5 @@ export function checkLimits({ limits }: GPUDevice, checked: CheckedOptions, { gu
   const blocks = stepsInFlight * groups.length * GROUP_BYTES;
   requireAtMost(label, "uniform bytes", "maxBufferSize", maxBufferSize, blocks, "lower stepsInFlight");
   guard?.checkGuardLimits(limits, checked, blocks);
+  whole?.checkWhole(limits, checked);
 }

@@ -1,0 +1,42 @@
+import type { RuleOptions } from "../../rule.js";
+import { elements, type WholeShape, type WholeTensor, wholeShape } from "../../whole-tensor.js";
+
+/** Arrays begin where a caller may bind them. */
+const ALIGNMENT = 256;
+const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+
+/** Where the arrays of one tensor lie, from the beginning of its own. */
+export interface Layout {
+  readonly whole: WholeShape;
+  /** Bytes in `kept`. */
+  readonly kept: Readonly<Record<string, { readonly offset: number; readonly size: number }>>;
+  /** In `scratch`, in vec4f. */
+  readonly scratch: Readonly<Record<string, number>>;
+  readonly keptBytes: number;
+  readonly scratchBytes: number;
+}
+
+/** Lays out what a rule needs of a tensor. */
+export function layOut(rule: WholeTensor, shape: readonly number[], options: RuleOptions): Layout {
+  const whole = wholeShape(rule, shape, options);
+  let keptBytes = 0;
+  const kept = Object.entries(rule.kept?.(whole, options) ?? {}).map(([name, own]) => {
+    const offset = keptBytes;
+    const size = 4 * elements(own);
+    keptBytes += aligned(size);
+    return [name, { offset, size }] as const;
+  });
+  let vectors = 0;
+  const scratch = Object.entries(rule.scratch?.(whole, options) ?? {}).map(([name, length]) => {
+    const first = vectors;
+    vectors += length;
+    return [name, first] as const;
+  });
+  return {
+    whole,
+    kept: Object.fromEntries(kept),
+    scratch: Object.fromEntries(scratch),
+    keptBytes,
+    scratchBytes: 16 * vectors,
+  };
+}

@@ -1,0 +1,296 @@
+import { memo } from "../../memo.js";
+import type { RuleRow } from "../../rule.js";
+import type { WholePass } from "../../whole-tensor.js";
+import { bindChunk, Kernel } from "../kernels/pipelines.js";
+import type { PlanContext } from "../kernels/plan.js";
+import type { GroupStep, StepExtension } from "../kernels/step.js";
+import type { GroupMemory } from "../memory/group-memory.js";
+import type { BufferRange, Range, Tensor } from "../memory/parameters.js";
+import { BLOCK } from "../memory/slots.js";
+import type { MemoryContext } from "../memory/state.js";
+import { packStruct } from "../memory/struct.js";
+import { USAGE } from "../memory/usage.js";
+import { composePass, kindsOf, passAccesses } from "./compose.js";
+import { type Layout, layOut } from "./layout.js";
+import { WholeStep } from "./step.js";
+
+/** Tensors whose memory can be bound at once. */
+interface Batch {
+  /** Of each kind of memory that is laid out like the parameters: what of it is bound. */
+  readonly windows: readonly GPUBufferBinding[];
+  readonly kept: GPUBuffer;
+  /** `Tensor` of each, as the rule's shader has it. */
+  readonly table: GPUBuffer;
+}
+
+/** Where a tensor is. */
+interface Place {
+  readonly batch: Batch;
+  /** Among the tensors of its batch. */
+  readonly index: number;
+  /** Of its own, in `kept`. */
+  readonly offset: number;
+  readonly layout: Layout;
+}
+
+/** What a pass encodes. */
+interface Dispatch {
+  readonly kernel: Kernel;
+  readonly bindGroup: GPUBindGroup;
+  readonly workgroups: readonly [x: number, y: number];
+}
+
+const PASS = { first: "u32", count: "u32", round: "u32" } as const;
+
+/** The memory of a group's passes over whole tensors, and the passes. */
+export class WholeMemory {
+  /** Of all arrays that are kept of some tensor. */
+  readonly names: readonly string[];
+  readonly #context: MemoryContext;
+  readonly #row: RuleRow;
+  readonly #passes: readonly WholePass[];
+  /** By the number of the output. */
+  readonly #outputs: readonly (readonly WholePass[])[];
+  readonly #kernels = new Map<string, Kernel>();
+  readonly #places: ReadonlyMap<Tensor, Place>;
+  readonly #scratch: GPUBuffer;
+  readonly #known = new WeakMap<readonly WholePass[], WeakMap<readonly Tensor[], readonly Dispatch[]>>();
+  readonly #constants: Readonly<Record<string, number>>;
+  /** What was made for lists of tensors, and is gone with them. */
+  readonly #listed = new Set<WeakRef<GPUBuffer>>();
+
+  constructor(context: MemoryContext, group: GroupMemory) {
+    const { row, options } = group.rule;
+    const whole = row.whole!;
+    this.#context = context;
+    this.#row = row;
+    this.#constants = row.constants?.(options) ?? {};
+    this.#passes = whole.passes(options);
+    // Most outputs go the same way.
+    const ways = new Map<string, readonly WholePass[]>();
+    this.#outputs = Array.from({ length: whole.outputs?.(options) ?? 0 }, (_, output) => {
+      const passes = whole.outputPasses?.(options, output) ?? [];
+      return memo(ways, JSON.stringify(passes), () => passes);
+    });
+    const layouts = group.sorted.map((tensor) => layOut(whole, tensor.shape, options));
+    this.names = [...new Set(layouts.flatMap(({ kept }) => Object.keys(kept)))];
+    const ranges = kindsOf(whole).map((name) => group.range(name));
+    const places = new Map<Tensor, Place>();
+    let scratch = 16;
+    for (const run of cut(context.limits, group.sorted, layouts, ranges[0]!)) {
+      const tensors = group.sorted.slice(run.first, run.end);
+      const own = layouts.slice(run.first, run.end);
+      const { batch, offsets, scratchBytes } = this.#makeBatch(tensors, own, ranges);
+      scratch = Math.max(scratch, scratchBytes);
+      tensors.forEach((tensor, index) => {
+        places.set(tensor, { batch, index, offset: offsets[index]!, layout: own[index]! });
+      });
+    }
+    this.#places = places;
+    this.#scratch = this.#buffer("scratch", scratch, USAGE.STORAGE);
+    context.own(this);
+  }
+
+  #make(name: string, size: number, usage: number): GPUBuffer {
+    const { device, label } = this.#context;
+    // An array is bound with room for one element.
+    return device.createBuffer({ label: `${label} ${name}`, size: Math.max(size, 16), usage });
+  }
+
+  #buffer(name: string, size: number, usage: number): GPUBuffer {
+    return this.#context.own(this.#make(name, size, usage));
+  }
+
+  #list(name: string, size: number, usage: number): GPUBuffer {
+    const buffer = this.#make(name, size, usage);
+    this.#listed.add(new WeakRef(buffer));
+    return buffer;
+  }
+
+  destroy(): void {
+    for (const buffer of this.#listed) buffer.deref()?.destroy();
+  }
+
+  #makeBatch(
+    tensors: readonly Tensor[],
+    layouts: readonly Layout[],
+    ranges: readonly ((tensor: Tensor) => Range)[],
+  ) {
+    const { device, limits } = this.#context;
+    const windows = ranges.map((range) => windowOf(tensors, range, limits));
+    const fields = this.#row.whole!.shader.structs.Tensor ?? {};
+    let keptBytes = 0;
+    let vectors = 0;
+    const offsets: number[] = [];
+    const entries = tensors.map((tensor, index) => {
+      const { whole, kept, scratch, ...sizes } = layouts[index]!;
+      const arrays = [
+        ...Object.entries(kept).map(([name, { offset }]) => [name, (keptBytes + offset) / 4]),
+        ...Object.entries(scratch).map(([name, first]) => [name, vectors + first]),
+      ];
+      const first = (ranges[0]!(tensor).offset - windows[0]!.offset!) / 4;
+      const { rows, columns, count } = whole;
+      offsets.push(keptBytes);
+      keptBytes += sizes.keptBytes;
+      vectors += sizes.scratchBytes / 16;
+      return packStruct(fields as never, { first, rows, columns, count, ...Object.fromEntries(arrays) });
+    });
+    const usage = USAGE.STORAGE | USAGE.COPY_DST;
+    const table = this.#buffer("tensors", entries.length * entries[0]!.byteLength, usage);
+    entries.forEach((entry, index) => {
+      device.queue.writeBuffer(table, index * entry.byteLength, entry);
+    });
+    const kept = this.#buffer("kept", keptBytes, usage | USAGE.COPY_SRC);
+    return { batch: { windows, kept, table }, offsets, scratchBytes: 16 * vectors };
+  }
+
+  /** The step of the group. */
+  step(
+    context: PlanContext,
+    group: GroupMemory,
+    accumulation: boolean,
+    extension?: StepExtension,
+  ): GroupStep {
+    return new WholeStep(context, this, group, accumulation, extension);
+  }
+
+  /** Where an array lies that is kept of a tensor. */
+  array(tensor: Tensor, name: string): BufferRange | undefined {
+    const place = this.#places.get(tensor);
+    const array = place?.layout.kept[name];
+    return array && { buffer: place.batch.kept, offset: place.offset + array.offset, size: array.size };
+  }
+
+  /** Works out what passes over tensors encode. */
+  plan(tensors: readonly Tensor[]): void {
+    this.#of(tensors, this.#passes);
+    for (const passes of this.#outputs) this.#of(tensors, passes);
+  }
+
+  /** @throws OptimError `invalid-shader` */
+  async compile(): Promise<void> {
+    await Promise.all([...this.#kernels.values()].map((kernel) => kernel.compile([4])));
+  }
+
+  /** Encodes the passes of a step over tensors that share scalars. */
+  encode(pass: GPUComputePassEncoder, tensors: readonly Tensor[]): void {
+    this.#encode(pass, this.#of(tensors, this.#passes));
+  }
+
+  /** Encodes those that take in the gradient of an output. */
+  encodeOutput(pass: GPUComputePassEncoder, tensors: readonly Tensor[], output: number): void {
+    this.#encode(pass, this.#of(tensors, this.#outputs[output]!));
+  }
+
+  #encode(pass: GPUComputePassEncoder, dispatches: readonly Dispatch[]): void {
+    for (const { kernel, bindGroup, workgroups } of dispatches) {
+      pass.setPipeline(kernel.pipeline(4));
+      pass.setBindGroup(1, bindGroup);
+      pass.dispatchWorkgroups(...workgroups);
+    }
+  }
+
+  #of(tensors: readonly Tensor[], passes: readonly WholePass[]): readonly Dispatch[] {
+    const known = memo(this.#known, passes, () => new WeakMap<readonly Tensor[], readonly Dispatch[]>());
+    return memo(known, tensors, () => {
+      const batches = new Map<Batch, Place[]>();
+      for (const tensor of tensors) {
+        const place = this.#places.get(tensor)!;
+        memo(batches, place.batch, (): Place[] => []).push(place);
+      }
+      return [...batches].flatMap(([batch, places]) => this.#bind(batch, places, passes));
+    });
+  }
+
+  /** The dispatches of passes over tensors of a batch. Passes with the same works share their list. */
+  #bind(batch: Batch, places: readonly Place[], passes: readonly WholePass[]): readonly Dispatch[] {
+    const { device, label, limits } = this.#context;
+    const lists = new Map<string, { first: number; count: number }>();
+    const works: number[] = [];
+    const planned = passes.map((pass) => {
+      const counts = places.map(({ layout }) => pass.workgroups(layout.whole));
+      const list = memo(lists, counts.join(), () => {
+        const first = works.length / 2;
+        counts.forEach((count, index) => {
+          for (let work = 0; work < count; work += 1) works.push(places[index]!.index, work);
+        });
+        return { first, count: works.length / 2 - first };
+      });
+      return { pass, list };
+    });
+    const usage = USAGE.STORAGE | USAGE.COPY_DST;
+    const listed = this.#list("works", works.length * 4, usage);
+    device.queue.writeBuffer(listed, 0, new Uint32Array(works));
+    const uniforms = this.#list("passes", passes.length * BLOCK, USAGE.UNIFORM | USAGE.COPY_DST);
+    const accesses = passAccesses(kindsOf(this.#row.whole!));
+    return planned.flatMap(({ pass, list }, index) => {
+      if (list.count === 0) return [];
+      const { round = 0, run } = pass;
+      device.queue.writeBuffer(uniforms, index * BLOCK, packStruct(PASS, { ...list, round }));
+      const kernel = memo(this.#kernels, run, () => this.#kernel(pass));
+      const most = limits.maxComputeWorkgroupsPerDimension;
+      const y = Math.ceil(list.count / most);
+      const bindGroup = bindChunk(device, `${label} ${run}`, accesses, [
+        { buffer: uniforms, offset: index * BLOCK, size: 16 },
+        { buffer: batch.table },
+        { buffer: listed },
+        ...batch.windows,
+        { buffer: batch.kept },
+        { buffer: this.#scratch },
+      ]);
+      return [{ kernel, bindGroup, workgroups: [Math.ceil(list.count / y), y] as const }];
+    });
+  }
+
+  #kernel(pass: WholePass): Kernel {
+    const row = this.#row;
+    return new Kernel(this.#context.device, {
+      label: this.#context.label,
+      file: `${row.shader.file.replace(".wgsl", "")} ${pass.run}`,
+      compose: () => composePass(row, pass),
+      storages: passAccesses(kindsOf(row.whole!)),
+      constants: this.#constants,
+    });
+  }
+}
+
+/** What of a buffer is bound for tensors that lie one behind the other. */
+function windowOf(
+  tensors: readonly Tensor[],
+  range: (tensor: Tensor) => Range,
+  { minStorageBufferOffsetAlignment: alignment }: MemoryContext["limits"],
+): Required<GPUBufferBinding> {
+  const [first] = tensors;
+  const last = tensors.at(-1)!;
+  const { buffer, offset } = range(first!);
+  const start = offset - (offset % alignment);
+  return { buffer, offset: start, size: range(last).offset + last.size - start };
+}
+
+/** Cuts a group into batches: what is bound at once lies in one buffer and within the limits. */
+function cut(
+  limits: MemoryContext["limits"],
+  tensors: readonly Tensor[],
+  layouts: readonly Layout[],
+  range: (tensor: Tensor) => Range,
+): readonly { readonly first: number; readonly end: number }[] {
+  const most = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  const batches: { first: number; end: number; kept: number; scratch: number }[] = [];
+  tensors.forEach((tensor, index) => {
+    const { keptBytes, scratchBytes } = layouts[index]!;
+    const batch = batches.at(-1);
+    const lead = batch && tensors[batch.first]!;
+    const goesOn =
+      batch &&
+      range(lead!).buffer === range(tensor).buffer &&
+      windowOf([lead!, tensor], range, limits).size <= most &&
+      batch.kept + keptBytes <= most &&
+      batch.scratch + scratchBytes <= most;
+    if (batch && goesOn) {
+      batch.end = index + 1;
+      batch.kept += keptBytes;
+      batch.scratch += scratchBytes;
+    } else batches.push({ first: index, end: index + 1, kept: keptBytes, scratch: scratchBytes });
+  });
+  return batches;
+}

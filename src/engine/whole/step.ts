@@ -1,0 +1,84 @@
+import type { Stages } from "../kernels/compose.js";
+import type { PlanContext, Plans } from "../kernels/plan.js";
+import { type GroupStep, Step, type StepExtension, type Stepping } from "../kernels/step.js";
+import type { GroupMemory } from "../memory/group-memory.js";
+import type { Tensor } from "../memory/parameters.js";
+import { directed, directing, kindsOf } from "./compose.js";
+import type { WholeMemory } from "./memory.js";
+
+/** What stages before the rule did, the step along a direction does not do again. */
+const afterwards = (stages: Stages): Stages => ({
+  ...stages,
+  decay: stages.decay === "coupled" ? "none" : stages.decay,
+  scaled: false,
+});
+
+/** The step of a group whose rule makes directions of whole tensors' gradients. */
+export class WholeStep implements GroupStep {
+  readonly #memory: WholeMemory;
+  readonly #directing: Step;
+  readonly #directed: Step;
+
+  constructor(
+    context: PlanContext,
+    memory: WholeMemory,
+    group: GroupMemory,
+    accumulation: boolean,
+    extension?: StepExtension,
+  ) {
+    this.#memory = memory;
+    const { rule, sorted, fromOrigin, shader } = group;
+    const range = (name: string) => group.range(name);
+    const kinds = kindsOf(rule.row.whole!);
+    const first = directing(shader, kinds);
+    const kept = (own: typeof first) =>
+      group.kept.filter((name) => !shader.states.includes(name) || own.states.includes(name));
+    const like = (own: typeof first, names: readonly string[]): Stepping => ({
+      rule,
+      sorted,
+      fromOrigin,
+      shader: own,
+      kept: names,
+      range,
+    });
+    const compensations = shader.compensation ? 1 : 0;
+    const firstKept = [...kept(first).slice(0, kept(first).length - compensations), ...kinds];
+    this.#directing = new Step(context, like(first, firstKept), accumulation, extension);
+    const second = directed(shader);
+    this.#directed = new Step(context, like(second, kept(second)), false, extension, range(kinds[0]!));
+  }
+
+  plan(tensors: readonly Tensor[]): void {
+    this.#directing.plan(tensors);
+    this.#directed.plan(tensors);
+    this.#memory.plan(tensors);
+  }
+
+  gradientsMoved(): void {
+    this.#directing.gradientsMoved();
+  }
+
+  plans(accumulated: boolean): Plans {
+    return this.#directing.plans(accumulated);
+  }
+
+  async compile(stages: readonly Stages[], summed?: "never" | "always" | "sometimes"): Promise<void> {
+    await Promise.all([
+      this.#directing.compile(stages),
+      this.#memory.compile(),
+      this.#directed.compile(stages.map(afterwards), summed),
+    ]);
+  }
+
+  encode(
+    pass: GPUComputePassEncoder,
+    tensors: readonly Tensor[],
+    stages: Stages,
+    accumulated: boolean,
+    summed?: boolean,
+  ): void {
+    this.#directing.encode(pass, tensors, stages, accumulated);
+    this.#memory.encode(pass, tensors);
+    this.#directed.encode(pass, tensors, afterwards(stages), false, summed);
+  }
+}
