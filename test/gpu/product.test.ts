@@ -1,6 +1,7 @@
 // The matrix product of rules over whole tensors, against float64.
 import { describe, expect, test } from "vitest";
-import { PRODUCT, productTiles, symmetricTiles } from "../../src/shaders/product.js";
+import { productWork, symmetricWork } from "../../src/product.js";
+import { code as productCode } from "../../src/shaders/passes/product.wgsl?engine";
 import { useDevice } from "../support/device.js";
 import { normals } from "../support/numbers.js";
 import { type Matrix, pad, padded, runPasses, unpad } from "../support/passes.js";
@@ -63,18 +64,25 @@ async function onGpu(one: Case): Promise<Float32Array> {
   const firsts = parts.map((_, i) => parts.slice(0, i).reduce((sum, { length }) => sum + length / 4, 0));
   const result = (scratch.length - size - 8) / 4;
   const text = (m: Matrix, first: number | undefined) => `Matrix(${first}u, ${m.rows}u, ${m.columns}u)`;
-  const code = `${PRODUCT}
+  const code = `${productCode}
 fn run(tensor: Tensor, work: u32, lane: u32) {
-  ${symmetric ? "symmetric_product" : "product"}(
-    Matrix(tensor.result, tensor.rows, tensor.columns),
-    Factor(${text(left, firsts[0])}, ${leftTurned}),
-    Factor(${text(right, firsts[1])}, ${rightTurned}),
-    Blend(${scale}, ${share}, ${text(added, firsts[2])}),
+  multiply(
+    Product(
+      Matrix(tensor.result, tensor.rows, tensor.columns),
+      ${symmetric},
+      ${text(left, firsts[0])},
+      ${leftTurned},
+      ${text(right, firsts[1])},
+      ${rightTurned},
+      ${scale},
+      ${text(added, firsts[2])},
+      ${share},
+    ),
     work,
     lane,
   );
 }`;
-  const work = symmetric ? symmetricTiles(rows) : productTiles(rows, columns);
+  const work = symmetric ? symmetricWork(rows) : productWork(rows, columns);
   const after = await runPasses(
     watched().device,
     code,
