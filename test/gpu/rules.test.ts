@@ -99,7 +99,8 @@ const destroy = (tensors: readonly TestTensor[]) => {
 describe("on a device as it is", () => {
   const watched = useDevice();
 
-  describe.each(variants)("$name", ({ factory, options }) => {
+  // Those that look at whole tensors are held to the reference by the conformance run, over shapes.
+  describe.each(variants.filter(({ factory }) => !factory.row.whole))("$name", ({ factory, options }) => {
     const rule = factory(options);
     const states = statesOf(rule);
 
@@ -174,9 +175,7 @@ describe("on a device as it is", () => {
               normals(3, length),
               rows(20, (t) => pick(t, 2)),
             );
-      // Elements beside others that are 1e48 times larger are rounding alone, where each is of all.
-      if (!rule.row.whole)
-        expect(stepErrors(within, stepBound(watched().software), judged).slice(0, 5)).toEqual([]);
+      expect(stepErrors(within, stepBound(watched().software), judged).slice(0, 5)).toEqual([]);
       if (withoutEps && rule.options.weightDecay === 0)
         for (let i = 0; i < length; i += 4) expect(result.after.at(-1)![0]![i]).toBe(result.initial[i]);
     });

@@ -39,7 +39,9 @@ export async function train(
     optimizer.step();
     taken.push(counts.dispatches - before);
     // Time to learn that copies have begun.
-    if (t === 1) await new Promise((resolve) => setTimeout(resolve, 20));
+    if (t > 1) continue;
+    await device.queue.onSubmittedWorkDone();
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
   const [first = 0, ...others] = taken;
   const dispatches = others.reduce((sum, count) => sum + count, 0) / others.length;

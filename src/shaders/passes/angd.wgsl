@@ -6,10 +6,10 @@ struct Tensor {
   columns: u32,
   count: u32,
   inverse_fisher: u32,
-  image: u32, // of each element: of its row of H, and what H was multiplied by
+  image: u32, // of each element: its row of H times h, h, and the diagonal of H
 }
 
-var<workgroup> addends: array<f32, 64>;
+var<workgroup> addends: array<vec2f, 64>;
 
 struct Tile {
   first: u32, // element, from the tensor's first
@@ -36,6 +36,7 @@ fn precondition(tensor: Tensor, work: u32, lane: u32) {
   }
   let own = directions[tensor.first + tile.first + tile.row];
   var image = scalars.start * own;
+  var diagonal = scalars.start;
   if (scalars.begins == 0.0) {
     image = 0.0;
     for (var start = 0u; start < tile.size; start += 32u) {
@@ -45,8 +46,9 @@ fn precondition(tensor: Tensor, work: u32, lane: u32) {
       }
       image += part;
     }
+    diagonal = kept[tile.matrix + tile.row * tensor.columns + tile.row];
   }
-  scratch[tensor.image + tile.first + tile.row] = vec4f(image, own, 0.0, 0.0);
+  scratch[tensor.image + tile.first + tile.row] = vec4f(image, own, diagonal, 0.0);
 }
 
 // The direction of the step; the first one writes the H that it went by.
@@ -63,20 +65,23 @@ fn direct_along(tensor: Tensor, work: u32, lane: u32) {
   }
 }
 
-// hᵀHh of the tile, the same in all of its workgroups.
-fn product(tensor: Tensor, tile: Tile, lane: u32) -> f32 {
+// hᵀHh of the tile, the same in all of its workgroups; and the most that a (Hh)ₖ²/Hₖₖ is, which is no more as long as H is
+// positive definite. Where rounding has it otherwise, the latter counts: no diagonal falls to zero.
+fn product(tensor: Tensor, tile: Tile, lane: u32) -> vec2f {
   var sum = 0.0;
+  var most = 0.0;
   for (var k = lane; k < tile.size; k += 64u) {
     let image = scratch[tensor.image + tile.first + k];
     sum += image.x * image.y;
+    most = max(most, image.x * image.x / image.z);
   }
-  addends[lane] = sum;
+  addends[lane] = vec2f(sum, most);
   workgroupBarrier();
-  var total = 0.0;
+  var total = vec2f();
   for (var k = 0u; k < 64u; k++) {
-    total += addends[k];
+    total = vec2f(total.x + addends[k].x, max(total.y, addends[k].y));
   }
-  return total;
+  return vec2f(total.x, max(total.x, total.y));
 }
 
 fn is_finite(value: f32) -> bool {
@@ -97,8 +102,8 @@ fn change(tensor: Tensor, tile: Tile, gain: f32, part: f32) {
 
 // At most so much of δ·hᵀHh counts in a step: where it takes more digits off H than f32 has, H would be no inverse any more.
 const MOST = 4096.0;
-fn counted(keeps: f32, weight: f32, total: f32) -> f32 {
-  let squared = weight * max(total, 0.0);
+fn counted(keeps: f32, weight: f32, total: vec2f) -> f32 {
+  let squared = weight * total.y;
   return keeps * max(1.0, squared / MOST) + squared;
 }
 
@@ -107,7 +112,7 @@ fn counted(keeps: f32, weight: f32, total: f32) -> f32 {
 fn adapt(tensor: Tensor, work: u32, lane: u32) {
   let tile = tile_of(tensor, work, lane);
   let total = product(tensor, tile, lane);
-  if (tile.inside && is_finite(total)) {
+  if (tile.inside && is_finite(total.x)) {
     let exact = scalars.gain / counted(scalars.kept, scalars.delta, total);
     change(tensor, tile, scalars.gain, select(exact, scalars.delta, first_order));
   }
@@ -117,7 +122,7 @@ fn adapt(tensor: Tensor, work: u32, lane: u32) {
 fn adapt_further(tensor: Tensor, work: u32, lane: u32) {
   let tile = tile_of(tensor, work, lane);
   let total = product(tensor, tile, lane);
-  if (tile.inside && is_finite(total)) {
+  if (tile.inside && is_finite(total.x)) {
     let exact = scalars.delta / counted(1.0, scalars.delta, total);
     change(tensor, tile, 0.0, select(exact, scalars.delta, first_order));
   }
@@ -133,14 +138,15 @@ fn dampened_image(tensor: Tensor, work: u32, lane: u32) {
   if (tile.inside) {
     let at = turn(tile);
     let image = kept[tile.matrix + at * tensor.columns + tile.row];
-    scratch[tensor.image + tile.first + tile.row] = vec4f(image, select(0.0, 1.0, tile.row == at), 0.0, 0.0);
+    let diagonal = kept[tile.matrix + tile.row * tensor.columns + tile.row];
+    scratch[tensor.image + tile.first + tile.row] = vec4f(image, select(0.0, 1.0, tile.row == at), diagonal, 0.0);
   }
 }
 
 fn dampen(tensor: Tensor, work: u32, lane: u32) {
   let tile = tile_of(tensor, work, lane);
   let total = product(tensor, tile, lane);
-  if (tile.inside && is_finite(total)) {
+  if (tile.inside && is_finite(total.x)) {
     let weight = scalars.dampened * f32(tile.size);
     change(tensor, tile, 0.0, weight / counted(1.0, weight, total));
   }
