@@ -36,8 +36,12 @@ const product = (left: Matrix, right: Matrix): Matrix =>
 const combined = (alpha: number, left: Matrix, beta: number, right: Matrix): Matrix =>
   left.map((row, i) => row.map((value, k) => alpha * value + beta * right[i]![k]!));
 
-/** The Frobenius norm. */
-const normOf = (values: readonly number[]) => Math.hypot(...values.map(Math.abs));
+/** The Frobenius norm, over the largest, so that no square leaves float64. */
+function normOf(values: Iterable<number>): number {
+  const all = Float64Array.from(values, Math.abs);
+  const most = all.reduce((so, value) => Math.max(so, value), 0);
+  return most === 0 ? 0 : most * Math.sqrt(all.reduce((so, value) => so + (value / most) ** 2, 0));
+}
 
 /**
  * The orthogonalisation of Muon: G/‖G‖, then X ← aX + (bA + cA²)X with A = XXᵀ so many times, which takes every singular value
@@ -49,9 +53,7 @@ export function orthogonalized(
   { steps, a, b, c, eps, epsFloor }: Pick<MuonOptions, "steps" | "a" | "b" | "c" | "eps" | "epsFloor">,
 ): Float64Array {
   const all = Float64Array.from(values);
-  // Over the largest, so that no square leaves float64.
-  const most = all.reduce((so, value) => Math.max(so, Math.abs(value)), 0);
-  const norm = most === 0 ? 0 : most * Math.sqrt(all.reduce((so, value) => so + (value / most) ** 2, 0));
+  const norm = normOf(all);
   const divisor = epsFloor ? Math.max(norm, eps) : norm + eps;
   let x: Matrix = Array.from({ length: rows }, (_, row) =>
     all.slice(row * columns, (row + 1) * columns).map((value) => value / divisor),
