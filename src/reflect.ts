@@ -7,7 +7,14 @@ const VECTORS = new Set(["vec4f", "vec4<f32>"]);
 /** What a sum of products does without: division, comparison, calls. */
 const BEYOND_LINEAR = /[/%]|==|\bif\b|\b(?!(?:averaged|blended|vec4f|update|lookahead)\b)\w+\s*\(/;
 /** What the engine keeps beside the states of a rule, under these names. */
-const ENGINE_STATES = ["average", "slow_weights", "lookahead_origin", "gradient_accumulator"];
+const ENGINE_STATES = [
+  "average",
+  "slow_weights",
+  "lookahead_origin",
+  "gradient_accumulator",
+  "directions",
+  "points",
+];
 /** Sums and settled values of a tensor are kept in a vec4f. */
 const LANES = 4;
 /** Scalars live in one 256-byte slot of the uniform ring. */

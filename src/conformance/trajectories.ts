@@ -20,6 +20,8 @@ export interface Trajectory {
   rate(t: number): number | undefined;
   /** Gradient of a tensor at step t; depends on the point where the run was recorded with a gradient rule. */
   gradient(t: number, tensor: string, point: Float64Array): Float64Array;
+  /** Gradients of the model's output that are handed over after step t, where the file has them. */
+  readonly outputs: readonly Tensors[] | undefined;
   /** Parameters after some of the steps. */
   readonly expected: ReadonlyMap<number, Tensors>;
 }
@@ -138,6 +140,8 @@ function readTrajectory(framework: string, record: unknown, place: string): Traj
     refuse(place, "two kinds of gradients", "'gradients' or 'gradient_rule'", "both");
   const rule = record.gradient_rule === undefined ? undefined : object("gradient_rule", record.gradient_rule);
   const given = record.gradients === undefined ? undefined : list("gradient", record.gradients);
+  const outputs =
+    record.output_gradients === undefined ? undefined : list("output gradient", record.output_gradients);
   const slope = rule && values("gradient_rule.a", rule.a);
   const constants = rule && list("gradient_rule.c", rule.c);
   const steps = (given ?? constants)?.length;
@@ -149,6 +153,8 @@ function readTrajectory(framework: string, record: unknown, place: string): Traj
       "'gradients' or 'gradient_rule', and as many 'learning_rates' or null",
       `${steps ?? "no"} gradients and ${rates === null ? "no" : describe(rates)} rates`,
     );
+  if (outputs && outputs.length !== steps)
+    refuse(place, "the output gradients of some step are missing", `${steps}`, `${outputs.length}`);
   const expected = new Map(
     Object.entries(object("expected", record.expected)).map(([step, parameters]) => {
       const t = Number(step);
@@ -174,6 +180,7 @@ function readTrajectory(framework: string, record: unknown, place: string): Traj
       const c = constants![t - 1]![tensor]!;
       return point.map((x, i) => a[i]! * x + c[i]!);
     },
+    outputs,
     expected,
   };
 }

@@ -151,9 +151,9 @@ function compare(
 
 /** Runs a trajectory on the GPU; gives each tensor's run. */
 async function runTrajectory(device: GPUDevice, rule: Rule, trajectory: Trajectory): Promise<RegimeRun[]> {
-  const { steps, initial, dependsOnPoint } = trajectory;
+  const { steps, shapes, initial, dependsOnPoint, outputs } = trajectory;
   const names = Object.keys(initial).filter((name) => initial[name]!.length > 0);
-  const kinds = keptBy(rule);
+  const kindsOf = (name: string) => keptBy(rule, shapes[name]);
   const tensors = names.map((name) => {
     const size = initial[name]!.length * 4;
     const range = (label: string): BufferRange => ({
@@ -161,13 +161,13 @@ async function runTrajectory(device: GPUDevice, rule: Rule, trajectory: Trajecto
       offset: 0,
       size,
     });
-    return { name, param: range("parameter"), grad: range("gradient") };
+    return { name, param: range("parameter"), grad: range("gradient"), shape: shapes[name]! };
   });
   try {
     tensors.forEach(({ name, param }) => {
       device.queue.writeBuffer(param.buffer, 0, Float32Array.from(initial[name]!));
     });
-    const optimizer = await createOptimizer(device, { rule, parameters: tensors, stepsInFlight: 2 * steps });
+    const optimizer = await createOptimizer(device, { rule, parameters: tensors, stepsInFlight: 3 * steps });
     try {
       const gradients: Float32Array[][] = [];
       const gradientsOf = (t: number, points: readonly ArrayLike<number>[]) => {
@@ -182,7 +182,10 @@ async function runTrajectory(device: GPUDevice, rule: Rule, trajectory: Trajecto
         if (lr !== undefined) optimizer.groups[0]!.lr = lr;
       };
       const params = tensors.map(({ param }) => param);
-      const watch = [...params, ...kinds.flatMap((kind) => names.map((name) => optimizer.state(name, kind)))];
+      const watch = tensors.flatMap(({ name, param }) => [
+        param,
+        ...kindsOf(name).map((kind) => optimizer.state(name, kind)),
+      ]);
       const rates: number[] = [];
       const after: (readonly Float32Array[])[] = [];
       if (dependsOnPoint)
@@ -203,21 +206,26 @@ async function runTrajectory(device: GPUDevice, rule: Rule, trajectory: Trajecto
           steps,
           grads: tensors.map(({ grad }) => grad),
           gradients: (t) => gradientsOf(t, []),
+          ...(outputs && { outputs: (t) => [names.map((name) => outputs[t - 1]![name]!)] }),
           watch,
           before: setRate,
         });
         rates.push(...recorded.rates);
         after.push(...recorded.after);
       }
+      let first = 0;
       return names.map((name, index) => {
+        const from = first;
+        first += 1 + kindsOf(name).length;
+        const end = first;
         const run: Run = {
           rule,
+          shape: shapes[name],
+          outputs: outputs?.map((step) => [Float32Array.from(step[name]!)]),
           initial: Float32Array.from(initial[name]!),
           gradients: gradients.map((rows) => rows[index]!),
           rates,
-          after: after.map((values) =>
-            Array.from({ length: 1 + kinds.length }, (_, k) => values[k * names.length + index]!),
-          ),
+          after: after.map((values) => values.slice(from, end)),
         };
         return { name, stepwise: true, free: false, run };
       });

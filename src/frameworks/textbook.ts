@@ -3,6 +3,7 @@ import {
   adagrad,
   adam,
   adamax,
+  angd,
   momentum,
   nadam,
   nesterovLookahead,
@@ -50,6 +51,7 @@ export const textbook: Framework = /* @__PURE__ */ framework(
       keys: { lr: required, beta1: 0.9, beta2: 0.999 },
       rule: (config) => adamax({ ...config, eps: 0 }),
     },
+    angd: { keys: { lr: required, delta: 1e-6, outputs: 1 }, rule: (config) => angd(config) },
     nadam: { keys: { lr: required, beta1: 0.9, beta2: 0.999, eps: 1e-6 }, rule: (config) => nadam(config) },
   },
 );

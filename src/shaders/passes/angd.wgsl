@@ -73,7 +73,7 @@ fn product(tensor: Tensor, tile: Tile, lane: u32) -> vec2f {
   for (var k = lane; k < tile.size; k += 64u) {
     let image = scratch[tensor.image + tile.first + k];
     sum += image.x * image.y;
-    most = max(most, image.x * image.x / image.z);
+    most = max(most, select(image.x * image.x / image.z, 0.0, image.x == 0.0));
   }
   addends[lane] = vec2f(sum, most);
   workgroupBarrier();
@@ -88,13 +88,17 @@ fn is_finite(value: f32) -> bool {
   return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
 }
 
-// H ← H + gain·(H − part·uuᵀ) of a row up to the diagonal, with u = Hh.
+// H ← H + gain·H − part·uuᵀ of a row up to the diagonal, with u = Hh.
+const LEAST = 0x1p-100f; // of the diagonal
 fn change(tensor: Tensor, tile: Tile, gain: f32, part: f32) {
   let own = scratch[tensor.image + tile.first + tile.row].x;
   for (var k = 0u; k <= tile.row; k++) {
     let other = scratch[tensor.image + tile.first + k].x;
     let at = tile.matrix + tile.row * tensor.columns + k;
-    let after = kept[at] + (gain * kept[at] - part * (own * other));
+    var after = kept[at] + (gain * kept[at] - part * own * other);
+    if (k == tile.row) {
+      after = max(after, LEAST);
+    }
     kept[at] = after;
     kept[tile.matrix + k * tensor.columns + tile.row] = after;
   }
