@@ -23,8 +23,8 @@ import { read, upload, write } from "../support/buffers.js";
 import { useDevice, type Watched, watchedDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
 import { gradients, normals } from "../support/numbers.js";
-import { bits, destroyTensors, type TestTensor, tensor } from "../support/tensors.js";
 import { shapeless } from "../support/shapeless.js";
+import { bits, destroyTensors, type TestTensor, tensor } from "../support/tensors.js";
 
 const watched = useDevice();
 const SAVED_AFTER = 4;

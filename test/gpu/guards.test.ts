@@ -19,8 +19,8 @@ import { useDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
 import { gradients, normals } from "../support/numbers.js";
 import { record } from "../support/record.js";
-import { bits, destroyTensors, type TestTensor, tensor } from "../support/tensors.js";
 import { shapeless } from "../support/shapeless.js";
+import { bits, destroyTensors, type TestTensor, tensor } from "../support/tensors.js";
 
 const watched = useDevice();
 const LENGTH = 301;
