@@ -11,6 +11,7 @@ import { angd } from "./rules/angd.js";
 import { asgd } from "./rules/asgd.js";
 import { ftrl } from "./rules/ftrl.js";
 import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
+import { muon } from "./rules/muon.js";
 import { novograd } from "./rules/novograd.js";
 import { prodigy } from "./rules/prodigy.js";
 import { radam, radamAmsgrad } from "./rules/radam.js";
@@ -38,6 +39,7 @@ export * from "./rules/angd.js";
 export * from "./rules/asgd.js";
 export * from "./rules/ftrl.js";
 export * from "./rules/momentum.js";
+export * from "./rules/muon.js";
 export * from "./rules/novograd.js";
 export * from "./rules/prodigy.js";
 export { radam, radamAmsgrad } from "./rules/radam.js";
@@ -86,4 +88,5 @@ export const rules: readonly RuleFactory[] = [
   novograd,
   prodigy,
   angd,
+  muon,
 ] as unknown as readonly RuleFactory[];

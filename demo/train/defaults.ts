@@ -32,6 +32,7 @@ const tunedRates: Readonly<Record<string, number>> = {
   adan: 3e-3,
   ftrl: 0.03,
   sophia: 3e-4,
+  muon: 3e-3,
   "schedule-free-adamw": 3e-3,
   angd: 0.05,
 };

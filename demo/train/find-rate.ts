@@ -7,7 +7,7 @@ import type { Mnist } from "./mnist.js";
 import { initialParameters } from "./network.js";
 import type { TrainOptions } from "./options.js";
 import { shuffle, uniformNumbers } from "./random.js";
-import { ruleByName } from "./rules.js";
+import { groupsOf, ruleByName } from "./rules.js";
 import { sweepSteps } from "./sweep-steps.js";
 import { computeGradients, withGradients } from "./train.js";
 
@@ -26,9 +26,8 @@ export async function findRate(
   const rule = ruleByName(name, 1);
   const parameters = initialParameters(seed);
   const optimizer = await createOptimizer(device, {
-    rule,
     schedule: test.schedule,
-    parameters: withGradients(parameters),
+    groups: groupsOf(rule, withGradients(parameters)),
   });
   report({ kind: "start", steps, firstStep: 0 });
   const started = performance.now();

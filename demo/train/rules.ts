@@ -1,13 +1,22 @@
-import { type Rule, rules } from "../../src/index.js";
+import { adamw, type Parameter, partition, type Rule, rules } from "../../src/index.js";
 import { CLASSES } from "./mnist.js";
 
 /** Options other than the rate that a rule is trained with. */
-const options: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+const options: Readonly<Record<string, Readonly<Record<string, number | string>>>> = {
   // 0.1 is more than the squares of most gradients here add up to.
   ftrl: { initialAccumulatorValue: 0 },
   angd: { outputs: CLASSES, delta: 0.05, damping: 0.05 },
+  // So that one rate serves what it takes and the rest.
+  muon: { scaling: "match_rms_adamw" },
 };
 
 /** The rule of an optimizer, at a base learning rate. */
 export const ruleByName = (name: string, lr: number): Rule =>
   rules.find(({ row }) => row.name === name)!({ ...options[name], lr });
+
+/** Groups of parameters: those that a rule takes, and with AdamW at its rate those that it does not. */
+export const groupsOf = (rule: Rule, parameters: readonly Parameter[]) =>
+  partition(parameters, [
+    { match: (_, shape = []) => rule.row.whole?.refuse?.(shape, rule.options) === undefined, rule },
+    { rule: adamw({ lr: rule.options.lr }) },
+  ]);

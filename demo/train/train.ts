@@ -18,7 +18,7 @@ import {
 import { stepsPerEpoch, type TrainOptions } from "./options.js";
 import { shuffle, uniformNumbers } from "./random.js";
 import { positionMetadata, readPosition } from "./resume.js";
-import { ruleByName } from "./rules.js";
+import { groupsOf, ruleByName } from "./rules.js";
 import { scheduleByName } from "./schedules.js";
 
 /** Steps from one estimate of curvature to the next, for rules that take one. */
@@ -66,10 +66,9 @@ export async function train(
   const schedule = scheduleByName(options.schedule, steps, seed);
   const parameters = initialParameters(seed);
   const optimizer = await createOptimizer(device, {
-    rule,
     schedule,
     accumulation: batch === "full",
-    parameters: withGradients(parameters),
+    groups: groupsOf(rule, withGradients(parameters)),
   });
   const epochsDone = from ? readPosition((await optimizer.load(from)).metadata).epoch : 0;
   let step = epochsDone * epochSteps;

@@ -63,6 +63,7 @@ const together: Readonly<Record<string, readonly Options[]>> = {
     { delta: 0.5, adaptation: "inverse" },
     { delta: 0.5, adaptation: "inverse", outputs: 1, start: 0.25 },
   ],
+  muon: [{ form: "sum", epsFloor: false, eps: 1 }, { biasCorrection: true, nesterov: false }, { steps: 0 }],
   ftrl: [
     { l1: 0.01, l2: 0.02, l2Shrinkage: 0.03, beta: 0.04 },
     { learningRatePower: 0, l1: 0.01, l2: 0.02 },
@@ -72,7 +73,15 @@ const together: Readonly<Record<string, readonly Options[]>> = {
 };
 
 /** Values that options are tried at in the place of what their ranges suggest. */
-const apart: Readonly<Record<string, number>> = { dCoef: 0.5, delta: 0.1 };
+const apart: Readonly<Record<string, number>> = {
+  dCoef: 0.5,
+  delta: 0.1,
+  // Of Muon: further off, its iterations diverge; more of them take roundings up to where they are all.
+  steps: 4,
+  a: 3,
+  b: -5,
+  c: 1.8,
+};
 
 /** What options without a default are given. */
 export const neededBy = ({ row }: RuleFactory): Options =>

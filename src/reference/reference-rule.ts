@@ -24,8 +24,8 @@ export interface ElementInput<O = ReferenceOptions, S extends string = string, V
 export interface ElementOutput<S extends string = string> {
   /** Subtracted from the parameter. */
   readonly update: Summands;
-  /** State after the step. */
-  readonly state: Readonly<Record<S, Summands>>;
+  /** State after the step; what `prepare` gave may be left out. */
+  readonly state: Readonly<Partial<Record<S, Summands>>>;
 }
 
 /** What a rule sees of a whole tensor at one step. */
@@ -82,7 +82,7 @@ export interface ReferenceRule<O = ReferenceOptions, S extends string = string, 
   /** What an element's gradient and states become before `direct`. */
   prepare?(input: ElementInput<O, S, V>): {
     readonly gradient: Summands;
-    readonly state: Readonly<Record<S, number>>;
+    readonly state: Readonly<Record<S, Summands>>;
   };
   /** Directions, which `step` is given as gradients, and the arrays after the step. */
   direct?(input: WholeInput<O>): { readonly directions: readonly Summands[]; readonly arrays: ArraySummands };

@@ -9,6 +9,7 @@ import { angd } from "./angd.js";
 import { asgd } from "./asgd.js";
 import { ftrl } from "./ftrl.js";
 import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
+import { muon } from "./muon.js";
 import { novograd } from "./novograd.js";
 import { prodigy } from "./prodigy.js";
 import { radam, radamAmsgrad } from "./radam.js";
@@ -64,6 +65,7 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   novograd,
   prodigy,
   angd,
+  muon,
 };
 
 /** A rule by its name, or by its row, which may carry a reference of its own. */

@@ -171,7 +171,13 @@ export function referenceStep(
     const gradient: Summands = coupled ? [scaled, weightDecay * point] : [scaled];
     return { options, t, lr, parameter, gradient, state: before, settled: kept };
   });
-  if (rule.prepare) elements = elements.map((element) => ({ ...element, ...rule.prepare!(element) }));
+  const prepared = rule.prepare && elements.map((element) => rule.prepare!(element));
+  if (prepared)
+    elements = elements.map((element, i) => ({
+      ...element,
+      gradient: prepared[i]!.gradient,
+      state: mapValues(prepared[i]!.state, sum),
+    }));
   const whole = { options, t, lr, parameters, arrays: state, shape: shape ?? [length] };
   const directed = rule.direct?.({ ...whole, gradients: elements.map(({ gradient }) => gradient) });
   if (directed) {
@@ -195,7 +201,8 @@ export function referenceStep(
     result.parameters[i] = sum(after);
     // The update is a value of its own: where its summands have one sign, its rounding is that of their sum.
     result.largest.parameters[i] = Math.max(largest(after), Math.abs(sum(output.update)));
-    for (const [name, summands] of Object.entries(output.state)) {
+    const states = { ...prepared?.[i]?.state, ...output.state } as Readonly<Record<string, Summands>>;
+    for (const [name, summands] of Object.entries(states)) {
       result.state[name]![i] = sum(summands);
       result.largest.state[name]![i] = largest(summands);
     }

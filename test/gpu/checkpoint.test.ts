@@ -16,7 +16,6 @@ import {
   type OptimizerOptions,
   onPlateau,
   type Rule,
-  rules,
   sgd,
   warmup,
 } from "../../src/index.js";
@@ -24,6 +23,7 @@ import { read, upload, write } from "../support/buffers.js";
 import { useDevice, type Watched, watchedDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
 import { gradients, normals } from "../support/numbers.js";
+import { shapeless } from "../support/shapeless.js";
 import { bits, destroyTensors, type TestTensor, tensor } from "../support/tensors.js";
 
 const watched = useDevice();
@@ -95,7 +95,7 @@ const position = ({ groups }: Optimizer) =>
 /** A scale that grows every third step, so that where it stands changes the updates. */
 const guards: GuardOptions = { clipGlobalNorm: 50, lossScale: { initial: 4, interval: 3, max: 64 } };
 
-describe.each(rules.map((factory) => [factory.row.name, factory] as const))("%s", (_, factory) => {
+describe.each(shapeless.map((factory) => [factory.row.name, factory] as const))("%s", (_, factory) => {
   const rule = factory({ weightDecay: 0.01 });
 
   test.each([

@@ -8,7 +8,6 @@ import {
   nesterovLookahead,
   type OptimizerOptions,
   type Rule,
-  rules,
   sgd,
 } from "../../src/index.js";
 import { referenceState, referenceStep } from "../../src/reference/step.js";
@@ -20,6 +19,7 @@ import { bits } from "../support/judge.js";
 import { long } from "../support/long.js";
 import { march } from "../support/march.js";
 import { gradients } from "../support/numbers.js";
+import { shapeless } from "../support/shapeless.js";
 
 const watched = useDevice();
 /** With a tail. */
@@ -184,7 +184,7 @@ describe("compensated parameters", () => {
     "schedule-free-sgd": { lr: 1e-3 },
   };
 
-  test.each(rules.map((factory) => [factory.row.name, factory] as const))(
+  test.each(shapeless.map((factory) => [factory.row.name, factory] as const))(
     "%s around 1e4 follows float64 where f32 stands still",
     async (name, factory) => {
       const rule = factory({ lr: 1e-5, ...small[name] });

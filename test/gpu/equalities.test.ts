@@ -11,7 +11,6 @@ import {
   type Rule,
   type RuleFactory,
   rmsprop,
-  rules,
   sgd,
 } from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
@@ -19,6 +18,7 @@ import { useDevice } from "../support/device.js";
 import { bits, stepBound, stepErrors } from "../support/judge.js";
 import { long } from "../support/long.js";
 import { gradients, normals } from "../support/numbers.js";
+import { shapeless } from "../support/shapeless.js";
 
 const watched = useDevice();
 
@@ -108,7 +108,7 @@ const beta = fc
   .double({ min: 0, max: 0.99, noNaN: true })
   // Below, f32 has 0 only, and options say so.
   .map((value) => (value < 2 ** -126 ? 0 : value));
-const anyRule = fc.constantFrom(...rules);
+const anyRule = fc.constantFrom(...shapeless);
 
 /** A rule at random values of its own options, within what training uses. */
 const anyOptions = ({ row }: RuleFactory) =>
@@ -121,7 +121,8 @@ const anyOptions = ({ row }: RuleFactory) =>
         if (name === "weightDecay") return [name, fc.constantFrom(0, 0.01, 0.3)];
         const { default: usual = 0 } = spec;
         // Around the default, within the range.
-        return [name, fc.constantFrom(usual, usual === 0 ? 0 : usual * 0.9)];
+        const other = spec.whole ? Math.ceil(usual * 0.9) : usual * 0.9;
+        return [name, fc.constantFrom(usual, other)];
       }),
     ),
   );

@@ -11,7 +11,6 @@ import {
   type Optimizer,
   type Rule,
   rmspropNesterov,
-  rules,
   type StepReport,
   sgd,
 } from "../../src/index.js";
@@ -20,6 +19,7 @@ import { useDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
 import { gradients, normals } from "../support/numbers.js";
 import { record } from "../support/record.js";
+import { shapeless } from "../support/shapeless.js";
 import { bits, destroyTensors, type TestTensor, tensor } from "../support/tensors.js";
 
 const watched = useDevice();
@@ -74,7 +74,7 @@ const spoiled = (values: Float32Array, bad: number, at = 17) => {
   return copy;
 };
 
-describe.each(rules.map((factory) => [factory.row.name, factory] as const))("%s", (_, factory) => {
+describe.each(shapeless.map((factory) => [factory.row.name, factory] as const))("%s", (_, factory) => {
   const rule = factory({ weightDecay: 0.01, maximize: true });
 
   test("guards that do nothing change no bit", async () => {

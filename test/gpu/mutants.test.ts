@@ -1,6 +1,7 @@
 // Planted defects: a kernel that is wrong in one place must fail the conformance run of its rule.
 import { expect, test } from "vitest";
 import { ruleJobs } from "../../src/conformance/rule-cases.js";
+import { wholeJobs } from "../../src/conformance/whole-cases.js";
 import { type RuleFactory, rules } from "../../src/index.js";
 import { checkOptions } from "../../src/rule.js";
 import { useDevice } from "../support/device.js";
@@ -188,6 +189,8 @@ const defects: readonly Defect[] = [
   ],
   ["prodigy", "sums of other distances", "ratio * ratio * s", "s"],
   ["prodigy", "moments of other distances", "ratio * (*state).exp_avg", "(*state).exp_avg"],
+  ["muon", "momentum not kept", "(*state).momentum_buffer = buffer;", ""],
+  ["muon", "no gradient beside the momentum", " + scalars.gradient_out * g", ""],
   ["nadam", "m by the form of the update", "scalars.beta1, scalars.one_minus_beta1", "0.9, 0.1"],
 ];
 
@@ -207,7 +210,8 @@ function withCode({ row }: RuleFactory, code: string): RuleFactory {
 /** Whether any case of a rule fails, or one of some names. */
 async function fails(factory: RuleFactory, among = ""): Promise<boolean> {
   const { device, software } = watched();
-  for (const { run, cases } of ruleJobs(factory)) {
+  const jobs = factory.row.whole ? wholeJobs : ruleJobs;
+  for (const { run, cases } of jobs(factory)) {
     if (!cases.some(({ id }) => id.endsWith(among))) continue;
     const outcomes = await run({ device, software });
     if (outcomes.some(({ errors }) => errors.length > 0)) return true;
@@ -256,7 +260,9 @@ test.each(defects)("%s: %s", async (rule, _, from, to) => {
 const ROUNDED_APART =
   "fn averaged(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {\n  return kept * average + weight * value;";
 
-const averaging = rules.filter(({ row: { shader } }) => shader.code.includes("fn averaged("));
+const averaging = rules.filter(
+  ({ row: { shader, whole } }) => !whole && shader.code.includes("fn averaged("),
+);
 
 test.each(averaging.map((factory) => [factory.row.name, factory] as const))(
   "%s: β and 1 − β rounded apart",
@@ -270,7 +276,7 @@ test.each(averaging.map((factory) => [factory.row.name, factory] as const))(
 );
 
 // A rule that takes the sign of its gradient, limits it, or compares it, would walk on or stand still; ASGD would not.
-const walking = rules.filter(({ row: { shader, name } }) => !shader.linear && name !== "asgd");
+const walking = rules.filter(({ row }) => !row.shader.linear && !row.whole && row.name !== "asgd");
 test.each(walking.map((factory) => [factory.row.name, factory] as const))(
   "%s: what is not finite not marked",
   async (_, { row }) => {

@@ -34,6 +34,7 @@ import { useDevice, type Watched } from "../support/device.js";
 import { bits, statesOf, stepBound, stepErrors, trajectoryErrors } from "../support/judge.js";
 import { gradients, normals, ulp } from "../support/numbers.js";
 import { record } from "../support/record.js";
+import { shapeless } from "../support/shapeless.js";
 import { gradientOf, initialOf, type TestTensor, train } from "../support/train.js";
 import { variants } from "../support/variants.js";
 
@@ -41,7 +42,7 @@ import { variants } from "../support/variants.js";
 const TOLERANCE = 2e-6;
 
 /** Every rule through both of its kernels: without the stages around it, and with decay and a turned sign. */
-const forms = rules.flatMap((factory) =>
+const forms = shapeless.flatMap((factory) =>
   [{}, { weightDecay: 0.05, maximize: true }].map((options) => ({
     name: `${factory.row.name} ${JSON.stringify(options)}`,
     rule: factory(options),
@@ -390,7 +391,7 @@ describe("on a device as it is", () => {
     });
   });
 
-  test.each(rules.map((factory) => [factory.row.name, factory] as const))(
+  test.each(shapeless.map((factory) => [factory.row.name, factory] as const))(
     "%s: 2 000 steps of a noisy quadratic end far below the start",
     async (name, factory) => {
       const steps = 2000;

@@ -3,7 +3,15 @@ import { describe, expect, test } from "vitest";
 import { judgeRuns } from "../../src/conformance/outcome.js";
 import { runWhole } from "../../src/conformance/whole-cases.js";
 import { defineRule } from "../../src/define-rule.js";
-import { angd, createArena, createOptimizer, fromTextbook, type Rule, sgd } from "../../src/index.js";
+import {
+  angd,
+  createArena,
+  createOptimizer,
+  fromTextbook,
+  muon,
+  type Rule,
+  sgd,
+} from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
@@ -526,6 +534,11 @@ const defects: readonly (readonly [rule: Rule, what: string, from: string, to: s
     "change(tensor, tile, 0.0, select",
     "change(tensor, tile, scalars.gain, select",
   ],
+  [muon({ lr: 0.1 }), "no square of XXᵀ", "scalars.c, gram, scalars.b", "0.0, gram, scalars.b"],
+  [muon({ lr: 0.1 }), "a power of two for the norm", "sqrt(total(lane, sum))", "1.0"],
+  [muon({ lr: 0.1 }), "the scale of the transpose", "sqrt(max(1.0, ratio))", "sqrt(max(1.0, 1.0 / ratio))"],
+  [muon({ lr: 0.1 }), "an iteration less", "steps % 2u == 1u", "steps % 2u == 0u"],
+  [muon({ lr: 0.1 }), "a product without its last terms", "term < terms; term", "term + 4u < terms; term"],
 ];
 
 test.each(defects.map(([rule, what, from, to]) => [`${rule.row.name}: ${what}`, rule, from, to] as const))(
