@@ -8,7 +8,10 @@ import { adam, adamax, adamw, amsgrad, nadam } from "./rules/adam.js";
 import { adan } from "./rules/adan.js";
 import { ademamix } from "./rules/ademamix.js";
 import { asgd } from "./rules/asgd.js";
+import { fromage } from "./rules/fromage.js";
 import { ftrl } from "./rules/ftrl.js";
+import { lamb } from "./rules/lamb.js";
+import { lars } from "./rules/lars.js";
 import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
 import { novograd } from "./rules/novograd.js";
 import { prodigy } from "./rules/prodigy.js";
@@ -25,6 +28,7 @@ import { scheduleFreeAdamw, scheduleFreeSgd } from "./rules/schedule-free.js";
 import { sgd } from "./rules/sgd.js";
 import { lion, signSgd, signum } from "./rules/sign.js";
 import { sophia } from "./rules/sophia.js";
+import { stableAdamw } from "./rules/stable-adamw.js";
 import { yogi } from "./rules/yogi.js";
 
 export * from "./rules/adabelief.js";
@@ -34,7 +38,10 @@ export * from "./rules/adam.js";
 export * from "./rules/adan.js";
 export * from "./rules/ademamix.js";
 export * from "./rules/asgd.js";
+export * from "./rules/fromage.js";
 export * from "./rules/ftrl.js";
+export * from "./rules/lamb.js";
+export * from "./rules/lars.js";
 export * from "./rules/momentum.js";
 export * from "./rules/novograd.js";
 export * from "./rules/prodigy.js";
@@ -45,6 +52,7 @@ export * from "./rules/schedule-free.js";
 export * from "./rules/sgd.js";
 export * from "./rules/sign.js";
 export * from "./rules/sophia.js";
+export * from "./rules/stable-adamw.js";
 export * from "./rules/yogi.js";
 
 /** Every rule, in order of increasing complexity. */
@@ -82,5 +90,9 @@ export const rules: readonly RuleFactory[] = [
   scheduleFreeSgd,
   scheduleFreeAdamw,
   novograd,
+  lars,
+  lamb,
+  fromage,
+  stableAdamw,
   prodigy,
 ] as unknown as readonly RuleFactory[];

@@ -55,9 +55,9 @@ export type Extras = Pick<OptimizerOptions, "guards" | "telemetry" | "compensate
 const change: Schedule = (step) => (step < RATE_CHANGE - 1 ? 1 : 0.25);
 
 /** Whether a regime means the same to a rule in f32 as in float64. */
-function meansTheSame(regime: string, { row: { name, reference }, options }: Rule): boolean {
+function meansTheSame(regime: string, { row: { name, reference, shader }, options }: Rule): boolean {
   // What a rule of the caller's does at the edges is its own.
-  if (reference) return regime !== "vanished" && regime !== "spikes";
+  if (reference) return !["zeros", "vanished", "spikes"].includes(regime);
   switch (regime) {
     case "tiny":
     case "vanished":
@@ -68,6 +68,9 @@ function meansTheSame(regime: string, { row: { name, reference }, options }: Rul
     case "far":
       // Its rate grows with the distance, and the decay of a large parameter with both: in float64 it parts for good, too.
       return name !== "prodigy" || options.weightDecay === 0;
+    case "zeros":
+      // For what is summed over a tensor; in others elements have such gradients already.
+      return shader.sums.length > 0;
     case "spikes":
       // Before the rectification is defined, an update is the gradient itself, which stops at 2^62.
       if (name.startsWith("radam") || options.rectify) return false;
@@ -76,7 +79,7 @@ function meansTheSame(regime: string, { row: { name, reference }, options }: Rul
       // At a rate of 1 and more, z leaves f32.
       if (name === "schedule-free-sgd") return false;
       // Elements that stop there have other shares of the norm, or of the distance.
-      return name !== "novograd" && name !== "prodigy";
+      return !["novograd", "lars", "fromage", "prodigy"].includes(name);
     default:
       return true;
   }

@@ -53,6 +53,15 @@ const together: Readonly<Record<string, readonly Options[]>> = {
     { biasCorrection: true, epsHat: true },
     { biasCorrection: true, l1: 0.1, l2: 0.2 },
   ],
+  lars: [
+    { nesterov: true, form: "buffer", decay: "decoupled", weightDecay: 0.1 },
+    { adapt: false, decay: "decoupled", weightDecay: 0.1 },
+  ],
+  fromage: [{ minNorm: 2 }, { minNorm: 20 }],
+  lamb: [
+    { decayFirst: true, decay: "decoupled", weightDecay: 0.1 },
+    { maxNorm: 1, maxTrust: 0.5, decay: "decoupled", weightDecay: 0.1 },
+  ],
   prodigy: [{ biasCorrection: true, newDistance: true, eps: 1 }],
   ademamix: [{ alphaWarmup: 8, beta3Warmup: 8 }],
   ftrl: [

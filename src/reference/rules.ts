@@ -6,7 +6,10 @@ import { adam, adamax, adamw, amsgrad, nadam } from "./adam.js";
 import { adan } from "./adan.js";
 import { ademamix } from "./ademamix.js";
 import { asgd } from "./asgd.js";
+import { fromage } from "./fromage.js";
 import { ftrl } from "./ftrl.js";
+import { lamb } from "./lamb.js";
+import { lars } from "./lars.js";
 import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
 import { novograd } from "./novograd.js";
 import { prodigy } from "./prodigy.js";
@@ -24,6 +27,7 @@ import { scheduleFreeAdamw, scheduleFreeSgd } from "./schedule-free.js";
 import { sgd } from "./sgd.js";
 import { lion, signSgd, signum } from "./sign.js";
 import { sophia } from "./sophia.js";
+import { stableAdamw } from "./stable-adamw.js";
 import { yogi } from "./yogi.js";
 
 /** The float64 reference of every rule, under the rule's name. */
@@ -61,6 +65,10 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   "schedule-free-sgd": scheduleFreeSgd,
   "schedule-free-adamw": scheduleFreeAdamw,
   novograd,
+  lars,
+  lamb,
+  fromage,
+  "stable-adamw": stableAdamw,
   prodigy,
 };
 
