@@ -138,19 +138,9 @@ export function composeSummedStep(shader: StepShader, width: Form, form: Guarded
   )}`;
 }
 
-/** Fields of `Sums` or `Settled` as one vec4f. @param others what some fields have in place of their own value */
-export const packed = (
-  fields: readonly string[],
-  value: string,
-  others: Readonly<Record<string, string>> = {},
-) =>
-  `vec4f(${COMPONENTS.map((_, i) => {
-    const field = fields[i];
-    return field === undefined ? "0.0" : (others[field] ?? `${value}.${field}`);
-  }).join(", ")})`;
-
-/** How many elements a lane holds. */
-const ELEMENTS = "dot(engine_alone(vec4f(1.0)), vec4f(1.0))";
+/** Fields of `Sums` or `Settled` as one vec4f. */
+export const packed = (fields: readonly string[], value: string) =>
+  `vec4f(${COMPONENTS.map((_, i) => (fields[i] === undefined ? "0.0" : `${value}.${fields[i]}`)).join(", ")})`;
 
 /** What a rule with sums measures of each strip, after the stages before it. The bindings are those of the step. */
 export function composeMeasure(shader: StepShader, width: Form, fromOrigin: boolean): string {
@@ -168,7 +158,7 @@ export function composeMeasure(shader: StepShader, width: Form, fromOrigin: bool
     tensorValues(shader, "engine_id.x"),
     `${loadLane(shader, fromOrigin, true)}${alone}
     let engine_measured = measure(${given.join(", ")});
-    engine_sum += ${packed(shader.sums, "engine_measured", { count: ELEMENTS })};`,
+    engine_sum += ${packed(shader.sums, "engine_measured")};`,
     "engine_sum",
   )}`;
 }

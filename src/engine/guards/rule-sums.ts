@@ -8,6 +8,7 @@ import type { Tensor } from "../memory/parameters.js";
 import type { Form } from "../memory/spans.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
+import { USAGE } from "../memory/usage.js";
 import type { SteppedCohort } from "../verbs.js";
 import { COMPONENTS, composeMeasure, packed, RULE, sumsOf } from "./compose-sums.js";
 import { SETTLED } from "./control.js";
@@ -27,7 +28,9 @@ const SETTLING = { first: "u32", count: "u32", run: "u32", apart: "u32" } as con
 
 /** Settles the sums of a group's tensors, a tensor an invocation; those that share a sum settle the same. */
 export function composeSettle(shader: RuleShader): string {
-  const sums = shader.sums.map((_, i) => `engine_sum.${COMPONENTS[i]}`).join(", ");
+  const sums = shader.sums
+    .map((name, i) => (name === "count" ? "engine_counts[engine_run]" : `engine_sum.${COMPONENTS[i]}`))
+    .join(", ");
   const kept = shader.settled.map((_, i) => `engine_kept.${COMPONENTS[i]}`).join(", ");
   return `${shader.code}
 ${STAGE_STRUCT}@group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
@@ -44,6 +47,7 @@ ${sumsOf(RULE)}// Of pieces; where those of each run begin, and where the last o
 @group(1) @binding(1) var<storage, read> engine_sums: array<vec4f>;
 @group(1) @binding(2) var<storage, read> engine_firsts: array<u32>;
 @group(1) @binding(3) var<storage, read_write> engine_tensors: array<Values>;
+@group(1) @binding(4) var<storage, read> engine_counts: array<f32>; // of elements, of each run
 
 fn engine_leaf(k: u32) -> vec4f {
   return engine_sums[k];
@@ -105,6 +109,7 @@ export class RuleSums {
       this.#sums = [pieces, byTensor, settled];
     }
     const { buffer: sums, firsts } = settled;
+    const counts = countElements(context, joined, tensors);
     this.#groups = summing.map((group) => {
       const { row, options } = group.rule;
       const source = { file: row.shader.file, constants: row.constants?.(options) ?? {} };
@@ -124,6 +129,7 @@ export class RuleSums {
             ["read-only-storage", sums],
             ["read-only-storage", firsts],
             ["storage", values],
+            ["read-only-storage", counts],
           ],
           workgroups: Math.ceil(tensors.length / WORKGROUP),
         });
@@ -197,6 +203,26 @@ export class RuleSums {
       }
     });
   }
+}
+
+/** How many elements each run of tensors has. */
+function countElements(
+  { device, label, own }: MemoryContext,
+  runs: readonly Run[],
+  tensors: readonly Tensor[],
+): GPUBuffer {
+  const counts = Float32Array.from(runs, ({ first, count }) =>
+    tensors.slice(first, first + count).reduce((sum, { size }) => sum + size / 4, 0),
+  );
+  const buffer = own(
+    device.createBuffer({
+      label: `${label} counts of elements`,
+      size: Math.max(counts.byteLength, 4),
+      usage: USAGE.STORAGE | USAGE.COPY_DST,
+    }),
+  );
+  device.queue.writeBuffer(buffer, 0, counts);
+  return buffer;
 }
 
 /** Tensors cut into lists of those that are neighbours in a table. */
