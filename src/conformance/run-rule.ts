@@ -6,6 +6,7 @@ import {
   type Schedule,
 } from "../index.js";
 import { type ReferenceState, referenceState, referenceStep } from "../reference/step.js";
+import { isCautious } from "../rule.js";
 import { QUICK } from "../shaders/prelude.js";
 import { keptBy, type Run } from "./judge.js";
 import { normals } from "./numbers.js";
@@ -64,7 +65,7 @@ function meansTheSame(regime: string, { row: { name, reference, shader }, option
       // Without an ε, a gradient whose square is zero is none at all. Prodigy moves by a millionth of a gradient at first.
       if (name === "rmsprop-nesterov" || name === "prodigy") return false;
       // A tenth of the smallest normal number is zero: no moment to divide, and no sign for cautious decay to see.
-      return regime === "tiny" || !(options.eps === 0 || options.decay === "cautious");
+      return regime === "tiny" || !(options.eps === 0 || options.decay === "cautious" || isCautious(options));
     case "far":
       // Its rate grows with the distance, and the decay of a large parameter with both: in float64 it parts for good, too.
       return name !== "prodigy" || options.weightDecay === 0;

@@ -22,6 +22,10 @@ function otherNumber(spec: Spec & { readonly kind: "number" }): number | undefin
  */
 function alternatives(rule: string, name: string, spec: Spec): Options[] {
   if (spec.kind === "flag") return [{ [name]: !spec.default }];
+  if (spec.kind === "choice" && name === "cautious")
+    return spec.values
+      .filter((value) => value === "scaled" || (rule === "adam" && value !== "off"))
+      .map((value) => ({ cautious: value, weightDecay: 0.1 }));
   if (spec.kind === "choice")
     return name === "decay"
       ? spec.values

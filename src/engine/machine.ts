@@ -1,4 +1,5 @@
 import { briefly, OptimError } from "../errors.js";
+import { isCautious } from "../rule.js";
 import { requireDevice } from "./device.js";
 import type { Engine } from "./engine.js";
 import type { ParameterGroup } from "./group.js";
@@ -98,7 +99,7 @@ function allocate(
   const context = { device, label, limits, uniforms, bound, own };
   const contextOf = (index: number) =>
     groups.length > 1 ? { ...context, label: `${label} ${index}` } : context;
-  const extras: Omit<Extras, "compensation"> = {
+  const extras: Omit<Extras, "compensation" | "caution"> = {
     accumulator: accumulating?.accumulator ?? [],
     copies: copying?.copiesOf(blends) ?? [],
     sam: sam !== undefined,
@@ -109,7 +110,11 @@ function allocate(
     return new GroupMemory(
       contextOf(index),
       rule,
-      { ...extras, compensation: compensated ? parts.compensation : undefined },
+      {
+        ...extras,
+        compensation: compensated ? parts.compensation : undefined,
+        caution: isCautious(rule.options) ? guard?.caution : undefined,
+      },
       tensors,
     );
   });

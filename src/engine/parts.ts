@@ -1,4 +1,4 @@
-import type { RuleRow } from "../rule.js";
+import { isCautious, type RuleRow } from "../rule.js";
 import type { OptimizerOptions } from "./options/optimizer-options.js";
 
 /** Why parts of the engine are needed. */
@@ -15,10 +15,11 @@ export function needsOf(options: OptimizerOptions): Needs {
   const { rule, groups, guards, telemetry, sam, average, slowWeights, accumulation } = options ?? {};
   const given = Array.isArray(groups) ? groups : [];
   const rules = [rule, ...given.map((group) => group?.rule)];
+  const cautious = [...rules.map((rule) => rule?.options), ...given].some(isCautious);
   const rows = rules.flatMap((rule) => (rule?.row?.shader ? [rule.row] : []));
   return {
     rows,
-    guards: [guards, telemetry, sam].some((option) => option !== undefined),
+    guards: cautious || [guards, telemetry, sam].some((option) => option !== undefined),
     copies: [average, slowWeights].some((option) => option !== undefined),
     accumulation: accumulation === true,
     compensation: [options, ...given].some((part) => part?.compensated),

@@ -1,5 +1,6 @@
 // The shared tests of every rule, driven by the table.
 import { describe, expect, test } from "vitest";
+import * as caution from "../../src/engine/guards/caution.js";
 import {
   CHANGES,
   composeGuardedStep,
@@ -489,6 +490,12 @@ describe("on a device as it is", () => {
             step: composeStep(shader, width, shader.lookahead),
             "compensated step": composeStep({ ...shader, compensation }, width, shader.lookahead),
           }),
+          "cautious step": composeGuardedStep({ ...shader, caution }, width, {
+            fromOrigin: shader.lookahead,
+            values: true,
+            sums: true,
+          }),
+          "count of kept updates": caution.composeCount({ ...shader, caution }, width, shader.lookahead),
           ...Object.fromEntries(
             [false, true].flatMap((sums) =>
               (shader.sums.length > 0 ? [true] : [false, true]).flatMap((values) => {

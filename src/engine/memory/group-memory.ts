@@ -30,6 +30,8 @@ export interface Extras {
   readonly sam: boolean;
   /** Where what the f32 of a parameter cannot hold is kept. */
   readonly compensation: StepShader["compensation"];
+  /** What holds updates back. */
+  readonly caution: StepShader["caution"];
 }
 
 /** The tensors of a group and all that is kept of each. */
@@ -51,9 +53,9 @@ export class GroupMemory {
 
   constructor(context: MemoryContext, rule: Rule, extras: Extras, tensors: readonly Tensor[]) {
     const { shader } = rule.row;
-    const { accumulator, copies, sam, compensation } = extras;
+    const { accumulator, copies, sam, compensation, caution } = extras;
     this.rule = rule;
-    this.shader = { ...shader, compensation };
+    this.shader = { ...shader, compensation, caution };
     this.tensors = tensors;
     this.sorted = sortTensors(tensors);
     this.fromOrigin = shader.lookahead || sam;

@@ -256,7 +256,7 @@ export function checkLimits({ limits }: GPUDevice, checked: CheckedOptions, { gu
   for (const { rule, compensated } of groups) {
     const { states, lookahead } = rule.row.shader;
     const own = 2 + states.length + Number(compensated) + Number(lookahead || sam !== undefined);
-    const needed = own + (guard?.extraBuffers(rule.row, checked) ?? 0);
+    const needed = own + (guard?.extraBuffers(groups, checked) ?? 0);
     const fix = "request a larger limit from the adapter";
     requireAtMost(label, "storage buffers", "maxStorageBuffersPerShaderStage", most, needed, fix);
   }
