@@ -32,6 +32,10 @@ const tunedRates: Readonly<Record<string, number>> = {
   adan: 3e-3,
   ftrl: 0.03,
   sophia: 3e-4,
+  lars: 10,
+  lamb: 0.01,
+  fromage: 0.03,
+  "stable-adamw": 3e-3,
   "schedule-free-adamw": 3e-3,
 };
 
