@@ -83,10 +83,7 @@ export const choice = <const T extends string>(...values: readonly [T, ...T[]]) 
 /** Styles of weight decay, in words: {@link commonOptions}. */
 export const decayStyles = ["coupled", "decoupled", "independent", "proximal", "cautious"] as const;
 
-/** Which updates are held back, in words: {@link commonOptions}. */
-export const cautionStyles = ["off", "scaled", "paper"] as const;
-
-/** Whether updates are. */
+/** Whether updates may be held back: {@link commonOptions}. */
 export const isCautious = (options: { readonly cautious?: unknown } | undefined): boolean =>
   (options?.cautious ?? "off") !== "off";
 
@@ -111,7 +108,7 @@ export const commonOptions = {
    * Keep only updates that take the gradient's way (Liang et al. 2024), of each tensor `scaled` by n/max(kept, n/1000) (the
    * authors' code, timm) or by n/(kept + 1) (the `paper`). Decay that is the engine's is not held back.
    */
-  cautious: choice(...cautionStyles),
+  cautious: choice("off", "scaled", "paper"),
 } as const;
 
 /** Styles of rules whose authors decouple decay. */

@@ -113,7 +113,7 @@ function allocate(
       {
         ...extras,
         compensation: compensated ? parts.compensation : undefined,
-        caution: isCautious(rule.options) ? guard?.caution : undefined,
+        caution: isCautious(rule.options) ? parts.caution : undefined,
       },
       tensors,
     );

@@ -5,6 +5,7 @@ import type { OptimizerOptions } from "./options/optimizer-options.js";
 export interface Needs {
   readonly rows: readonly RuleRow[];
   readonly guards: boolean;
+  readonly cautious: boolean;
   readonly copies: boolean;
   readonly accumulation: boolean;
   readonly compensation: boolean;
@@ -15,11 +16,11 @@ export function needsOf(options: OptimizerOptions): Needs {
   const { rule, groups, guards, telemetry, sam, average, slowWeights, accumulation } = options ?? {};
   const given = Array.isArray(groups) ? groups : [];
   const rules = [rule, ...given.map((group) => group?.rule)];
-  const cautious = [...rules.map((rule) => rule?.options), ...given].some(isCautious);
   const rows = rules.flatMap((rule) => (rule?.row?.shader ? [rule.row] : []));
   return {
     rows,
-    guards: cautious || [guards, telemetry, sam].some((option) => option !== undefined),
+    cautious: [...rules.map((rule) => rule?.options), ...given].some(isCautious),
+    guards: [guards, telemetry, sam].some((option) => option !== undefined),
     copies: [average, slowWeights].some((option) => option !== undefined),
     accumulation: accumulation === true,
     compensation: [options, ...given].some((part) => part?.compensated),
@@ -27,17 +28,19 @@ export function needsOf(options: OptimizerOptions): Needs {
 }
 
 /** The parts of the engine that not every run needs, where this one does. */
-export async function loadParts({ rows, guards, copies, accumulation, compensation: compensated }: Needs) {
+export async function loadParts(needs: Needs) {
+  const { rows, guards, cautious, copies, accumulation, compensation: compensated } = needs;
   const some = (part: (row: RuleRow) => unknown) => rows.some((row) => Boolean(part(row)));
-  const [guard, copying, accumulating, lookahead, curvature, compensation] = await Promise.all([
-    guards || some(({ shader }) => shader.sums.length) ? import("./guards/index.js") : undefined,
+  const [guard, copying, accumulating, lookahead, curvature, compensation, caution] = await Promise.all([
+    guards || cautious || some(({ shader }) => shader.sums.length) ? import("./guards/index.js") : undefined,
     copies || some((row) => row.startsAtParameter ?? row.evaluate) ? import("./passes/copies.js") : undefined,
     accumulation ? import("./passes/accumulation.js") : undefined,
     some(({ shader }) => shader.lookahead) ? import("./passes/lookahead.js") : undefined,
     some(({ shader }) => shader.curvature) ? import("./passes/curvature.js") : undefined,
     compensated ? import("./passes/compensation.js") : undefined,
+    cautious ? import("./passes/caution.js") : undefined,
   ]);
-  return { guard, copying, accumulating, lookahead, curvature, compensation };
+  return { guard, copying, accumulating, lookahead, curvature, compensation, caution };
 }
 
 /** What was loaded. */

@@ -121,6 +121,7 @@ async function rebuild(
   const parts = await loadParts({
     rows: current.map(({ rule }) => rule.row),
     guards: checked.guards !== undefined,
+    cautious: current.some(({ rule }) => isCautious(rule.options)),
     copies: checked.blends.slow !== undefined || checked.blends.average !== undefined,
     accumulation: checked.accumulation,
     compensation: current.some(({ compensated }) => compensated),

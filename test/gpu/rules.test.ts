@@ -1,6 +1,5 @@
 // The shared tests of every rule, driven by the table.
 import { describe, expect, test } from "vitest";
-import * as caution from "../../src/engine/guards/caution.js";
 import {
   CHANGES,
   composeGuardedStep,
@@ -12,6 +11,7 @@ import {
 } from "../../src/engine/guards/compose-sums.js";
 import { composeSettle } from "../../src/engine/guards/rule-sums.js";
 import { composeStep, overLanes, STAGE_STRUCT } from "../../src/engine/kernels/compose.js";
+import * as caution from "../../src/engine/passes/caution.js";
 import * as compensation from "../../src/engine/passes/compensation.js";
 import { composeBlend } from "../../src/engine/passes/copies.js";
 import { composeCurvature } from "../../src/engine/passes/curvature.js";

@@ -16,7 +16,6 @@ import { checkGuards, type GuardOptions, type Guards, UNLIMITED } from "../optio
 import type { PendingStep } from "../scalars.js";
 import type { SteppedCohort } from "../verbs.js";
 import { Attempts, type PreparedRows } from "./attempts.js";
-import { CAUTION } from "./caution.js";
 import { CONTROL, RECORD, SETTLED, VALUES } from "./control.js";
 import { type GuardMemory, Path } from "./path.js";
 import type { TelemetryOptions } from "./reports.js";
@@ -91,7 +90,7 @@ export class Guard {
     this.#groups = groups;
     this.guards = before?.guards ?? plan.guards;
     this.attempts = new Attempts(context, groups.length, this.guards, stepsInFlight, before?.attempts);
-    this.#ruleSums = groups.some((group) => OWN.has(group) || CAUTION.has(group));
+    this.#ruleSums = groups.some((group) => OWN.has(group) || group.shader.caution);
     const sums = this.#ruleSums || telemetry !== undefined;
     const create = (name: string, size: number, usage = 0) =>
       device.createBuffer({

@@ -12,7 +12,6 @@ export {
   refuseLookahead,
 } from "../options/guarding-options.js";
 export { encodeAscent } from "./ascent.js";
-export * as caution from "./caution.js";
 export { Reports } from "./reports.js";
 
 /** Makes a guard over groups, and what its records are read back through. @param before as for {@link Guard} */

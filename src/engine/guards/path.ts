@@ -15,7 +15,6 @@ import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
 import type { SteppedCohort } from "../verbs.js";
 import type { Attempts } from "./attempts.js";
-import { CAUTION } from "./caution.js";
 import {
   CHANGES,
   composeGuardedStep,
@@ -148,7 +147,8 @@ export class Path {
     };
     this.#gradientSums = sumOf("gradients", false);
     this.#changeSums = kind.telemetry ? sumOf("changes", true) : undefined;
-    this.#before = [OWN, CAUTION]
+    const cautions = groups.flatMap(({ shader }) => shader.caution?.CAUTION ?? []);
+    this.#before = [OWN, ...cautions.slice(0, 1)]
       .filter(({ has }) => groups.some(has))
       .map(
         (summing) =>

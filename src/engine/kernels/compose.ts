@@ -27,7 +27,7 @@ export const overLanes = (form: Form): string =>
 type Compensation = typeof import("../passes/compensation.js");
 
 /** Loaded where updates are cautious. */
-type Caution = typeof import("../guards/caution.js");
+type Caution = typeof import("../passes/caution.js");
 
 /** A rule's shader, what holds its updates back, and what keeps beside a parameter what its f32 cannot hold. */
 export interface StepShader extends RuleShader {

@@ -1,9 +1,9 @@
 // Cautious updates (Liang et al. 2024): kept where they take the gradient's way, and scaled by how many of a tensor's are.
 import * as cautionShader from "../../shaders/engine/caution.wgsl?engine";
+import { stripKernel } from "../guards/compose-sums.js";
+import { type Summing, settleKernel } from "../guards/rule-sums.js";
 import { loadLane, type StepShader, updateOf } from "../kernels/compose.js";
 import type { Form } from "../memory/spans.js";
-import { stripKernel } from "./compose-sums.js";
-import { type Summing, settleKernel } from "./rule-sums.js";
 
 /** What cautious steps are written with. */
 export const { code } = cautionShader;
