@@ -9,7 +9,10 @@ import { adan } from "./rules/adan.js";
 import { ademamix } from "./rules/ademamix.js";
 import { angd } from "./rules/angd.js";
 import { asgd } from "./rules/asgd.js";
+import { fromage } from "./rules/fromage.js";
 import { ftrl } from "./rules/ftrl.js";
+import { lamb } from "./rules/lamb.js";
+import { lars } from "./rules/lars.js";
 import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
 import { muon } from "./rules/muon.js";
 import { novograd } from "./rules/novograd.js";
@@ -27,6 +30,7 @@ import { scheduleFreeAdamw, scheduleFreeSgd } from "./rules/schedule-free.js";
 import { sgd } from "./rules/sgd.js";
 import { lion, signSgd, signum } from "./rules/sign.js";
 import { sophia } from "./rules/sophia.js";
+import { stableAdamw } from "./rules/stable-adamw.js";
 import { yogi } from "./rules/yogi.js";
 
 export * from "./rules/adabelief.js";
@@ -37,7 +41,10 @@ export * from "./rules/adan.js";
 export * from "./rules/ademamix.js";
 export * from "./rules/angd.js";
 export * from "./rules/asgd.js";
+export * from "./rules/fromage.js";
 export * from "./rules/ftrl.js";
+export * from "./rules/lamb.js";
+export * from "./rules/lars.js";
 export * from "./rules/momentum.js";
 export * from "./rules/muon.js";
 export * from "./rules/novograd.js";
@@ -49,6 +56,7 @@ export * from "./rules/schedule-free.js";
 export * from "./rules/sgd.js";
 export * from "./rules/sign.js";
 export * from "./rules/sophia.js";
+export * from "./rules/stable-adamw.js";
 export * from "./rules/yogi.js";
 
 /** Every rule, in order of increasing complexity. */
@@ -86,6 +94,10 @@ export const rules: readonly RuleFactory[] = [
   scheduleFreeSgd,
   scheduleFreeAdamw,
   novograd,
+  lars,
+  lamb,
+  fromage,
+  stableAdamw,
   prodigy,
   angd,
   muon,

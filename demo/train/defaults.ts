@@ -33,6 +33,10 @@ const tunedRates: Readonly<Record<string, number>> = {
   ftrl: 0.03,
   sophia: 3e-4,
   muon: 3e-3,
+  lars: 10,
+  lamb: 0.01,
+  fromage: 0.03,
+  "stable-adamw": 3e-3,
   "schedule-free-adamw": 3e-3,
   angd: 0.05,
 };

@@ -8,6 +8,9 @@ import {
   adan,
   ademamix,
   amsgrad,
+  fromage,
+  lamb,
+  lars,
   lion,
   momentum,
   nadam,
@@ -35,6 +38,7 @@ import { type Framework, framework, importRule, invalidConfig, only, optional, r
 const float32 = /* @__PURE__ */ only(null, "float32");
 /** Which tensors decay is told by groups. */
 const noMask = /* @__PURE__ */ only(null);
+const everywhere = /* @__PURE__ */ only(true);
 
 const adamKeys = {
   learning_rate: required,
@@ -245,6 +249,36 @@ export const optax: Framework = /* @__PURE__ */ framework(
       },
       rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps, weight_decay: weightDecay }) =>
         novograd({ lr, beta1, beta2, eps, weightDecay, decay: "decoupled" }),
+    },
+    lars: {
+      keys: {
+        learning_rate: required,
+        weight_decay: 0,
+        weight_decay_mask: everywhere,
+        trust_coefficient: 1e-3,
+        eps: 0,
+        trust_ratio_mask: everywhere,
+        momentum: 0.9,
+        nesterov: false,
+      },
+      rule: ({
+        learning_rate: lr,
+        weight_decay: weightDecay,
+        trust_coefficient: trustCoefficient,
+        ...rest
+      }) => {
+        const { eps, momentum, nesterov } = rest;
+        return lars({ lr, weightDecay, trustCoefficient, eps, momentum, nesterov, decay: "coupled" });
+      },
+    },
+    lamb: {
+      keys: { learning_rate: required, b1: 0.9, b2: 0.999, eps: 1e-6, eps_root: 0, ...decoupled },
+      rule: (config) =>
+        lamb({ ...adamOptions(config), weightDecay: config.weight_decay, decay: "decoupled" }),
+    },
+    fromage: {
+      keys: { learning_rate: required, min_norm: 1e-6 },
+      rule: ({ learning_rate: lr, min_norm: minNorm }) => fromage({ lr, minNorm }),
     },
     ademamix: {
       keys: {

@@ -7,7 +7,10 @@ import { adan } from "./adan.js";
 import { ademamix } from "./ademamix.js";
 import { angd } from "./angd.js";
 import { asgd } from "./asgd.js";
+import { fromage } from "./fromage.js";
 import { ftrl } from "./ftrl.js";
+import { lamb } from "./lamb.js";
+import { lars } from "./lars.js";
 import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
 import { muon } from "./muon.js";
 import { novograd } from "./novograd.js";
@@ -26,6 +29,7 @@ import { scheduleFreeAdamw, scheduleFreeSgd } from "./schedule-free.js";
 import { sgd } from "./sgd.js";
 import { lion, signSgd, signum } from "./sign.js";
 import { sophia } from "./sophia.js";
+import { stableAdamw } from "./stable-adamw.js";
 import { yogi } from "./yogi.js";
 
 /** The float64 reference of every rule, under the rule's name. */
@@ -63,6 +67,10 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   "schedule-free-sgd": scheduleFreeSgd,
   "schedule-free-adamw": scheduleFreeAdamw,
   novograd,
+  lars,
+  lamb,
+  fromage,
+  "stable-adamw": stableAdamw,
   prodigy,
   angd,
   muon,

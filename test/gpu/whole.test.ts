@@ -3,15 +3,7 @@ import { describe, expect, test } from "vitest";
 import { judgeRuns } from "../../src/conformance/outcome.js";
 import { runWhole } from "../../src/conformance/whole-cases.js";
 import { defineRule } from "../../src/define-rule.js";
-import {
-  angd,
-  createArena,
-  createOptimizer,
-  fromTextbook,
-  muon,
-  type Rule,
-  sgd,
-} from "../../src/index.js";
+import { angd, createArena, createOptimizer, fromTextbook, muon, type Rule, sgd } from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";

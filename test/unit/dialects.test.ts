@@ -31,6 +31,7 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["keras", "Adamax", {}, "adamax", { lr: 1e-3, eps: 1e-7, epsOutside: true }],
   ["keras", "Nadam", {}, "nadam", { lr: 1e-3, eps: 1e-7, momentumDecay: 1 }],
   ["keras", "Lion", {}, "lion", { lr: 1e-3, beta1: 0.9, beta2: 0.99 }],
+  ["keras", "Lamb", {}, "lamb", { lr: 1e-3, eps: 1e-7, decayFirst: true }],
   ["keras", "Ftrl", {}, "ftrl", { lr: 1e-3, initialAccumulatorValue: 0.1, form: "keras", decay: "coupled" }],
   ["tensorflow1", "GradientDescent", { learning_rate }, "sgd", { lr }],
   ["tensorflow1", "Momentum", { learning_rate, momentum: 0.5 }, "momentum", { lr, momentum: 0.5 }],
@@ -112,6 +113,9 @@ const documented: readonly (readonly [string, string, object, string, object])[]
     },
   ],
   ["optax", "novograd", { learning_rate }, "novograd", { lr, beta1: 0.9, beta2: 0.25, eps: 1e-6 }],
+  ["optax", "lars", { learning_rate }, "lars", { lr, trustCoefficient: 1e-3, eps: 0, decay: "coupled" }],
+  ["optax", "lamb", { learning_rate }, "lamb", { lr, eps: 1e-6 }],
+  ["optax", "fromage", { learning_rate }, "fromage", { lr, minNorm: 1e-6 }],
   ["optax", "ademamix", { learning_rate }, "ademamix", { lr, beta3: 0.9999, alpha: 5, eps: 1e-8 }],
   ["optax", "schedule_free_sgd", {}, "schedule-free-sgd", { lr: 1, momentum: 0.9 }],
   [
@@ -160,7 +164,7 @@ describe("spellings", () => {
       fromOptax("ademamix", { learning_rate }),
     );
     expect(() => fromOptax("Adam", { learning_rate })).toThrow(unknown(/'Adam'.*one of sgd, adagrad/));
-    const refused = "lbfgs lamb lars sm3 fromage noisy_sgd adafactor polyak_sgd optimistic_adam";
+    const refused = "lbfgs sm3 noisy_sgd adafactor polyak_sgd optimistic_adam";
     for (const name of refused.split(" "))
       expect(() => fromOptax(name, { learning_rate })).toThrow(unknown(new RegExp(`'${name}'`)));
   });
@@ -398,7 +402,7 @@ describe("a serialized optimizer of Keras", () => {
   });
 
   test("refuses other classes and other objects", async () => {
-    for (const class_name of ["Adafactor", "Lamb", "Muon", "toString"])
+    for (const class_name of ["Adafactor", "Muon", "toString"])
       expect(() => fromKeras({ class_name, config: {} })).toThrow(unknown(new RegExp(`'${class_name}'`)));
     const wrong: readonly [unknown, string][] = [
       [null, "{ class_name, config }"],
