@@ -7,8 +7,10 @@ import { adagrad } from "./rules/adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./rules/adam.js";
 import { adan } from "./rules/adan.js";
 import { ademamix } from "./rules/ademamix.js";
+import { adopt } from "./rules/adopt.js";
 import { asgd } from "./rules/asgd.js";
 import { ftrl } from "./rules/ftrl.js";
+import { laprop } from "./rules/laprop.js";
 import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
 import { novograd } from "./rules/novograd.js";
 import { prodigy } from "./rules/prodigy.js";
@@ -33,8 +35,10 @@ export * from "./rules/adagrad.js";
 export * from "./rules/adam.js";
 export * from "./rules/adan.js";
 export * from "./rules/ademamix.js";
+export * from "./rules/adopt.js";
 export * from "./rules/asgd.js";
 export * from "./rules/ftrl.js";
+export * from "./rules/laprop.js";
 export * from "./rules/momentum.js";
 export * from "./rules/novograd.js";
 export * from "./rules/prodigy.js";
@@ -77,6 +81,8 @@ export const rules: readonly RuleFactory[] = [
   yogi,
   adan,
   ademamix,
+  adopt,
+  laprop,
   ftrl,
   sophia,
   scheduleFreeSgd,

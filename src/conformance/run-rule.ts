@@ -71,6 +71,8 @@ function meansTheSame(regime: string, { row: { name, reference }, options }: Rul
     case "spikes":
       // Before the rectification is defined, an update is the gradient itself, which stops at 2^62.
       if (name.startsWith("radam") || options.rectify) return false;
+      // Without a clip, such a gradient is divided by what was before it.
+      if (name === "adopt") return options.form === "clipped";
       // By other powers than the root, larger gradients move further.
       if (name === "ftrl") return options.learningRatePower === -0.5;
       // At a rate of 1 and more, z leaves f32.

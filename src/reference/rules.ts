@@ -5,8 +5,10 @@ import { adagrad } from "./adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./adam.js";
 import { adan } from "./adan.js";
 import { ademamix } from "./ademamix.js";
+import { adopt } from "./adopt.js";
 import { asgd } from "./asgd.js";
 import { ftrl } from "./ftrl.js";
+import { laprop } from "./laprop.js";
 import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
 import { novograd } from "./novograd.js";
 import { prodigy } from "./prodigy.js";
@@ -56,6 +58,8 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   yogi,
   adan,
   ademamix,
+  adopt,
+  laprop,
   ftrl,
   sophia,
   "schedule-free-sgd": scheduleFreeSgd,
