@@ -13,6 +13,7 @@ import { ftrl } from "./rules/ftrl.js";
 import { laprop } from "./rules/laprop.js";
 import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
 import { novograd } from "./rules/novograd.js";
+import { optimisticAdam, optimisticSgd } from "./rules/optimistic.js";
 import { prodigy } from "./rules/prodigy.js";
 import { radam, radamAmsgrad } from "./rules/radam.js";
 import {
@@ -41,6 +42,7 @@ export * from "./rules/ftrl.js";
 export * from "./rules/laprop.js";
 export * from "./rules/momentum.js";
 export * from "./rules/novograd.js";
+export * from "./rules/optimistic.js";
 export * from "./rules/prodigy.js";
 export { radam, radamAmsgrad } from "./rules/radam.js";
 export * from "./rules/rmsprop.js";
@@ -83,6 +85,8 @@ export const rules: readonly RuleFactory[] = [
   ademamix,
   adopt,
   laprop,
+  optimisticSgd,
+  optimisticAdam,
   ftrl,
   sophia,
   scheduleFreeSgd,

@@ -63,6 +63,8 @@ function meansTheSame(regime: string, { row: { name, reference }, options }: Rul
     case "vanished":
       // Without an ε, a gradient whose square is zero is none at all. Prodigy moves by a millionth of a gradient at first.
       if (name === "rmsprop-nesterov" || name === "prodigy") return false;
+      // What m loses of such a gradient, its direction keeps as a state.
+      if (name === "optimistic-adam") return regime === "tiny";
       // A tenth of the smallest normal number is zero: no moment to divide, and no sign for cautious decay to see.
       return regime === "tiny" || !(options.eps === 0 || options.decay === "cautious");
     case "far":

@@ -11,6 +11,7 @@ import { ftrl } from "./ftrl.js";
 import { laprop } from "./laprop.js";
 import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
 import { novograd } from "./novograd.js";
+import { optimisticAdam, optimisticSgd } from "./optimistic.js";
 import { prodigy } from "./prodigy.js";
 import { radam, radamAmsgrad } from "./radam.js";
 import type { ReferenceRule } from "./reference-rule.js";
@@ -60,6 +61,8 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   ademamix,
   adopt,
   laprop,
+  "optimistic-sgd": optimisticSgd,
+  "optimistic-adam": optimisticAdam,
   ftrl,
   sophia,
   "schedule-free-sgd": scheduleFreeSgd,
