@@ -7,15 +7,18 @@ import { adagrad } from "./rules/adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./rules/adam.js";
 import { adan } from "./rules/adan.js";
 import { ademamix } from "./rules/ademamix.js";
+import { adopt } from "./rules/adopt.js";
 import { angd } from "./rules/angd.js";
 import { asgd } from "./rules/asgd.js";
 import { fromage } from "./rules/fromage.js";
 import { ftrl } from "./rules/ftrl.js";
 import { lamb } from "./rules/lamb.js";
+import { laprop } from "./rules/laprop.js";
 import { lars } from "./rules/lars.js";
 import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
 import { muon } from "./rules/muon.js";
 import { novograd } from "./rules/novograd.js";
+import { optimisticAdam, optimisticSgd } from "./rules/optimistic.js";
 import { prodigy } from "./rules/prodigy.js";
 import { radam, radamAmsgrad } from "./rules/radam.js";
 import {
@@ -39,15 +42,18 @@ export * from "./rules/adagrad.js";
 export * from "./rules/adam.js";
 export * from "./rules/adan.js";
 export * from "./rules/ademamix.js";
+export * from "./rules/adopt.js";
 export * from "./rules/angd.js";
 export * from "./rules/asgd.js";
 export * from "./rules/fromage.js";
 export * from "./rules/ftrl.js";
 export * from "./rules/lamb.js";
+export * from "./rules/laprop.js";
 export * from "./rules/lars.js";
 export * from "./rules/momentum.js";
 export * from "./rules/muon.js";
 export * from "./rules/novograd.js";
+export * from "./rules/optimistic.js";
 export * from "./rules/prodigy.js";
 export { radam, radamAmsgrad } from "./rules/radam.js";
 export * from "./rules/rmsprop.js";
@@ -89,6 +95,10 @@ export const rules: readonly RuleFactory[] = [
   yogi,
   adan,
   ademamix,
+  adopt,
+  laprop,
+  optimisticSgd,
+  optimisticAdam,
   ftrl,
   sophia,
   scheduleFreeSgd,

@@ -64,6 +64,8 @@ function meansTheSame(regime: string, { row: { name, reference, shader }, option
     case "vanished":
       // Without an ε, a gradient whose square is zero is none at all. Prodigy moves by a millionth of a gradient at first.
       if (name === "rmsprop-nesterov" || name === "prodigy") return false;
+      // What m loses of such a gradient, its direction keeps as a state.
+      if (name === "optimistic-adam") return regime === "tiny";
       // A tenth of the smallest normal number is zero: no moment to divide, and no sign for cautious decay to see.
       return regime === "tiny" || !(options.eps === 0 || options.decay === "cautious" || isCautious(options));
     case "far":
@@ -75,6 +77,8 @@ function meansTheSame(regime: string, { row: { name, reference, shader }, option
     case "spikes":
       // Before the rectification is defined, an update is the gradient itself, which stops at 2^62.
       if (name.startsWith("radam") || options.rectify) return false;
+      // Without a clip, such a gradient is divided by what was before it.
+      if (name === "adopt") return options.form === "clipped";
       // By other powers than the root, larger gradients move further.
       if (name === "ftrl") return options.learningRatePower === -0.5;
       // At a rate of 1 and more, z leaves f32.

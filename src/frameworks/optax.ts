@@ -16,6 +16,8 @@ import {
   nadam,
   nesterov,
   novograd,
+  optimisticAdam,
+  optimisticSgd,
   prodigy,
   radam,
   rmsprop,
@@ -66,6 +68,16 @@ const adamOptions = ({ learning_rate: lr, b1: beta1, b2: beta2, eps, eps_root: e
 });
 const constantNadam = (config: AdamConfig, weightDecay: number) =>
   nadam({ ...adamOptions(config), form: "constant", weightDecay, decay: "decoupled" });
+
+/** Of both versions of Optimistic Adam. */
+const optimisticKeys = {
+  b1: 0.9,
+  b2: 0.999,
+  eps: 1e-8,
+  eps_root: 0,
+  mu_dtype: float32,
+  nesterov: true,
+} as const;
 
 /** Only what its rule has here. */
 const zero = /* @__PURE__ */ only(0);
@@ -296,6 +308,35 @@ export const optax: Framework = /* @__PURE__ */ framework(
         const { learning_rate: lr, b1: beta1, b2: beta2, b3: beta3, alpha, eps } = config;
         const weightDecay = config.weight_decay;
         return ademamix({ lr, beta1, beta2, beta3, alpha, eps, weightDecay, decay: "decoupled" });
+      },
+    },
+    optimistic_gradient_descent: {
+      keys: { learning_rate: required, alpha: 1, beta: 1 },
+      rule: ({ learning_rate: lr, alpha, beta }) => optimisticSgd({ lr, alpha, beta }),
+    },
+    optimistic_adam: {
+      keys: { learning_rate: required, optimism: optional, ...optimisticKeys },
+      rule: (config) => {
+        const { learning_rate: lr, optimism, nesterov } = config;
+        if (optimism !== null && lr === 0)
+          throw invalidConfig(
+            "Key 'learning_rate' of optax's optimistic_adam cannot be carried out with 'optimism'",
+            "a rate above 0: optimism is a multiple of it here",
+            lr,
+            "leave optimism out, or raise the rate",
+          );
+        return optimisticAdam({
+          ...adamOptions(config),
+          nesterov,
+          beta: optimism === null ? 1 : optimism / lr,
+        });
+      },
+    },
+    optimistic_adam_v2: {
+      keys: { learning_rate: required, alpha: 1, beta: 1, ...optimisticKeys },
+      rule: (config) => {
+        const { alpha, beta, nesterov } = config;
+        return optimisticAdam({ ...adamOptions(config), alpha, beta, nesterov });
       },
     },
     schedule_free_sgd: {

@@ -5,15 +5,18 @@ import { adagrad } from "./adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./adam.js";
 import { adan } from "./adan.js";
 import { ademamix } from "./ademamix.js";
+import { adopt } from "./adopt.js";
 import { angd } from "./angd.js";
 import { asgd } from "./asgd.js";
 import { fromage } from "./fromage.js";
 import { ftrl } from "./ftrl.js";
 import { lamb } from "./lamb.js";
+import { laprop } from "./laprop.js";
 import { lars } from "./lars.js";
 import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
 import { muon } from "./muon.js";
 import { novograd } from "./novograd.js";
+import { optimisticAdam, optimisticSgd } from "./optimistic.js";
 import { prodigy } from "./prodigy.js";
 import { radam, radamAmsgrad } from "./radam.js";
 import type { ReferenceRule } from "./reference-rule.js";
@@ -62,6 +65,10 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   yogi,
   adan,
   ademamix,
+  adopt,
+  laprop,
+  "optimistic-sgd": optimisticSgd,
+  "optimistic-adam": optimisticAdam,
   ftrl,
   sophia,
   "schedule-free-sgd": scheduleFreeSgd,
