@@ -30,6 +30,8 @@ const tunedRates: Readonly<Record<string, number>> = {
   adabelief: 3e-3,
   "adabelief-amsgrad": 3e-3,
   adan: 3e-3,
+  laprop: 1e-3,
+  "optimistic-sgd": 0.1,
   ftrl: 0.03,
   sophia: 3e-4,
   muon: 3e-3,
