@@ -35,37 +35,20 @@ import {
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
 import { type Framework, framework, importRule, invalidConfig, only, optional, required } from "./import.js";
+import {
+  type AdamConfig,
+  adamKeys,
+  adamOptions,
+  adamwKeys,
+  decoupled,
+  everywhere,
+  float32,
+  never,
+  noMask,
+  scheduleFreeKeys,
+  zero,
+} from "./optax-keys.js";
 
-/** States are f32 here: another type of theirs would be another result. */
-const float32 = /* @__PURE__ */ only(null, "float32");
-/** Which tensors decay is told by groups. */
-const noMask = /* @__PURE__ */ only(null);
-const everywhere = /* @__PURE__ */ only(true);
-
-const adamKeys = {
-  learning_rate: required,
-  b1: 0.9,
-  b2: 0.999,
-  eps: 1e-8,
-  eps_root: 0,
-  mu_dtype: float32,
-} as const;
-const adamwKeys = { ...adamKeys, weight_decay: 1e-4, mask: noMask } as const;
-
-interface AdamConfig {
-  readonly learning_rate: number;
-  readonly b1: number;
-  readonly b2: number;
-  readonly eps: number;
-  readonly eps_root: number;
-}
-const adamOptions = ({ learning_rate: lr, b1: beta1, b2: beta2, eps, eps_root: epsRoot }: AdamConfig) => ({
-  lr,
-  beta1,
-  beta2,
-  eps,
-  epsRoot,
-});
 const constantNadam = (config: AdamConfig, weightDecay: number) =>
   nadam({ ...adamOptions(config), form: "constant", weightDecay, decay: "decoupled" });
 
