@@ -505,6 +505,9 @@ describe("under lower limits", () => {
 });
 
 /** Defects of passes: rule, what is wrong, and the text that becomes another. */
+const orthogonal = muon({ lr: 0.1 });
+const sound = new Set<Rule>();
+
 const defects: readonly (readonly [rule: Rule, what: string, from: string, to: string])[] = [
   [angd({ delta: 0.1 }), "the gradient's own square", "image.x * image.y", "image.y * image.y"],
   [angd({ delta: 0.1 }), "no share of the old estimate", "counted(scalars.kept,", "counted(0.0,"],
@@ -526,11 +529,11 @@ const defects: readonly (readonly [rule: Rule, what: string, from: string, to: s
     "change(tensor, tile, 0.0, select",
     "change(tensor, tile, scalars.gain, select",
   ],
-  [muon({ lr: 0.1 }), "no square of XXᵀ", "scalars.c, gram, scalars.b", "0.0, gram, scalars.b"],
-  [muon({ lr: 0.1 }), "a power of two for the norm", "sqrt(total(lane, sum))", "1.0"],
-  [muon({ lr: 0.1 }), "the scale of the transpose", "sqrt(max(1.0, ratio))", "sqrt(max(1.0, 1.0 / ratio))"],
-  [muon({ lr: 0.1 }), "an iteration less", "steps % 2u == 1u", "steps % 2u == 0u"],
-  [muon({ lr: 0.1 }), "a product without its last terms", "term < terms; term", "term + 4u < terms; term"],
+  [orthogonal, "no square of XXᵀ", "scalars.c, gram, scalars.b", "0.0, gram, scalars.b"],
+  [orthogonal, "a power of two for the norm", "sqrt(total(lane, sum))", "1.0"],
+  [orthogonal, "the scale of the transpose", "sqrt(max(1.0, ratio))", "sqrt(max(1.0, 1.0 / ratio))"],
+  [orthogonal, "an iteration less", "steps % 2u == 1u", "steps % 2u == 0u"],
+  [orthogonal, "a product without its last terms", "term < terms; term", "term + 4u < terms; term"],
 ];
 
 test.each(defects.map(([rule, what, from, to]) => [`${rule.row.name}: ${what}`, rule, from, to] as const))(
@@ -542,7 +545,8 @@ test.each(defects.map(([rule, what, from, to]) => [`${rule.row.name}: ${what}`, 
     const whole = { ...row.whole!, shader: { ...shader, code: shader.code.replaceAll(from, to) } };
     const { device, software } = watched();
     const errorsOf = async (judged: Rule) => judgeRuns(await runWhole(device, judged), software).errors;
-    expect(await errorsOf(rule)).toEqual([]);
+    if (!sound.has(rule)) expect(await errorsOf(rule)).toEqual([]);
+    sound.add(rule);
     expect(await errorsOf({ options, row: { ...row, whole } })).not.toEqual([]);
   },
 );
