@@ -49,3 +49,13 @@ export const scheduleFreeKeys = {
 } as const;
 /** Of the names with decoupled decay. */
 export const decoupled = { weight_decay: 0, mask: noMask } as const;
+
+/** Of both versions of Optimistic Adam. */
+export const optimisticKeys = {
+  b1: 0.9,
+  b2: 0.999,
+  eps: 1e-8,
+  eps_root: 0,
+  mu_dtype: float32,
+  nesterov: true,
+} as const;

@@ -45,35 +45,13 @@ import {
   float32,
   never,
   noMask,
+  optimisticKeys,
   scheduleFreeKeys,
   zero,
 } from "./optax-keys.js";
 
 const constantNadam = (config: AdamConfig, weightDecay: number) =>
   nadam({ ...adamOptions(config), form: "constant", weightDecay, decay: "decoupled" });
-
-/** Of both versions of Optimistic Adam. */
-const optimisticKeys = {
-  b1: 0.9,
-  b2: 0.999,
-  eps: 1e-8,
-  eps_root: 0,
-  mu_dtype: float32,
-  nesterov: true,
-} as const;
-
-/** Only what its rule has here. */
-const zero = /* @__PURE__ */ only(0);
-const never = /* @__PURE__ */ only(false);
-/** Of optax's Schedule-Free rules. */
-const scheduleFreeKeys = {
-  // With a warm-up, optax counts the steps of rate and weight one apart.
-  warmup_steps: /* @__PURE__ */ only(null),
-  weight_lr_power: /* @__PURE__ */ only(2),
-  state_dtype: float32,
-} as const;
-/** Of the names with decoupled decay. */
-const decoupled = { weight_decay: 0, mask: noMask } as const;
 
 /** optax's aliases: their names, arguments and defaults. A `learning_rate` is a number: schedules stand beside the rule. */
 export const optax: Framework = /* @__PURE__ */ framework(
