@@ -1,10 +1,10 @@
 import type { Rule } from "../index.js";
-import { referenceLookahead, referenceState, referenceStep } from "../reference/step.js";
+import { referenceLookahead, referenceOutput, referenceState, referenceStep } from "../reference/step.js";
 import type { Trajectory } from "./trajectories.js";
 
 /** Parameters of each tensor after each step of a trajectory, as the float64 reference runs it. */
 export function referenceRun(
-  { initial, steps, rate, gradient }: Trajectory,
+  { initial, shapes, steps, rate, gradient, outputs }: Trajectory,
   { row, options }: Rule,
 ): Readonly<Record<string, readonly Float64Array[]>> {
   const names = Object.keys(initial);
@@ -20,12 +20,18 @@ export function referenceRun(
     const joined = (of: (place: (typeof places)[number]) => Float64Array) =>
       Float64Array.from(places.flatMap((place) => [...of(place)]));
     let parameters: Float64Array = joined(({ name }) => initial[name]!);
-    let state = referenceState(row, options, parameters);
+    const shape = shapes[tensors[0]!]!;
+    const shaped = row.whole ? { shape } : {};
+    let state = referenceState(row, options, parameters, shaped.shape);
     for (let t = 1; t <= steps; t += 1) {
       const point = referenceLookahead(row, options, parameters, state);
       const gradients = joined(({ name, start, end }) => gradient(t, name, point.subarray(start, end)));
-      const at = { t, lr: rate(t) ?? options.lr };
+      const at = { t, lr: rate(t) ?? options.lr, ...shaped };
       ({ parameters, state } = referenceStep(row, options, at, parameters, gradients, state));
+      if (outputs) {
+        const handed = joined(({ name }) => outputs[t - 1]![name]!);
+        ({ state } = referenceOutput(row, options, { ...at, t: t + 1 }, parameters, handed, state, 0));
+      }
       for (const { name, start, end } of places) after[name]!.push(parameters.slice(start, end));
     }
   }

@@ -64,6 +64,8 @@ const meaning: Record<string, readonly [rule: string, options: Record<string, un
   "textbook/adadelta": ["adadelta", { lr: 1, rho: 0.95, eps: 1e-6 }],
   "textbook/adam": ["adam", { lr: 0.01, eps: 1e-6 }],
   "textbook/adamax": ["adamax", { lr: 0.01, eps: 0 }],
+  "textbook/angd-1e-06": ["angd", { lr: 0.05, delta: 1e-6, outputs: 1 }],
+  "textbook/angd-0.02": ["angd", { lr: 0.05, delta: 0.02, outputs: 1 }],
   "textbook/nadam": ["nadam", { lr: 0.01, eps: 1e-6, momentumDecay: 4e-3 }],
 };
 

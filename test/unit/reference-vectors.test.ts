@@ -30,7 +30,7 @@ function worstError(
 test("the vectors are those of the frameworks and the textbook", () => {
   const count = (framework: string) => trajectories.filter((run) => run.framework === framework).length;
   expect(count("pytorch")).toBe(37);
-  expect(count("textbook")).toBe(12);
+  expect(count("textbook")).toBe(14);
   expect(count("keras")).toBe(26);
   expect(count("tensorflow1")).toBe(19);
   expect(count("optax")).toBe(61);

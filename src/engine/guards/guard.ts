@@ -16,7 +16,8 @@ import { checkGuards, type GuardOptions, type Guards, UNLIMITED } from "../optio
 import type { PendingStep } from "../scalars.js";
 import type { SteppedCohort } from "../verbs.js";
 import { Attempts, type PreparedRows } from "./attempts.js";
-import { CONTROL, RECORD, SETTLED, VALUES } from "./control.js";
+import { CONTROL, SETTLED, VALUES } from "./control.js";
+import { type Kept, keep } from "./kept.js";
 import { type GuardMemory, Path } from "./path.js";
 import type { TelemetryOptions } from "./reports.js";
 import { OWN } from "./rule-sums.js";
@@ -38,18 +39,6 @@ export interface GuardPlan {
   /** Whether steps begin with an ascent. */
   readonly sam: boolean;
 }
-
-/** What the GPU counts, the loss scale, and the records of the last steps. */
-export interface Kept {
-  readonly control: GPUBuffer;
-  readonly history: GPUBuffer;
-  /** How many records there are. */
-  readonly records: number;
-  destroy(): void;
-}
-
-/** Records that are kept at least. */
-const RECORDS = 64;
 
 /** Measures gradients on the GPU, decides there about each step, and keeps what telemetry reports. */
 export class Guard {
@@ -103,7 +92,7 @@ export class Guard {
     this.#index = new Map(table.tensors.map((tensor, index) => [tensor, index]));
     // Behind the values, in vec4f.
     const owners = (VALUES / 16) * table.tensors.length;
-    this.kept = before?.kept ?? this.#keep(create, stepsInFlight);
+    this.kept = before?.kept ?? keep(context, create, stepsInFlight, this.guards.lossScale.initial);
     const { control, history } = this.kept;
     this.lossScale = { buffer: control, offset: offsetsOf(CONTROL).loss_scale!, size: 4 };
     const values = own(create("values", Math.max(owners * 16 + Math.ceil(table.count / 4) * 16, VALUES)));
@@ -123,26 +112,6 @@ export class Guard {
     }
     this.#ascents = sam ? groups.map((group) => this.#ascentOf(group)) : [];
     this.#pathFor(this.guards);
-  }
-
-  #keep(create: (name: string, size: number, usage?: number) => GPUBuffer, stepsInFlight: number): Kept {
-    // All that may be submitted at once, and the one before.
-    const records = Math.max(RECORDS, stepsInFlight + 2);
-    const { own, device } = this.#context;
-    const kept: { -readonly [K in keyof Kept]?: Kept[K] } & { destroy(): void } = {
-      records,
-      destroy() {
-        this.control?.destroy();
-        this.history?.destroy();
-      },
-    };
-    // Owned before the second buffer may fail.
-    own(kept);
-    const control = create("control", sizeOf(CONTROL), USAGE.UNIFORM);
-    kept.control = control;
-    kept.history = create("history", records * sizeOf(RECORD));
-    device.queue.writeBuffer(control, 0, new Float32Array([this.guards.lossScale.initial]));
-    return kept as Kept;
   }
 
   /** The way of the guards in force. */
