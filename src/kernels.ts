@@ -7,12 +7,18 @@ import { adagrad } from "./rules/adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./rules/adam.js";
 import { adan } from "./rules/adan.js";
 import { ademamix } from "./rules/ademamix.js";
+import { adopt } from "./rules/adopt.js";
 import { angd } from "./rules/angd.js";
 import { asgd } from "./rules/asgd.js";
+import { fromage } from "./rules/fromage.js";
 import { ftrl } from "./rules/ftrl.js";
+import { lamb } from "./rules/lamb.js";
+import { laprop } from "./rules/laprop.js";
+import { lars } from "./rules/lars.js";
 import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
 import { muon } from "./rules/muon.js";
 import { novograd } from "./rules/novograd.js";
+import { optimisticAdam, optimisticSgd } from "./rules/optimistic.js";
 import { prodigy } from "./rules/prodigy.js";
 import { radam, radamAmsgrad } from "./rules/radam.js";
 import {
@@ -27,6 +33,7 @@ import { scheduleFreeAdamw, scheduleFreeSgd } from "./rules/schedule-free.js";
 import { sgd } from "./rules/sgd.js";
 import { lion, signSgd, signum } from "./rules/sign.js";
 import { sophia } from "./rules/sophia.js";
+import { stableAdamw } from "./rules/stable-adamw.js";
 import { yogi } from "./rules/yogi.js";
 
 export * from "./rules/adabelief.js";
@@ -35,12 +42,18 @@ export * from "./rules/adagrad.js";
 export * from "./rules/adam.js";
 export * from "./rules/adan.js";
 export * from "./rules/ademamix.js";
+export * from "./rules/adopt.js";
 export * from "./rules/angd.js";
 export * from "./rules/asgd.js";
+export * from "./rules/fromage.js";
 export * from "./rules/ftrl.js";
+export * from "./rules/lamb.js";
+export * from "./rules/laprop.js";
+export * from "./rules/lars.js";
 export * from "./rules/momentum.js";
 export * from "./rules/muon.js";
 export * from "./rules/novograd.js";
+export * from "./rules/optimistic.js";
 export * from "./rules/prodigy.js";
 export { radam, radamAmsgrad } from "./rules/radam.js";
 export * from "./rules/rmsprop.js";
@@ -49,6 +62,7 @@ export * from "./rules/schedule-free.js";
 export * from "./rules/sgd.js";
 export * from "./rules/sign.js";
 export * from "./rules/sophia.js";
+export * from "./rules/stable-adamw.js";
 export * from "./rules/yogi.js";
 
 /** Every rule, in order of increasing complexity. */
@@ -81,11 +95,19 @@ export const rules: readonly RuleFactory[] = [
   yogi,
   adan,
   ademamix,
+  adopt,
+  laprop,
+  optimisticSgd,
+  optimisticAdam,
   ftrl,
   sophia,
   scheduleFreeSgd,
   scheduleFreeAdamw,
   novograd,
+  lars,
+  lamb,
+  fromage,
+  stableAdamw,
   prodigy,
   angd,
   muon,

@@ -93,6 +93,13 @@ export const choice = <const T extends string>(...values: readonly [T, ...T[]]) 
 /** Styles of weight decay, in words: {@link commonOptions}. */
 export const decayStyles = ["coupled", "decoupled", "independent", "proximal", "cautious"] as const;
 
+/** Whether updates may be held back: {@link commonOptions}. */
+export const isCautious = (options: { readonly cautious?: unknown } | undefined): boolean =>
+  (options?.cautious ?? "off") !== "off";
+
+/** Of rules whose states follow the parameters that their updates lead to, and of those whose direction is of a whole tensor. */
+export const neverCautious = () => choice("off");
+
 /** Options that every rule takes, because the engine and not the rule carries them out. */
 export const commonOptions = {
   /** Learning rate η, before the schedule's factor: 0, or at least 2⁻¹²⁶. */
@@ -107,6 +114,11 @@ export const commonOptions = {
   decay: choice(...decayStyles),
   /** Ascend instead of descend. */
   maximize: flag(false),
+  /**
+   * Keep only updates that take the gradient's way (Liang et al. 2024), of each tensor `scaled` by n/max(kept, n/1000) (the
+   * authors' code, timm) or by n/(kept + 1) (the `paper`). Decay that is the engine's is not held back.
+   */
+  cautious: choice("off", "scaled", "paper"),
 } as const;
 
 /** Styles of rules whose authors decouple decay. */

@@ -30,10 +30,17 @@ const tunedRates: Readonly<Record<string, number>> = {
   adabelief: 3e-3,
   "adabelief-amsgrad": 3e-3,
   adan: 3e-3,
+  laprop: 1e-3,
+  "optimistic-sgd": 0.1,
   ftrl: 0.03,
   sophia: 3e-4,
   muon: 3e-3,
+  lars: 10,
+  lamb: 0.01,
+  fromage: 0.03,
+  "stable-adamw": 3e-3,
   "schedule-free-adamw": 3e-3,
+  angd: 0.05,
 };
 
 /** The peak learning rate of every optimizer, by its name on the command line. */

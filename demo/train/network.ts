@@ -56,6 +56,9 @@ const crossEntropy = (parameters: Parameters, images: DeviceArray, labels: Devic
 };
 
 const compiledLogits = jit(logits);
+const compiledProbabilities = jit((parameters: Parameters, images: DeviceArray) =>
+  nn.softmax(logits(parameters, images)),
+);
 const compiledLossAndGradients = jit(valueAndGrad(crossEntropy));
 
 /** Loss and gradients at the parameters, which stay the caller's; images and labels are consumed. */
@@ -66,6 +69,43 @@ export function lossAndGradients(
 ): LossAndGradients {
   const [loss, gradients] = compiledLossAndGradients(tree.ref(parameters), images, labels);
   return { loss, gradients };
+}
+
+/** The classes that each of the gradients below is of. */
+const classes = () =>
+  Array.from({ length: CLASSES }, (_, own) =>
+    np.array(
+      Float32Array.from({ length: CLASSES }, (_, k) => Number(k === own)),
+      { shape: [1, CLASSES] },
+    ),
+  );
+
+/**
+ * Gradients of the outputs whose squares add up to the Fisher information, one a class: √n · mean of ±√p·∇log p, where p is
+ * the model's own probability of the class. The signs of examples are drawn, so that products of two examples add nothing on
+ * average. The images are consumed.
+ * @param sign of each example, 1 or −1
+ */
+export function outputGradients(
+  parameters: Parameters,
+  images: DeviceArray,
+  sign: Float32Array,
+): Parameters[] {
+  const count = sign.length;
+  const probability = compiledProbabilities(tree.ref(parameters), images.ref);
+  const signs = np.array(
+    sign.map((one) => one * Math.sqrt(count)),
+    { shape: [count, 1] },
+  );
+  const weights = np.sqrt(probability).mul(signs);
+  const gradients = classes().map((own) => {
+    const { loss, gradients } = lossAndGradients(parameters, images.ref, weights.ref.mul(own));
+    loss.dispose();
+    return gradients;
+  });
+  weights.dispose();
+  images.dispose();
+  return gradients;
 }
 
 /** Logits of some images, on the CPU; the images are consumed. */

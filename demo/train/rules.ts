@@ -1,9 +1,11 @@
 import { adamw, type Parameter, partition, type Rule, rules } from "../../src/index.js";
+import { CLASSES } from "./mnist.js";
 
 /** Options other than the rate that a rule is trained with. */
 const options: Readonly<Record<string, Readonly<Record<string, number | string>>>> = {
   // 0.1 is more than the squares of most gradients here add up to.
   ftrl: { initialAccumulatorValue: 0 },
+  angd: { outputs: CLASSES, delta: 0.05, damping: 0.05 },
   // So that one rate serves what it takes and the rest.
   muon: { scaling: "match_rms_adamw" },
 };

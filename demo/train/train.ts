@@ -7,7 +7,14 @@ import { accuracy } from "./evaluate.js";
 import type { TrainEvent } from "./events.js";
 import { type Loss, meanLoss, WaitingLosses } from "./losses.js";
 import type { Examples, Mnist } from "./mnist.js";
-import { initialParameters, lossAndGradients, type Parameters, parameterNames, shapes } from "./network.js";
+import {
+  initialParameters,
+  lossAndGradients,
+  outputGradients,
+  type Parameters,
+  parameterNames,
+  shapes,
+} from "./network.js";
 import { stepsPerEpoch, type TrainOptions } from "./options.js";
 import { shuffle, uniformNumbers } from "./random.js";
 import { positionMetadata, readPosition } from "./resume.js";
@@ -16,6 +23,9 @@ import { scheduleByName } from "./schedules.js";
 
 /** Steps from one estimate of curvature to the next, for rules that take one. */
 const CURVATURE_EVERY = 10;
+
+/** Steps from one adaptation to gradients of outputs to the next, for rules that take them: each costs as many gradients. */
+const OUTPUTS_EVERY = 10;
 
 /** Examples in a micro-batch of a full batch. */
 const MICRO_BATCH = 1_000;
@@ -83,7 +93,17 @@ export async function train(
       if (batch === "full")
         ready.push(await accumulateGradients(optimizer, parameters, training, indices, curvature));
       else computeGradients(optimizer, parameters, training, indices, waiting, curvature);
+      // Taken at the parameters of before the step, and handed over after it.
+      const outputs =
+        rule.row.whole?.outputs?.(rule.options) && step % OUTPUTS_EVERY === 0
+          ? startOutputs(parameters, training, indices.subarray(0, MICRO_BATCH), seed + step)
+          : [];
       optimizer.step();
+      for (const gradients of outputs) {
+        optimizer.setGradients(buffersOf(gradients));
+        optimizer.outputGradient();
+        tree.dispose(gradients);
+      }
       rates.push(optimizer.groups[0]?.rate ?? Number.NaN);
       step++;
       if (batch !== "full" && !waiting.full && step % epochSteps !== 0) continue;
@@ -152,6 +172,22 @@ export function computeGradients(
   losses.push(loss, count);
   // The buffers go back to jax-js, which writes them again only in work submitted after the step.
   tree.dispose(gradients);
+}
+
+/** Gradients of the outputs, under way. @param seed of the examples' signs */
+function startOutputs(
+  parameters: Parameters,
+  examples: Examples,
+  indices: Uint32Array,
+  seed: number,
+): Parameters[] {
+  const { images, labels } = uploadBatch(examples, indices);
+  labels.dispose();
+  const uniform = uniformNumbers(seed);
+  const signs = Float32Array.from(indices, () => (uniform() < 0.5 ? -1 : 1));
+  const outputs = outputGradients(parameters, images, signs);
+  for (const gradients of outputs) buffersOf(gradients);
+  return outputs;
 }
 
 /** The buffers of gradients, for the optimizer to read. */

@@ -188,7 +188,9 @@ function pytorchOptions(
 
 /** Options that are compiled into the kernel are to be as they were compiled. */
 function checkCompiled({ where }: FileGroup, options: RuleOptions, { row, options: own }: CheckpointGroup) {
-  const [saved, compiled] = [options, own].map((values) => JSON.stringify(row.constants?.(values) ?? {}));
+  const [saved, compiled] = [options, own].map((values) =>
+    JSON.stringify({ ...row.constants?.(values), cautious: values.cautious }),
+  );
   if (saved !== compiled)
     refuse(`${where} has options that are compiled into another kernel`, compiled!, saved, OTHER);
   return options;

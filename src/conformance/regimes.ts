@@ -74,6 +74,14 @@ export const regimes: readonly Regime[] = [
     gradients: (t) => gradients(16, t, ELEMENTS),
     free: true,
   },
+  // Parameters that begin at zero and steps without a gradient: norms are zero, and nothing is to be divided by them.
+  {
+    name: "zeros",
+    edge: true,
+    initial: new Float32Array(ELEMENTS),
+    gradients: from(17, (g, t) => (t % 4 === 2 ? 0 : g)),
+    free: true,
+  },
   // From the smallest normal numbers up: their squares are zero.
   {
     name: "vanished",

@@ -5,7 +5,7 @@ import { type Extras, isSteady, runBeyond, runBroken, runRule, runSteady } from 
 import { neededBy, type Options, variantsOf } from "./variants.js";
 
 /** Options that the stages around a rule carry out and not its own kernel. */
-const STAGES = ["weightDecay", "decay", "maximize"];
+const STAGES = ["weightDecay", "decay", "maximize", "cautious"];
 
 const STAGED: Options = { weightDecay: 0.05, maximize: true };
 

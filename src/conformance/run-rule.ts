@@ -6,6 +6,7 @@ import {
   type Schedule,
 } from "../index.js";
 import { type ReferenceState, referenceState, referenceStep } from "../reference/step.js";
+import { isCautious } from "../rule.js";
 import { QUICK } from "../shaders/prelude.js";
 import { keptBy, type Run } from "./judge.js";
 import { normals } from "./numbers.js";
@@ -55,28 +56,35 @@ export type Extras = Pick<OptimizerOptions, "guards" | "telemetry" | "compensate
 const change: Schedule = (step) => (step < RATE_CHANGE - 1 ? 1 : 0.25);
 
 /** Whether a regime means the same to a rule in f32 as in float64. */
-function meansTheSame(regime: string, { row: { name, reference }, options }: Rule): boolean {
+function meansTheSame(regime: string, { row: { name, reference, shader }, options }: Rule): boolean {
   // What a rule of the caller's does at the edges is its own.
-  if (reference) return regime !== "vanished" && regime !== "spikes";
+  if (reference) return !["zeros", "vanished", "spikes"].includes(regime);
   switch (regime) {
     case "tiny":
     case "vanished":
       // Without an ε, a gradient whose square is zero is none at all. Prodigy moves by a millionth of a gradient at first.
       if (name === "rmsprop-nesterov" || name === "prodigy") return false;
+      // What m loses of such a gradient, its direction keeps as a state.
+      if (name === "optimistic-adam") return regime === "tiny";
       // A tenth of the smallest normal number is zero: no moment to divide, and no sign for cautious decay to see.
-      return regime === "tiny" || !(options.eps === 0 || options.decay === "cautious");
+      return regime === "tiny" || !(options.eps === 0 || options.decay === "cautious" || isCautious(options));
     case "far":
       // Its rate grows with the distance, and the decay of a large parameter with both: in float64 it parts for good, too.
       return name !== "prodigy" || options.weightDecay === 0;
+    case "zeros":
+      // For what is summed over a tensor; in others elements have such gradients already.
+      return shader.sums.length > 0;
     case "spikes":
       // Before the rectification is defined, an update is the gradient itself, which stops at 2^62.
       if (name.startsWith("radam") || options.rectify) return false;
+      // Without a clip, such a gradient is divided by what was before it.
+      if (name === "adopt") return options.form === "clipped";
       // By other powers than the root, larger gradients move further.
       if (name === "ftrl") return options.learningRatePower === -0.5;
       // At a rate of 1 and more, z leaves f32.
       if (name === "schedule-free-sgd") return false;
       // Elements that stop there have other shares of the norm, or of the distance.
-      return name !== "novograd" && name !== "prodigy";
+      return !["novograd", "lars", "fromage", "prodigy"].includes(name);
     default:
       return true;
   }

@@ -22,6 +22,10 @@ function otherNumber(spec: Spec & { readonly kind: "number" }): number | undefin
  */
 function alternatives(rule: string, name: string, spec: Spec): Options[] {
   if (spec.kind === "flag") return [{ [name]: !spec.default }];
+  if (spec.kind === "choice" && name === "cautious")
+    return spec.values
+      .filter((value) => value === "scaled" || (rule === "adam" && value !== "off"))
+      .map((value) => ({ cautious: value, weightDecay: 0.1 }));
   if (spec.kind === "choice")
     return name === "decay"
       ? spec.values
@@ -52,6 +56,15 @@ const together: Readonly<Record<string, readonly Options[]>> = {
   yogi: [
     { biasCorrection: true, epsHat: true },
     { biasCorrection: true, l1: 0.1, l2: 0.2 },
+  ],
+  lars: [
+    { nesterov: true, form: "buffer", decay: "decoupled", weightDecay: 0.1 },
+    { adapt: false, decay: "decoupled", weightDecay: 0.1 },
+  ],
+  fromage: [{ minNorm: 2 }, { minNorm: 20 }],
+  lamb: [
+    { decayFirst: true, decay: "decoupled", weightDecay: 0.1 },
+    { maxNorm: 1, maxTrust: 0.5, decay: "decoupled", weightDecay: 0.1 },
   ],
   prodigy: [{ biasCorrection: true, newDistance: true, eps: 1 }],
   ademamix: [{ alphaWarmup: 8, beta3Warmup: 8 }],

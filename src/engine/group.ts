@@ -17,6 +17,8 @@ export interface BlendWeights {
   readonly average: AverageWeight | undefined;
 }
 
+const cautionOf = ({ cautious }: RuleOptions) => ({ cautious });
+
 /** As many as guards may let be skipped in flight, and the next. */
 const KEPT_ROWS = 65;
 
@@ -115,7 +117,7 @@ export class ParameterGroup {
   #changed(options: object): RuleOptions {
     const { row } = this.#rule;
     const next = checkOptions(row, options, this.#options);
-    for (const fixed of [row.constants, row.initial, row.whole?.fixed])
+    for (const fixed of [row.constants, row.initial, row.whole?.fixed, cautionOf])
       if (fixed && JSON.stringify(fixed(next)) !== JSON.stringify(fixed(this.#options)))
         throw new OptimError("invalid-option", `${row.name} cannot change this option after creation`, {
           expected: `what the kernel was compiled with and the state began with: ${JSON.stringify(fixed(this.#options))}`,

@@ -1,4 +1,5 @@
 import { briefly, OptimError } from "../errors.js";
+import { isCautious } from "../rule.js";
 import { requireDevice } from "./device.js";
 import type { Engine } from "./engine.js";
 import type { ParameterGroup } from "./group.js";
@@ -100,7 +101,7 @@ function allocate(
   const context = { device, label, limits, uniforms, bound, own };
   const contextOf = (index: number) =>
     groups.length > 1 ? { ...context, label: `${label} ${index}` } : context;
-  const extras: Omit<Extras, "compensation" | "whole"> = {
+  const extras: Omit<Extras, "compensation" | "caution" | "whole"> = {
     accumulator: accumulating?.accumulator ?? [],
     copies: copying?.copiesOf(blends) ?? [],
     sam: sam !== undefined,
@@ -111,7 +112,12 @@ function allocate(
     return new GroupMemory(
       contextOf(index),
       rule,
-      { ...extras, compensation: compensated ? parts.compensation : undefined, whole: parts.whole },
+      {
+        ...extras,
+        compensation: compensated ? parts.compensation : undefined,
+        caution: isCautious(rule.options) ? parts.caution : undefined,
+        whole: parts.whole,
+      },
       tensors,
     );
   });

@@ -1,10 +1,11 @@
-import type { RuleRow } from "../rule.js";
+import { isCautious, type RuleRow } from "../rule.js";
 import type { OptimizerOptions } from "./options/optimizer-options.js";
 
 /** Why parts of the engine are needed. */
 export interface Needs {
   readonly rows: readonly RuleRow[];
   readonly guards: boolean;
+  readonly cautious: boolean;
   readonly copies: boolean;
   readonly accumulation: boolean;
   readonly compensation: boolean;
@@ -18,6 +19,7 @@ export function needsOf(options: OptimizerOptions): Needs {
   const rows = rules.flatMap((rule) => (rule?.row?.shader ? [rule.row] : []));
   return {
     rows,
+    cautious: [...rules.map((rule) => rule?.options), ...given].some(isCautious),
     guards: [guards, telemetry, sam].some((option) => option !== undefined),
     copies: [average, slowWeights].some((option) => option !== undefined),
     accumulation: accumulation === true,
@@ -26,18 +28,25 @@ export function needsOf(options: OptimizerOptions): Needs {
 }
 
 /** The parts of the engine that not every run needs, where this one does. */
-export async function loadParts({ rows, guards, copies, accumulation, compensation: compensated }: Needs) {
+export async function loadParts(needs: Needs) {
+  const { rows, guards, cautious, copies, accumulation, compensation: compensated } = needs;
   const some = (part: (row: RuleRow) => unknown) => rows.some((row) => Boolean(part(row)));
-  const [guard, copying, accumulating, lookahead, curvature, compensation, whole] = await Promise.all([
-    guards || some(({ shader }) => shader.sums.length) ? import("./guards/index.js") : undefined,
-    copies || some((row) => row.startsAtParameter ?? row.evaluate) ? import("./passes/copies.js") : undefined,
-    accumulation ? import("./passes/accumulation.js") : undefined,
-    some(({ shader }) => shader.lookahead) ? import("./passes/lookahead.js") : undefined,
-    some(({ shader }) => shader.curvature) ? import("./passes/curvature.js") : undefined,
-    compensated ? import("./passes/compensation.js") : undefined,
-    some((row) => row.whole) ? import("./whole/index.js") : undefined,
-  ]);
-  return { guard, copying, accumulating, lookahead, curvature, compensation, whole };
+  const [guard, copying, accumulating, lookahead, curvature, compensation, caution, whole] =
+    await Promise.all([
+      guards || cautious || some(({ shader }) => shader.sums.length)
+        ? import("./guards/index.js")
+        : undefined,
+      copies || some((row) => row.startsAtParameter ?? row.evaluate)
+        ? import("./passes/copies.js")
+        : undefined,
+      accumulation ? import("./passes/accumulation.js") : undefined,
+      some(({ shader }) => shader.lookahead) ? import("./passes/lookahead.js") : undefined,
+      some(({ shader }) => shader.curvature) ? import("./passes/curvature.js") : undefined,
+      compensated ? import("./passes/compensation.js") : undefined,
+      cautious ? import("./passes/caution.js") : undefined,
+      some((row) => row.whole) ? import("./whole/index.js") : undefined,
+    ]);
+  return { guard, copying, accumulating, lookahead, curvature, compensation, caution, whole };
 }
 
 /** What was loaded. */

@@ -1,5 +1,6 @@
 // Groups that change during training: everything is made anew, and what is kept of each tensor moves over.
 import { briefly, checkKeys, OptimError } from "../errors.js";
+import { isCautious } from "../rule.js";
 import type { Engine } from "./engine.js";
 import { makeGroup, type ParameterGroup } from "./group.js";
 import { loadParting } from "./kernels/plan.js";
@@ -44,10 +45,11 @@ export async function addGroup(
     throw engine.refusal("adds no group so", "scheduleFrom 'start' or 'run'", briefly(scheduleFrom));
   const added = await checkGroup(engine, withDefaults(options, checked.defaults));
   if (checked.sam !== undefined) engine.machine.parts.guard?.refuseLookahead([added]);
-  if (added.rule.row.shader.sums.length > 0 && !engine.machine.guarding)
+  const { row, options: own } = added.rule;
+  if ((row.shader.sums.length > 0 || isCautious(own)) && !engine.machine.guarding)
     throw new OptimError(
       "invalid-argument",
-      `'${label}' was created without what ${added.rule.row.name} needs`,
+      `'${label}' was created without what ${row.name} needs${isCautious(own) ? " to be cautious" : ""}`,
       {
         expected: "guards or telemetry, or such a rule at creation",
         got: "none",
@@ -119,6 +121,7 @@ async function rebuild(
   const parts = await loadParts({
     rows: current.map(({ rule }) => rule.row),
     guards: checked.guards !== undefined,
+    cautious: current.some(({ rule }) => isCautious(rule.options)),
     copies: checked.blends.slow !== undefined || checked.blends.average !== undefined,
     accumulation: checked.accumulation,
     compensation: current.some(({ compensated }) => compensated),

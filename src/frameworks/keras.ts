@@ -6,6 +6,7 @@ import {
   adamw,
   amsgrad,
   ftrl,
+  lamb,
   lion,
   momentum,
   nadam,
@@ -103,6 +104,10 @@ export const keras: Framework = /* @__PURE__ */ framework(
     Lion: {
       keys: { ...common, beta_1: 0.9, beta_2: 0.99 },
       rule: ({ beta_1: beta1, beta_2: beta2, ...config }) => lion({ ...commonOptions(config), beta1, beta2 }),
+    },
+    Lamb: {
+      keys: adamKeys,
+      rule: (config) => lamb({ ...adamOptions(config), decayFirst: true }),
     },
     Ftrl: {
       keys: {

@@ -8,11 +8,16 @@ import {
   adan,
   ademamix,
   amsgrad,
+  fromage,
+  lamb,
+  lars,
   lion,
   momentum,
   nadam,
   nesterov,
   novograd,
+  optimisticAdam,
+  optimisticSgd,
   prodigy,
   radam,
   rmsprop,
@@ -30,51 +35,32 @@ import {
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
 import { type Framework, framework, importRule, invalidConfig, only, optional, required } from "./import.js";
+import {
+  type AdamConfig,
+  adamKeys,
+  adamOptions,
+  adamwKeys,
+  decoupled,
+  everywhere,
+  float32,
+  never,
+  noMask,
+  scheduleFreeKeys,
+  zero,
+} from "./optax-keys.js";
 
-/** States are f32 here: another type of theirs would be another result. */
-const float32 = /* @__PURE__ */ only(null, "float32");
-/** Which tensors decay is told by groups. */
-const noMask = /* @__PURE__ */ only(null);
+const constantNadam = (config: AdamConfig, weightDecay: number) =>
+  nadam({ ...adamOptions(config), form: "constant", weightDecay, decay: "decoupled" });
 
-const adamKeys = {
-  learning_rate: required,
+/** Of both versions of Optimistic Adam. */
+const optimisticKeys = {
   b1: 0.9,
   b2: 0.999,
   eps: 1e-8,
   eps_root: 0,
   mu_dtype: float32,
+  nesterov: true,
 } as const;
-const adamwKeys = { ...adamKeys, weight_decay: 1e-4, mask: noMask } as const;
-
-interface AdamConfig {
-  readonly learning_rate: number;
-  readonly b1: number;
-  readonly b2: number;
-  readonly eps: number;
-  readonly eps_root: number;
-}
-const adamOptions = ({ learning_rate: lr, b1: beta1, b2: beta2, eps, eps_root: epsRoot }: AdamConfig) => ({
-  lr,
-  beta1,
-  beta2,
-  eps,
-  epsRoot,
-});
-const constantNadam = (config: AdamConfig, weightDecay: number) =>
-  nadam({ ...adamOptions(config), form: "constant", weightDecay, decay: "decoupled" });
-
-/** Only what its rule has here. */
-const zero = /* @__PURE__ */ only(0);
-const never = /* @__PURE__ */ only(false);
-/** Of optax's Schedule-Free rules. */
-const scheduleFreeKeys = {
-  // With a warm-up, optax counts the steps of rate and weight one apart.
-  warmup_steps: /* @__PURE__ */ only(null),
-  weight_lr_power: /* @__PURE__ */ only(2),
-  state_dtype: float32,
-} as const;
-/** Of the names with decoupled decay. */
-const decoupled = { weight_decay: 0, mask: noMask } as const;
 
 /** optax's aliases: their names, arguments and defaults. A `learning_rate` is a number: schedules stand beside the rule. */
 export const optax: Framework = /* @__PURE__ */ framework(
@@ -246,6 +232,36 @@ export const optax: Framework = /* @__PURE__ */ framework(
       rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps, weight_decay: weightDecay }) =>
         novograd({ lr, beta1, beta2, eps, weightDecay, decay: "decoupled" }),
     },
+    lars: {
+      keys: {
+        learning_rate: required,
+        weight_decay: 0,
+        weight_decay_mask: everywhere,
+        trust_coefficient: 1e-3,
+        eps: 0,
+        trust_ratio_mask: everywhere,
+        momentum: 0.9,
+        nesterov: false,
+      },
+      rule: ({
+        learning_rate: lr,
+        weight_decay: weightDecay,
+        trust_coefficient: trustCoefficient,
+        ...rest
+      }) => {
+        const { eps, momentum, nesterov } = rest;
+        return lars({ lr, weightDecay, trustCoefficient, eps, momentum, nesterov, decay: "coupled" });
+      },
+    },
+    lamb: {
+      keys: { learning_rate: required, b1: 0.9, b2: 0.999, eps: 1e-6, eps_root: 0, ...decoupled },
+      rule: (config) =>
+        lamb({ ...adamOptions(config), weightDecay: config.weight_decay, decay: "decoupled" }),
+    },
+    fromage: {
+      keys: { learning_rate: required, min_norm: 1e-6 },
+      rule: ({ learning_rate: lr, min_norm: minNorm }) => fromage({ lr, minNorm }),
+    },
     ademamix: {
       keys: {
         learning_rate: required,
@@ -262,6 +278,35 @@ export const optax: Framework = /* @__PURE__ */ framework(
         const { learning_rate: lr, b1: beta1, b2: beta2, b3: beta3, alpha, eps } = config;
         const weightDecay = config.weight_decay;
         return ademamix({ lr, beta1, beta2, beta3, alpha, eps, weightDecay, decay: "decoupled" });
+      },
+    },
+    optimistic_gradient_descent: {
+      keys: { learning_rate: required, alpha: 1, beta: 1 },
+      rule: ({ learning_rate: lr, alpha, beta }) => optimisticSgd({ lr, alpha, beta }),
+    },
+    optimistic_adam: {
+      keys: { learning_rate: required, optimism: optional, ...optimisticKeys },
+      rule: (config) => {
+        const { learning_rate: lr, optimism, nesterov } = config;
+        if (optimism !== null && lr === 0)
+          throw invalidConfig(
+            "Key 'learning_rate' of optax's optimistic_adam cannot be carried out with 'optimism'",
+            "a rate above 0: optimism is a multiple of it here",
+            lr,
+            "leave optimism out, or raise the rate",
+          );
+        return optimisticAdam({
+          ...adamOptions(config),
+          nesterov,
+          beta: optimism === null ? 1 : optimism / lr,
+        });
+      },
+    },
+    optimistic_adam_v2: {
+      keys: { learning_rate: required, alpha: 1, beta: 1, ...optimisticKeys },
+      rule: (config) => {
+        const { alpha, beta, nesterov } = config;
+        return optimisticAdam({ ...adamOptions(config), alpha, beta, nesterov });
       },
     },
     schedule_free_sgd: {

@@ -1,7 +1,7 @@
 // What PyTorch calls the options of our rules. States bear PyTorch's names already. No rule is imported here, so that a
 // page carries those it names only.
 import { briefly, OptimError } from "../errors.js";
-import type { RuleMemory, RuleOptions } from "../rule.js";
+import { isCautious, type RuleMemory, type RuleOptions } from "../rule.js";
 
 type Value = number | boolean;
 
@@ -176,6 +176,8 @@ export function toPyTorch(rule: string, options: RuleOptions, rate: number): PyT
         briefly(options[name]),
         "save without the format 'pytorch', or train so",
       );
+  if (isCautious(options))
+    refuse(rule, "cautious 'off'", briefly(options.cautious), "save without the format 'pytorch'");
   for (const name of form.positive ?? [])
     if (!(Number(options[name]) > 0))
       refuse(rule, `${name} above 0`, briefly(options[name]), "train by the rule without momentum");

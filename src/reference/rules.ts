@@ -5,12 +5,18 @@ import { adagrad } from "./adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./adam.js";
 import { adan } from "./adan.js";
 import { ademamix } from "./ademamix.js";
+import { adopt } from "./adopt.js";
 import { angd } from "./angd.js";
 import { asgd } from "./asgd.js";
+import { fromage } from "./fromage.js";
 import { ftrl } from "./ftrl.js";
+import { lamb } from "./lamb.js";
+import { laprop } from "./laprop.js";
+import { lars } from "./lars.js";
 import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
 import { muon } from "./muon.js";
 import { novograd } from "./novograd.js";
+import { optimisticAdam, optimisticSgd } from "./optimistic.js";
 import { prodigy } from "./prodigy.js";
 import { radam, radamAmsgrad } from "./radam.js";
 import type { ReferenceRule } from "./reference-rule.js";
@@ -26,6 +32,7 @@ import { scheduleFreeAdamw, scheduleFreeSgd } from "./schedule-free.js";
 import { sgd } from "./sgd.js";
 import { lion, signSgd, signum } from "./sign.js";
 import { sophia } from "./sophia.js";
+import { stableAdamw } from "./stable-adamw.js";
 import { yogi } from "./yogi.js";
 
 /** The float64 reference of every rule, under the rule's name. */
@@ -58,11 +65,19 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   yogi,
   adan,
   ademamix,
+  adopt,
+  laprop,
+  "optimistic-sgd": optimisticSgd,
+  "optimistic-adam": optimisticAdam,
   ftrl,
   sophia,
   "schedule-free-sgd": scheduleFreeSgd,
   "schedule-free-adamw": scheduleFreeAdamw,
   novograd,
+  lars,
+  lamb,
+  fromage,
+  "stable-adamw": stableAdamw,
   prodigy,
   angd,
   muon,

@@ -1,13 +1,14 @@
 import { OptimError } from "../errors.js";
-import type { ElementInput, ReferenceOptions, ReferenceRule } from "./reference-rule.js";
+import type { ElementInput, ElementOutput, ReferenceOptions, ReferenceRule } from "./reference-rule.js";
 import { nameOf, type Referenced, referenceRule } from "./rules.js";
-import { bounded, largest, type Summands, sign, sum, times } from "./summands.js";
+import { bounded, largest, rounding, type Summands, sign, sum, times } from "./summands.js";
 
 /** Options of the stages around a rule, beside the rule's own: as `adam(…).options` has them. */
 export type StageOptions = ReferenceOptions & {
   readonly weightDecay: number;
   readonly decay: "coupled" | "decoupled" | "independent" | "proximal" | "cautious";
   readonly maximize: boolean;
+  readonly cautious?: "off" | "scaled" | "paper";
 };
 
 /**
@@ -194,9 +195,10 @@ export function referenceStep(
     result.largest.state[name]![0] = largest(summands);
   }
   const settled = mapValues(settling, (summands, name) => given[name]?.[0] ?? sum(summands));
-  for (const [i, element] of elements.entries()) {
-    const { parameter } = element;
-    const output = rule.step({ ...element, settled });
+  const steps = elements.map((element) => rule.step({ ...element, settled }));
+  const outputs = heldBack(options.cautious ?? "off", elements, steps);
+  for (const [i, { parameter }] of elements.entries()) {
+    const output = outputs[i]!;
     const after = afterDecay(parameter, output.update, options, lr, rule.ownDecay);
     result.parameters[i] = sum(after);
     // The update is a value of its own: where its summands have one sign, its rounding is that of their sum.
@@ -208,6 +210,35 @@ export function referenceStep(
     }
   }
   return result;
+}
+
+/**
+ * Cautious updates (Liang et al. 2024, algorithm 1): those against the gradient's sign are none, and the others are scaled by
+ * how many there are. Where rounding decides a sign, it decides about the update, and through the count about all others.
+ */
+function heldBack(
+  cautious: "off" | "scaled" | "paper",
+  elements: readonly ElementInput[],
+  outputs: readonly ElementOutput[],
+): readonly ElementOutput[] {
+  if (cautious === "off") return outputs;
+  const count = elements.length;
+  const scale = (kept: number) =>
+    cautious === "paper" ? count / (kept + 1) : 1 / Math.max(kept / count, 1e-3);
+  const agreements = outputs.map(({ update }, i) => {
+    const [ahead, along] = [sign(update), sign(elements[i]!.gradient)];
+    return { kept: sum(ahead) * sum(along) > 0, open: Math.max(largest(ahead), largest(along)) > 1 };
+  });
+  const kept = agreements.filter((one) => one.kept).length;
+  const open = agreements.filter((one) => one.open).length;
+  const factor = scale(kept);
+  const slack = scale(Math.max(kept - open, 0)) - scale(Math.min(kept + open, count));
+  return outputs.map(({ update, state }, i) => {
+    const own = agreements[i]!;
+    const size = Math.abs(sum(update));
+    const bound = ((own.open ? factor + slack : slack) * size) / rounding;
+    return { update: [bound, -bound, ...(own.kept ? times(factor, update) : [0])], state };
+  });
 }
 
 /** θ − update, with the weight decay that is not in the gradient already. */

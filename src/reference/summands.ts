@@ -60,6 +60,12 @@ export function over(x: Summands, v: Summands, denominator: (v: number) => numbe
   return [bound, -bound, ...times(1 / denominator(value), x)];
 }
 
+/** A quotient of two norms: both are off by as much as one value may be. */
+export function ofNorms(quotient: Summands): Summands {
+  const both = 2 * Math.abs(sum(quotient));
+  return [both, -both, ...quotient];
+}
+
 /** The sign, 0 of 0. Where what cancels is all but everything, f32 may see any sign, and the bound says so. */
 export function sign(summands: Summands): Summands {
   const value = sum(summands);

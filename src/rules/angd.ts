@@ -1,4 +1,4 @@
-import { choice, fraction, nonNegative, positive, ruleFactory, wholeNumber } from "../rule.js";
+import { choice, fraction, neverCautious, nonNegative, positive, ruleFactory, wholeNumber } from "../rule.js";
 import shader from "../shaders/angd.wgsl";
 import * as passes from "../shaders/passes/angd.wgsl?engine";
 import { elements, type WholePass, type WholeShape } from "../whole-tensor.js";
@@ -22,6 +22,7 @@ export const angd = /* @__PURE__ */ ruleFactory(() => ({
   shader,
   options: {
     lr: nonNegative(1e-2),
+    cautious: neverCautious(),
     /** δ: how far the estimate moves in a step; with `inverse` adaptation c of c/t. */
     delta: fraction(1e-6),
     /** Whether δ stays, or falls as δ/t, so that the estimate is a mean over all steps. */

@@ -1,4 +1,4 @@
-import { choice, nonNegative, ruleFactory } from "../rule.js";
+import { choice, neverCautious, nonNegative, ruleFactory } from "../rule.js";
 import shader from "../shaders/asgd.wgsl";
 
 /**
@@ -10,6 +10,7 @@ export const asgd = /* @__PURE__ */ ruleFactory(() => ({
   name: "asgd",
   shader,
   options: {
+    cautious: neverCautious(),
     lr: nonNegative(1e-2),
     /** Decay λ of the rule itself, which also slows the rate. */
     lambd: nonNegative(1e-4),

@@ -1,4 +1,4 @@
-import { choice, nonNegative, ruleFactory } from "../rule.js";
+import { choice, neverCautious, nonNegative, ruleFactory } from "../rule.js";
 import shader from "../shaders/ftrl.wgsl";
 
 /** FTRL-Proximal: follows the regularized leader of all steps so far, with an L1 that keeps parameters at zero. */
@@ -6,6 +6,7 @@ export const ftrl = /* @__PURE__ */ ruleFactory(() => ({
   name: "ftrl",
   shader,
   options: {
+    cautious: neverCautious(),
     /** At a rate of 0, where the closed form has no value, nothing moves. */
     lr: nonNegative(1e-3),
     /** −p: −½ in the paper, 0 for a constant rate. */

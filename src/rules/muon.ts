@@ -4,6 +4,7 @@ import {
   decoupledFirst,
   flag,
   fraction,
+  neverCautious,
   nonNegative,
   positive,
   ruleFactory,
@@ -36,6 +37,7 @@ export const muon = /* @__PURE__ */ ruleFactory(() => ({
   shader,
   options: {
     lr: nonNegative(1e-3),
+    cautious: neverCautious(),
     weightDecay: nonNegative(0.1),
     decay: decoupledFirst(),
     momentum: fraction(0.95),

@@ -4,6 +4,7 @@ import {
   epsilon,
   flag,
   fraction,
+  neverCautious,
   nonNegative,
   positive,
   ruleFactory,
@@ -15,6 +16,7 @@ export const prodigy = /* @__PURE__ */ ruleFactory(() => ({
   name: "prodigy",
   shader,
   options: {
+    cautious: neverCautious(),
     lr: nonNegative(1),
     beta1: fraction(0.9),
     beta2: fraction(0.999),

@@ -1,9 +1,19 @@
-import { choice, decoupledRate, epsilon, flag, fraction, nonNegative, ruleFactory } from "../rule.js";
+import {
+  choice,
+  decoupledRate,
+  epsilon,
+  flag,
+  fraction,
+  neverCautious,
+  nonNegative,
+  ruleFactory,
+} from "../rule.js";
 import adamwShader from "../shaders/schedule-free-adamw.wgsl";
 import sgdShader from "../shaders/schedule-free-sgd.wgsl";
 
 /** Of Schedule-Free rules, which decay at y, where the gradient is taken. */
 const sharedOptions = () => ({
+  cautious: neverCautious(),
   /** Steps over which the rate grows from 0, in a line. */
   warmupSteps: nonNegative(0),
   decay: choice("decoupled", "coupled"),

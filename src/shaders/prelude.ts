@@ -44,4 +44,16 @@ fn averaged(average: vec4f, value: vec4f, kept: f32, weight: f32) -> vec4f {
     abs(difference) > abs(select(average, value, weight > kept)),
   );
 }`,
+  // Norms over a tensor from two sums of squares, in whichever no square is lost: x² of x up to 2^83, and of x below 2^-10.
+  squares: `fn squares(value: vec4f) -> f32 {
+  let lowered = 0x1p-20f * value;
+  return dot(lowered, lowered);
+}`,
+  small_squares: `fn small_squares(value: vec4f) -> f32 {
+  let raised = 0x1p64f * value;
+  return dot(raised, raised);
+}`,
+  norm: `fn norm(squares: f32, small: f32) -> f32 {
+  return select(0x1p20f * sqrt(squares), 0x1p-64f * sqrt(small), squares < 0x1p-60f);
+}`,
 };

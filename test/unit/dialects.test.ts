@@ -31,6 +31,7 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["keras", "Adamax", {}, "adamax", { lr: 1e-3, eps: 1e-7, epsOutside: true }],
   ["keras", "Nadam", {}, "nadam", { lr: 1e-3, eps: 1e-7, momentumDecay: 1 }],
   ["keras", "Lion", {}, "lion", { lr: 1e-3, beta1: 0.9, beta2: 0.99 }],
+  ["keras", "Lamb", {}, "lamb", { lr: 1e-3, eps: 1e-7, decayFirst: true }],
   ["keras", "Ftrl", {}, "ftrl", { lr: 1e-3, initialAccumulatorValue: 0.1, form: "keras", decay: "coupled" }],
   ["tensorflow1", "GradientDescent", { learning_rate }, "sgd", { lr }],
   ["tensorflow1", "Momentum", { learning_rate, momentum: 0.5 }, "momentum", { lr, momentum: 0.5 }],
@@ -112,7 +113,13 @@ const documented: readonly (readonly [string, string, object, string, object])[]
     },
   ],
   ["optax", "novograd", { learning_rate }, "novograd", { lr, beta1: 0.9, beta2: 0.25, eps: 1e-6 }],
+  ["optax", "lars", { learning_rate }, "lars", { lr, trustCoefficient: 1e-3, eps: 0, decay: "coupled" }],
+  ["optax", "lamb", { learning_rate }, "lamb", { lr, eps: 1e-6 }],
+  ["optax", "fromage", { learning_rate }, "fromage", { lr, minNorm: 1e-6 }],
   ["optax", "ademamix", { learning_rate }, "ademamix", { lr, beta3: 0.9999, alpha: 5, eps: 1e-8 }],
+  ["optax", "optimistic_gradient_descent", { learning_rate }, "optimistic-sgd", { lr, alpha: 1, beta: 1 }],
+  ["optax", "optimistic_adam", { learning_rate }, "optimistic-adam", { lr, beta: 1, nesterov: true }],
+  ["optax", "optimistic_adam_v2", { learning_rate }, "optimistic-adam", { lr, beta: 1, nesterov: true }],
   ["optax", "schedule_free_sgd", {}, "schedule-free-sgd", { lr: 1, momentum: 0.9 }],
   [
     "optax",
@@ -160,7 +167,7 @@ describe("spellings", () => {
       fromOptax("ademamix", { learning_rate }),
     );
     expect(() => fromOptax("Adam", { learning_rate })).toThrow(unknown(/'Adam'.*one of sgd, adagrad/));
-    const refused = "lbfgs lamb lars sm3 fromage noisy_sgd adafactor polyak_sgd optimistic_adam";
+    const refused = "lbfgs sm3 noisy_sgd adafactor polyak_sgd";
     for (const name of refused.split(" "))
       expect(() => fromOptax(name, { learning_rate })).toThrow(unknown(new RegExp(`'${name}'`)));
   });
@@ -190,6 +197,14 @@ describe("which rule", () => {
       { initialSquareAvg: 1 },
     ],
     ["tensorflow1", "RMSProp", { learning_rate, momentum: 0.5 }, "rmsprop-momentum", { rateInside: true }],
+    ["optax", "optimistic_adam", { learning_rate, optimism: 2 }, "optimistic-adam", { beta: 8 }],
+    [
+      "optax",
+      "optimistic_adam_v2",
+      { learning_rate, alpha: 3, beta: 2 },
+      "optimistic-adam",
+      { alpha: 3, beta: 2 },
+    ],
     ["optax", "sgd", { learning_rate, momentum: 0 }, "momentum", { momentum: 0 }],
     ["optax", "sgd", { learning_rate, nesterov: true }, "sgd", {}],
     ["optax", "adam", { learning_rate, nesterov: true }, "nadam", { form: "constant", weightDecay: 0 }],
@@ -245,6 +260,9 @@ describe("what changes no result is passed over, and nothing else", () => {
     );
     expect(() => fromOptax("sophia", { learning_rate, clip_threshold: null })).toThrow(
       invalid(/'clip_threshold'.*a finite number/),
+    );
+    expect(() => fromOptax("optimistic_adam", { learning_rate: 0, optimism: 1 })).toThrow(
+      invalid(/'learning_rate'.*'optimism'.*a rate above 0/),
     );
     expect(() => fromOptax("rprop", { learning_rate: 100 })).toThrow(
       invalid(/'learning_rate'.*from min_step_size 0\.000001 to max_step_size 50, got 100/),
@@ -398,7 +416,7 @@ describe("a serialized optimizer of Keras", () => {
   });
 
   test("refuses other classes and other objects", async () => {
-    for (const class_name of ["Adafactor", "Lamb", "Muon", "toString"])
+    for (const class_name of ["Adafactor", "Muon", "toString"])
       expect(() => fromKeras({ class_name, config: {} })).toThrow(unknown(new RegExp(`'${class_name}'`)));
     const wrong: readonly [unknown, string][] = [
       [null, "{ class_name, config }"],

@@ -31,9 +31,9 @@ test("the vectors are those of the frameworks and the textbook", () => {
   const count = (framework: string) => trajectories.filter((run) => run.framework === framework).length;
   expect(count("pytorch")).toBe(37);
   expect(count("textbook")).toBe(12);
-  expect(count("keras")).toBe(24);
+  expect(count("keras")).toBe(26);
   expect(count("tensorflow1")).toBe(19);
-  expect(count("optax")).toBe(54);
+  expect(count("optax")).toBe(61);
   for (const run of trajectories) expect(run.expected.has(run.steps), run.id).toBe(true);
 });
 
@@ -115,6 +115,17 @@ describe("the vectors tell rules apart", () => {
     ["optax/adan", { differenceWeight: "beta2" }],
     ["optax/adan_weight_decay", { decay: "proximal" }],
     ["optax/novograd_weight_decay", { decay: "coupled" }],
+    ["optax/lars_weight_decay", { decay: "decoupled" }],
+    ["optax/lars_weight_decay", { eps: 0 }],
+    ["optax/lars_nesterov", { nesterov: false }],
+    ["optax/lars", { form: "buffer" }],
+    ["optax/lars", { adapt: false }],
+    ["optax/lamb_weight_decay", { decay: "coupled" }],
+    ["optax/lamb_weight_decay", { decayFirst: true }],
+    ["optax/lamb_weight_decay", { epsRoot: 0 }],
+    ["optax/lamb", { biasCorrection: false }],
+    ["optax/fromage_min_norm", { minNorm: 0 }],
+    ["keras/Lamb_weight_decay", { decayFirst: false }],
     ["optax/ademamix_weight_decay", { decay: "coupled" }],
     ["optax/schedule_free_sgd_weight_decay", { momentum: 0.9 }],
     ["optax/schedule_free_adamw", { correctedRate: true }],

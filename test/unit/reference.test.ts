@@ -177,6 +177,50 @@ describe("Schedule-Free rules", () => {
   });
 });
 
+describe("cautious updates", () => {
+  // Buffers come to 3, 1, −1 and 2: two of four take the gradient's way.
+  const state = { momentum_buffer: f64(4, 4, -4, 0) };
+  const gradient = f64(1, -1, 1, 2);
+  test.each([
+    ["off", [3, 1, -1, 2]],
+    ["scaled", [6, 0, 0, 4]],
+    ["paper", [4, 0, 0, 8 / 3]],
+  ] as const)("%s, with decay that is not held back", (cautious, taken) => {
+    const { row, options } = momentum({
+      lr: 1,
+      momentum: 0.5,
+      cautious,
+      weightDecay: 0.1,
+      decay: "decoupled",
+    });
+    const { parameters, state: after } = referenceStep(
+      row.name,
+      options,
+      { t: 2, lr: 1 },
+      f64(10, 10, 10, 10),
+      gradient,
+      state,
+    );
+    taken.forEach((update, i) => {
+      expect(parameters[i]).toBeCloseTo(10 - update - 1, 12);
+    });
+    expect([...after.momentum_buffer!]).toEqual([3, 1, -1, 2]);
+  });
+
+  test("are scaled by a thousand at most", () => {
+    const { row, options } = momentum({ lr: 1, momentum: 0.5, cautious: "scaled" });
+    const length = 4000;
+    const buffers = new Float64Array(length).fill(-4);
+    const at = { t: 2, lr: 1 };
+    const zeros = new Float64Array(length);
+    const ones = new Float64Array(length).fill(1);
+    buffers[7] = 0;
+    const { parameters } = referenceStep(row.name, options, at, zeros, ones, { momentum_buffer: buffers });
+    expect(parameters[7]).toBe(-1000);
+    expect(parameters.filter((value) => value !== 0)).toHaveLength(1);
+  });
+});
+
 describe("what is summed over a tensor", () => {
   test("NovoGrad divides by an average of the tensor's norm", () => {
     const { row, options } = novograd({ lr: 1, beta1: 0.5, beta2: 0.75, eps: 1e-12 });

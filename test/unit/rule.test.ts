@@ -119,6 +119,7 @@ describe("scalarsAt", () => {
     weightDecay: 0,
     decay: "coupled",
     maximize: true,
+    cautious: "off",
     beta1: 0.1,
     epsRoot: 2,
   } as RuleOptions;
@@ -181,7 +182,7 @@ describe("factories", () => {
       const { options, row } = rule();
       expect(rule(options).options).toEqual(options);
       expect(row).toBe(rule.row);
-      for (const common of ["lr", "weightDecay", "decay", "maximize"])
+      for (const common of ["lr", "weightDecay", "decay", "maximize", "cautious"])
         expect(row.options).toHaveProperty(common);
       expect(row.formula).not.toBe("");
       expect(row.source).not.toBe("");

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { fromOptax } from "../../src/frameworks/optax.js";
 import { fromPyTorch } from "../../src/frameworks/pytorch.js";
 import { adam } from "../../src/kernels.js";
 import { referenceState, referenceStep } from "../../src/reference/step.js";
@@ -76,5 +77,57 @@ describe("w = 1, y = w²/2, as PyTorch gives it", () => {
       // 1 − 0.999 and its powers, multiplied up, are good to 1e-13; the step is 1e-2.
       expect(w).toBeCloseTo(expected, 13);
     }
+  });
+});
+
+/** Runs on gradients of the parameters; the parameters before every step, and at last. */
+function follow(
+  { row, options }: Rule,
+  start: readonly number[],
+  steps: number,
+  gradient: (x: Float64Array) => number[],
+) {
+  let parameters: Float64Array = Float64Array.from(start);
+  let state = referenceState(row.name, options, start.length);
+  const path = [parameters];
+  for (let t = 1; t <= steps; t += 1) {
+    const gradients = Float64Array.from(gradient(parameters));
+    ({ parameters, state } = referenceStep(
+      row.name,
+      options,
+      { t, lr: options.lr },
+      parameters,
+      gradients,
+      state,
+    ));
+    path.push(parameters);
+  }
+  return path;
+}
+
+describe("the optimistic rules, as optax's documentation prints them", () => {
+  test("gradient descent on Σx² from (1, 2, 3)", () => {
+    const rule = fromOptax("optimistic_gradient_descent", { learning_rate: 0.003 });
+    const path = follow(rule, [1, 2, 3], 5, (x) => [...x].map((value) => 2 * value));
+    const objectives = path.map((x) => x.reduce((total, value) => total + value ** 2, 0));
+    expect(objectives.map((value) => value.toFixed(1))).toEqual([
+      "14.0",
+      "13.8",
+      "13.7",
+      "13.5",
+      "13.3",
+      "13.2",
+    ]);
+  });
+
+  test.each([
+    ["optimistic_adam", { learning_rate: 1e-2, optimism: 1 }],
+    ["optimistic_adam_v2", { learning_rate: 1, alpha: 1e-2, beta: 1 }],
+  ])("%s of the game xy, which gradient descent would circle", (name, kwargs) => {
+    const path = follow(fromOptax(name, kwargs), [1, 2], 1024, ([x, y]) => [y!, -x!]);
+    const printed = { 1: 2.243, 4: 2.195, 16: 2.161, 64: 2.055, 256: 0.796, 1024: 0.001 };
+    // Half a unit of the last digit, and as much for optax's f32.
+    for (const [step, distance] of Object.entries(printed))
+      expect(Math.abs(Math.hypot(...path[Number(step)]!) - distance)).toBeLessThan(1e-3);
   });
 });

@@ -1,5 +1,4 @@
 // Writes the steps of guards: those that read values by tensor, and those that keep partial sums, a strip an invocation.
-import type { RuleShader } from "../../rule.js";
 import * as guardedShader from "../../shaders/engine/guarded.wgsl?engine";
 import * as oneLane from "../../shaders/engine/strips-1.wgsl?engine";
 import * as fourLanes from "../../shaders/engine/strips-4.wgsl?engine";
@@ -56,10 +55,12 @@ function guardedHead(shader: StepShader, width: Form, { fromOrigin, values, sums
 export const COMPONENTS = ["x", "y", "z", "w"] as const;
 
 /** What the tensor of a strip has: a clip factor, and what a rule with sums settled. */
-export const tensorValues = ({ settled }: RuleShader, strip: string) => `
+export const tensorValues = ({ settled, caution }: StepShader, strip: string) => `
   let engine_strip = engine_chunk.strip + ${strip};
   let engine_owner = bitcast<vec4u>(engine_tensors[engine_chunk.owners + engine_strip / 4u])[engine_strip % 4u];
   let engine_factor = engine_tensors[${VALUES / 16}u * engine_owner].xy;${
+    caution ? `\n  let engine_caution = engine_tensors[${VALUES / 16}u * engine_owner + 1u].w;` : ""
+  }${
     settled.length === 0
       ? ""
       : `
@@ -142,7 +143,12 @@ export function composeSummedStep(shader: StepShader, width: Form, form: Guarded
 export const packed = (fields: readonly string[], value: string) =>
   `vec4f(${COMPONENTS.map((_, i) => (fields[i] === undefined ? "0.0" : `${value}.${fields[i]}`)).join(", ")})`;
 
-/** What a rule with sums measures of each strip, after the stages before it. The bindings are those of the step. */
+/** A kernel that sums up over strips, with the bindings of the step. @param body that adds to `engine_sum` for a lane */
+export const stripKernel = (shader: StepShader, width: Form, fromOrigin: boolean, body: string): string =>
+  guardedHead(shader, width, { fromOrigin, values: true, sums: true }) +
+  stripEntry(tensorValues(shader, "engine_id.x"), body, "engine_sum");
+
+/** What a rule with sums measures of each strip, after the stages before it. */
 export function composeMeasure(shader: StepShader, width: Form, fromOrigin: boolean): string {
   const given = [
     "engine_alone(engine_parameter)",
@@ -153,12 +159,12 @@ export function composeMeasure(shader: StepShader, width: Form, fromOrigin: bool
   const alone = shader.states
     .map((name) => `\n  engine_state.${name} = engine_alone(engine_state.${name});`)
     .join("");
-  const form: GuardedForm = { fromOrigin, values: true, sums: true };
-  return `${guardedHead(shader, width, form)}${stripEntry(
-    tensorValues(shader, "engine_id.x"),
+  return stripKernel(
+    shader,
+    width,
+    fromOrigin,
     `${loadLane(shader, fromOrigin, true)}${alone}
     let engine_measured = measure(${given.join(", ")});
     engine_sum += ${packed(shader.sums, "engine_measured")};`,
-    "engine_sum",
-  )}`;
+  );
 }

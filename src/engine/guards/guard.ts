@@ -19,6 +19,7 @@ import { Attempts, type PreparedRows } from "./attempts.js";
 import { CONTROL, RECORD, SETTLED, VALUES } from "./control.js";
 import { type GuardMemory, Path } from "./path.js";
 import type { TelemetryOptions } from "./reports.js";
+import { OWN } from "./rule-sums.js";
 import { StripTable } from "./strips.js";
 
 const writeAlike = (a: readonly Dispatch[], b: readonly Dispatch[]) =>
@@ -89,7 +90,7 @@ export class Guard {
     this.#groups = groups;
     this.guards = before?.guards ?? plan.guards;
     this.attempts = new Attempts(context, groups.length, this.guards, stepsInFlight, before?.attempts);
-    this.#ruleSums = groups.some(({ rule }) => rule.row.shader.sums.length > 0);
+    this.#ruleSums = groups.some((group) => OWN.has(group) || group.shader.caution);
     const sums = this.#ruleSums || telemetry !== undefined;
     const create = (name: string, size: number, usage = 0) =>
       device.createBuffer({

@@ -24,7 +24,7 @@ import {
   type PartKind,
   sumsOf,
 } from "./compose-sums.js";
-import { RuleSums } from "./rule-sums.js";
+import { OWN, TensorSums } from "./rule-sums.js";
 import type { StripTable } from "./strips.js";
 import { compileSums, encodeSums, FACTORS, NO_FACTORS, type Reduction, sumAll, sumTensors } from "./sums.js";
 
@@ -85,7 +85,8 @@ export class Path {
     readonly direct: TensorPass;
     readonly accumulated: TensorPass | undefined;
   }[];
-  readonly #ruleSums: RuleSums | undefined;
+  /** What is summed up before the updates, in order. */
+  readonly #before: readonly TensorSums[];
   readonly #decide: BufferPass;
   readonly #decides: () => BufferPassKind["buffers"];
   readonly #attempts: Attempts;
@@ -146,16 +147,21 @@ export class Path {
     };
     this.#gradientSums = sumOf("gradients", false);
     this.#changeSums = kind.telemetry ? sumOf("changes", true) : undefined;
-    this.#ruleSums = kind.ruleSums
-      ? new RuleSums(
-          context,
-          groups,
-          (group) => [...stepStreams(group), ...streams],
-          table,
-          stepPartials,
-          values,
-        )
-      : undefined;
+    const cautions = groups.flatMap(({ shader }) => shader.caution?.CAUTION ?? []);
+    this.#before = [OWN, ...cautions.slice(0, 1)]
+      .filter(({ has }) => groups.some(has))
+      .map(
+        (summing) =>
+          new TensorSums(
+            context,
+            summing,
+            groups,
+            (group) => [...stepStreams(group), ...streams],
+            table,
+            stepPartials,
+            values,
+          ),
+      );
     const { buffer, count } = this.#gradientSums;
     this.#decides = () => {
       const { rows, live } = attempts.room;
@@ -216,9 +222,11 @@ export class Path {
       this.#changeSums && compileSums(this.#changeSums),
       this.#decide.compile(),
       this.#record?.compile(),
-      this.#ruleSums?.compile(
-        (index) => this.steps[index]!.plans(false).forms,
-        (index) => stages[index]!.map(stepVariant),
+      ...this.#before.map((sums) =>
+        sums.compile(
+          (index) => this.steps[index]!.plans(false).forms,
+          (index) => stages[index]!.map(stepVariant),
+        ),
       ),
     ]);
   }
@@ -270,7 +278,7 @@ export class Path {
     this.#decide.encode(pass, undefined, [rows]);
   }
 
-  /** Encodes what rules with sums do before the step. */
+  /** Encodes what is summed up before the step. */
   settle(
     pass: GPUComputePassEncoder,
     stepped: readonly SteppedCohort[],
@@ -278,13 +286,14 @@ export class Path {
     stages: (block: number) => Stages,
     setScalars: (block: number) => void,
   ): void {
-    this.#ruleSums?.encode(
-      pass,
-      stepped,
-      ({ group, cohort }) => this.steps[group]!.plans(accumulated).of(cohort.tensors),
-      (block) => stepVariant(stages(block)),
-      setScalars,
-    );
+    for (const sums of this.#before)
+      sums.encode(
+        pass,
+        stepped,
+        ({ group, cohort }) => this.steps[group]!.plans(accumulated).of(cohort.tensors),
+        (block) => stepVariant(stages(block)),
+        setScalars,
+      );
   }
 
   /** Encodes the sums of a step that is reported. */

@@ -8,6 +8,7 @@ import type { Tensor } from "../memory/parameters.js";
 import type { Form } from "../memory/spans.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
+import { USAGE } from "../memory/usage.js";
 import type { SteppedCohort } from "../verbs.js";
 import { COMPONENTS, composeMeasure, packed, RULE, sumsOf } from "./compose-sums.js";
 import { SETTLED } from "./control.js";
@@ -25,14 +26,63 @@ import {
 
 const SETTLING = { first: "u32", count: "u32", run: "u32", apart: "u32" } as const;
 
-/** Settles the sums of a group's tensors, a tensor an invocation; those that share a sum settle the same. */
+/** What is summed up over tensors before a step, and what it comes to. */
+export interface Summing {
+  readonly name: string;
+  /** Whether a group has such sums. */
+  readonly has: (group: GroupMemory) => boolean;
+  /** Whether its tensors share one sum, and that with other groups of its rule. */
+  readonly shared: (group: GroupMemory) => boolean;
+  /** The kernel over strips, with the bindings of the step. */
+  readonly measure: (group: GroupMemory, width: Form) => string;
+  /** The kernel over tensors that makes something of the sums: {@link settleKernel}. */
+  readonly settle: (group: GroupMemory) => {
+    readonly file: string;
+    readonly code: string;
+    readonly constants: Readonly<Record<string, number>>;
+  };
+}
+
+const constantsOf = ({ rule: { row, options } }: GroupMemory) => row.constants?.(options) ?? {};
+
+/** What a rule's own `measure` and `settle` say. */
+export const OWN: Summing = {
+  name: "rule",
+  has: ({ shader }) => shader.sums.length > 0,
+  shared: ({ rule }) => rule.row.scope === "all",
+  measure: ({ shader, fromOrigin }, width) => composeMeasure(shader, width, fromOrigin),
+  settle: (group) => ({
+    file: group.shader.file,
+    code: composeSettle(group.shader),
+    constants: constantsOf(group),
+  }),
+};
+
+/** Settles what a rule measured. */
 export function composeSettle(shader: RuleShader): string {
-  const sums = shader.sums.map((_, i) => `engine_sum.${COMPONENTS[i]}`).join(", ");
+  const sums = shader.sums
+    .map((name, i) => (name === "count" ? "engine_counts[engine_run]" : `engine_sum.${COMPONENTS[i]}`))
+    .join(", ");
   const kept = shader.settled.map((_, i) => `engine_kept.${COMPONENTS[i]}`).join(", ");
-  return `${shader.code}
+  return settleKernel(
+    shader.code,
+    `let engine_kept = engine_tensors[engine_tensor].settled;
+    let engine_next = settle(Sums(${sums}), Settled(${kept}));
+    engine_tensors[engine_tensor].settled = ${packed(shader.settled, "engine_next")};`,
+  );
+}
+
+/**
+ * Settles the sums of a group's tensors, a tensor an invocation; those that share a sum settle the same.
+ * @param code of a rule, or none
+ * @param body that sees `engine_sum` and writes to `engine_tensors[engine_tensor]`
+ */
+export function settleKernel(code: string, body: string): string {
+  return `${code}
 ${STAGE_STRUCT}@group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
 struct Values {
-  @size(${SETTLED}) found: f32,
+  @size(${SETTLED - 4}) found: f32,
+  caution: f32,
   settled: vec4f,
 }
 struct engine_Settling {
@@ -44,6 +94,7 @@ ${sumsOf(RULE)}// Of pieces; where those of each run begin, and where the last o
 @group(1) @binding(1) var<storage, read> engine_sums: array<vec4f>;
 @group(1) @binding(2) var<storage, read> engine_firsts: array<u32>;
 @group(1) @binding(3) var<storage, read_write> engine_tensors: array<Values>;
+@group(1) @binding(4) var<storage, read> engine_counts: array<f32>; // of elements, of each run
 
 fn engine_leaf(k: u32) -> vec4f {
   return engine_sums[k];
@@ -59,15 +110,13 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u, @builtin(num_wor
     let engine_run = engine_settling.run + engine_settling.apart * engine_i;
     let engine_sum = engine_summed(engine_firsts[engine_run], engine_firsts[engine_run + 1u]);
     let engine_tensor = engine_settling.first + engine_i;
-    let engine_kept = engine_tensors[engine_tensor].settled;
-    let engine_next = settle(Sums(${sums}), Settled(${kept}));
-    engine_tensors[engine_tensor].settled = ${packed(shader.settled, "engine_next")};
+    ${body}
   }
 }
 `;
 }
 
-/** A group whose rule has sums. */
+/** A group that has such sums. */
 interface SummingGroup {
   readonly index: number;
   readonly measure: Kernel;
@@ -76,14 +125,15 @@ interface SummingGroup {
   readonly settleSome: (tensors: readonly Tensor[]) => readonly BufferPass[];
 }
 
-/** What rules with sums run before their update: sums over strips, over tensors or all of them, and what is settled. */
-export class RuleSums {
+/** What runs before the updates of groups with sums: those over strips, over tensors or all of them, and what is settled. */
+export class TensorSums {
   readonly #sums: readonly Reduction[];
   readonly #groups: readonly SummingGroup[];
 
   /** @param streams what a step of a group binds */
   constructor(
     context: MemoryContext,
+    summing: Summing,
     groups: readonly GroupMemory[],
     streams: (group: GroupMemory) => readonly Stream[],
     table: StripTable,
@@ -92,28 +142,27 @@ export class RuleSums {
   ) {
     const { device, label } = context;
     const sumContext = { ...context, parts: RULE } as const;
-    const summing = groups.filter(({ rule, sorted }) => rule.row.shader.sums.length > 0 && sorted.length > 0);
-    const { tensors, joined, joinOf } = joinTensors(summing, table);
+    const own = groups.filter((group) => summing.has(group) && group.sorted.length > 0);
+    const { tensors, joined, joinOf } = joinTensors(own, summing, table);
     const strips = tensors.map((tensor) => table.place(tensor));
-    const pieces = sumPieces(sumContext, "rule", partials, strips);
+    const pieces = sumPieces(sumContext, summing.name, partials, strips);
     // By tensor first, so that the sum over all does not depend on how tensors lie.
     let settled: RunSums = pieces;
     this.#sums = [pieces];
     if (joined.length < tensors.length) {
-      const byTensor = sumRuns(sumContext, "rule by tensor", pieces.buffer, pieces.of);
-      settled = sumPieces(sumContext, "rule over all", byTensor.buffer, joined);
+      const byTensor = sumRuns(sumContext, `${summing.name} by tensor`, pieces.buffer, pieces.of);
+      settled = sumPieces(sumContext, `${summing.name} over all`, byTensor.buffer, joined);
       this.#sums = [pieces, byTensor, settled];
     }
     const { buffer: sums, firsts } = settled;
-    this.#groups = summing.map((group) => {
-      const { row, options } = group.rule;
-      const source = { file: row.shader.file, constants: row.constants?.(options) ?? {} };
-      const apart = row.scope !== "all";
+    const counts = countElements(context, joined, tensors);
+    this.#groups = own.map((group) => {
+      const apart = !summing.shared(group);
+      const settling = summing.settle(group);
       const settle = (tensors: readonly Tensor[]) =>
         new BufferPass(context, {
-          ...source,
+          ...settling,
           name: "settle",
-          code: composeSettle(row.shader),
           uniform: packStruct(SETTLING, {
             first: table.tensors.indexOf(tensors[0]!),
             count: tensors.length,
@@ -124,6 +173,7 @@ export class RuleSums {
             ["read-only-storage", sums],
             ["read-only-storage", firsts],
             ["storage", values],
+            ["read-only-storage", counts],
           ],
           workgroups: Math.ceil(tensors.length / WORKGROUP),
         });
@@ -132,9 +182,10 @@ export class RuleSums {
       return {
         index: groups.indexOf(group),
         measure: new Kernel(device, {
-          ...source,
           label,
-          compose: (width) => composeMeasure(group.shader, width, group.fromOrigin),
+          file: group.shader.file,
+          constants: constantsOf(group),
+          compose: (width) => summing.measure(group, width),
           storages: accessesOf(streams(group)),
         }),
         settle: all,
@@ -199,6 +250,26 @@ export class RuleSums {
   }
 }
 
+/** How many elements each run of tensors has. */
+function countElements(
+  { device, label, own }: MemoryContext,
+  runs: readonly Run[],
+  tensors: readonly Tensor[],
+): GPUBuffer {
+  const counts = Float32Array.from(runs, ({ first, count }) =>
+    tensors.slice(first, first + count).reduce((sum, { size }) => sum + size / 4, 0),
+  );
+  const buffer = own(
+    device.createBuffer({
+      label: `${label} counts of elements`,
+      size: Math.max(counts.byteLength, 4),
+      usage: USAGE.STORAGE | USAGE.COPY_DST,
+    }),
+  );
+  device.queue.writeBuffer(buffer, 0, counts);
+  return buffer;
+}
+
 /** Tensors cut into lists of those that are neighbours in a table. */
 function neighbours(tensors: readonly Tensor[], table: StripTable): readonly (readonly Tensor[])[] {
   const runs: Tensor[][] = [];
@@ -212,16 +283,21 @@ function neighbours(tensors: readonly Tensor[], table: StripTable): readonly (re
   return runs;
 }
 
-/** Tensors whose rules have sums, those of a rule side by side, and which of them share one: all of a rule with scope `all`. */
-function joinTensors(groups: readonly GroupMemory[], table: StripTable) {
-  const rowOf = new Map(groups.flatMap(({ sorted, rule }) => sorted.map((tensor) => [tensor, rule.row])));
-  const tensors = table.tensors.filter((tensor) => rowOf.has(tensor));
+/** Tensors of groups that have sums, with those that lie between, and which of them share one. */
+function joinTensors(groups: readonly GroupMemory[], { shared }: Summing, table: StripTable) {
+  const groupOf = new Map(groups.flatMap((group) => group.sorted.map((tensor) => [tensor, group])));
+  const own = table.tensors.flatMap((tensor, index) => (groupOf.has(tensor) ? [index] : []));
+  const tensors = table.tensors.slice(own[0], (own.at(-1) ?? -1) + 1);
+  const sharedBy = (tensor: Tensor | undefined) => {
+    const group = tensor && groupOf.get(tensor);
+    return group && shared(group) ? group.rule.row : undefined;
+  };
   const joined: Run[] = [];
   const joins = new Map<Tensor, number>();
   tensors.forEach((tensor, first) => {
-    const row = rowOf.get(tensor)!;
+    const row = sharedBy(tensor);
     const last = joined.at(-1);
-    if (last && row.scope === "all" && rowOf.get(tensors[first - 1]!) === row)
+    if (last && row && sharedBy(tensors[first - 1]) === row)
       joined[joined.length - 1] = { ...last, count: last.count + 1 };
     else joined.push({ first, count: 1 });
     joins.set(tensor, joined.length - 1);

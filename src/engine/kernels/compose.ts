@@ -26,13 +26,17 @@ export const overLanes = (form: Form): string =>
 /** Loaded where something is compensated. */
 type Compensation = typeof import("../passes/compensation.js");
 
-/** A rule's shader, and what keeps beside a parameter what its f32 cannot hold. */
+/** Loaded where updates are cautious. */
+type Caution = typeof import("../passes/caution.js");
+
+/** A rule's shader, what holds its updates back, and what keeps beside a parameter what its f32 cannot hold. */
 export interface StepShader extends RuleShader {
   readonly compensation?: Compensation | undefined;
   /** What it binds behind all that. */
   readonly beside?: readonly string[];
   /** What stands in the place of the update. */
   readonly lane?: (fromOrigin: boolean, guarded: boolean) => string;
+  readonly caution?: Caution | undefined;
 }
 
 /** What of the stages around a rule a step needs. */
@@ -107,26 +111,33 @@ export const loadLane = (shader: RuleShader, fromOrigin: boolean, guarded: boole
   let engine_read = engine_gradient_of(engine_widen_bits(engine_gradients[engine_chunk.gradient_first + engine_lane]));
   let engine_gradient = engine_coupled(${guarded ? "engine_limited(engine_read, engine_factor)" : "engine_read"}, engine_point);${declareState(shader)}${loadStates(shader)}`;
 
-/** The update of a lane. */
-export const stepLane = (shader: StepShader, fromOrigin: boolean, guarded: boolean): string => {
-  if (shader.lane) return shader.lane(fromOrigin, guarded);
+/** What the rule gives for a lane. */
+export const updateOf = ({ stateful, sums }: RuleShader) => {
   const given = [
     "engine_parameter",
     "engine_gradient",
-    ...(shader.stateful ? ["&engine_state"] : []),
-    ...(shader.sums.length > 0 ? ["engine_settled"] : []),
+    ...(stateful ? ["&engine_state"] : []),
+    ...(sums.length > 0 ? ["engine_settled"] : []),
   ];
+  return `update(${given.join(", ")})`;
+};
+
+/** The update of a lane. */
+export const stepLane = (shader: StepShader, fromOrigin: boolean, guarded: boolean): string => {
+  if (shader.lane) return shader.lane(fromOrigin, guarded);
+  const { caution, linear } = shader;
+  const update = updateOf(shader);
   const plain = { load: "", next: "engine_parameter - engine_change", store: "" };
   const { load, next, store } = shader.compensation ?? plain;
   return `${loadLane(shader, fromOrigin, guarded)}
-  let engine_change = engine_decayed(engine_parameter, update(${given.join(", ")}));${load}
-  let engine_next = ${shader.linear ? next : `engine_marked(${next}, engine_gradient)`};
+  let engine_change = engine_decayed(engine_parameter, ${caution?.keep(update) ?? update});${load}
+  let engine_next = ${linear && !caution ? next : `engine_marked(${next}, engine_gradient)`};
   engine_parameters[engine_i] = engine_narrow(engine_next);${store}${storeStates(shader)}`;
 };
 
 /** What a step is written with, before its entry. */
 export const stepHead = (shader: StepShader, width: Form, fromOrigin: boolean): string =>
-  `${shader.code}\n${overLanes(width)}${stepShader.code}${shader.compensation?.code ?? ""}${stepBindings(shader, fromOrigin)}`;
+  `${shader.code}\n${overLanes(width)}${stepShader.code}${shader.compensation?.code ?? ""}${shader.caution?.code ?? ""}${stepBindings(shader, fromOrigin)}`;
 
 /**
  * The step: θ ← θ − (update + decay).

@@ -31,6 +31,8 @@ export interface Extras {
   readonly sam: boolean;
   /** Where what the f32 of a parameter cannot hold is kept. */
   readonly compensation: StepShader["compensation"];
+  /** What holds updates back. */
+  readonly caution: StepShader["caution"];
   /** Loaded where a rule has passes over whole tensors. */
   readonly whole: typeof import("../whole/index.js") | undefined;
 }
@@ -56,9 +58,9 @@ export class GroupMemory {
 
   constructor(context: MemoryContext, rule: Rule, extras: Extras, tensors: readonly Tensor[]) {
     const { shader } = rule.row;
-    const { accumulator, copies, sam, compensation, whole } = extras;
+    const { accumulator, copies, sam, compensation, caution, whole } = extras;
     this.rule = rule;
-    this.shader = { ...shader, compensation };
+    this.shader = { ...shader, compensation, caution };
     this.tensors = tensors;
     this.sorted = sortTensors(tensors);
     this.fromOrigin = shader.lookahead || sam;

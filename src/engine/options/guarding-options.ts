@@ -1,6 +1,6 @@
 // What guards, telemetry and SAM are asked for, checked.
 import { briefly, OptimError } from "../../errors.js";
-import type { RuleRow } from "../../rule.js";
+import { isCautious } from "../../rule.js";
 import type { TelemetryOptions } from "../guards/reports.js";
 import { STRIP } from "../memory/spans.js";
 import { checkNames } from "./check-names.js";
@@ -68,11 +68,15 @@ function checkTelemetry(options: TelemetryOptions): TelemetryOptions {
 
 /** Storage buffers that a guarded step binds beside its own: values by tensor, and partial sums. */
 export const extraBuffers = (
-  { shader: { sums } }: RuleRow,
+  groups: readonly CheckedGroup[],
   { guards, telemetry }: Pick<CheckedOptions, "guards" | "telemetry">,
-): number =>
-  Number(sums.length > 0 || (guards !== undefined && guards.clipNorm < UNLIMITED)) +
-  Number(sums.length > 0 || telemetry !== undefined);
+): number => {
+  const sums = groups.some(({ rule }) => rule.row.shader.sums.length > 0 || isCautious(rule.options));
+  return (
+    Number(sums || (guards !== undefined && guards.clipNorm < UNLIMITED)) +
+    Number(sums || telemetry !== undefined)
+  );
+};
 
 /** @param blocks bytes of the scalars of all steps in flight */
 export function checkGuardLimits(

@@ -257,7 +257,7 @@ export function checkLimits({ limits }: GPUDevice, checked: CheckedOptions, { gu
     const { states, lookahead } = rule.row.shader;
     const beside = rule.row.whole ? (whole?.kindsOf(rule.row.whole).length ?? 0) : 0;
     const own = 2 + states.length + Number(compensated || beside) + Number(lookahead || sam !== undefined);
-    const needed = own + (guard?.extraBuffers(rule.row, checked) ?? 0);
+    const needed = own + (guard?.extraBuffers(groups, checked) ?? 0);
     const fix = "request a larger limit from the adapter";
     requireAtMost(label, "storage buffers", "maxStorageBuffersPerShaderStage", most, needed, fix);
   }

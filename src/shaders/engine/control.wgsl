@@ -57,6 +57,7 @@ struct Found {
   parameter_norm: f32,
   update_norm: f32,
   lost_updates: f32,
+  caution: f32, // what cautious updates are multiplied by
 }
 const SETTLED = 32u; // where it lies
 // What is kept of each tensor.
