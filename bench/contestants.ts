@@ -24,8 +24,8 @@ export interface Contestant {
   readonly bytesMoved?: number;
 }
 
-/** The engine whose step of Adam all others are compared with. */
-export const PLAIN = "webgpu-optim-arena";
+/** The engine whose step of Adam all others are compared with, and so the first. */
+const PLAIN = "webgpu-optim-arena";
 
 interface Extras {
   readonly guards?: GuardOptions;

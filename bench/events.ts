@@ -25,7 +25,7 @@ export interface BenchRow {
   readonly parameters: number;
   /** Of a step. */
   readonly medianMs: number;
-  /** To Adam's plain step over the arena, in the same run. */
+  /** To the first row of the same run: Adam's plain step over the arena, or the engine's own product. */
   readonly ratio: number;
   /** Of a step with its read-back, as are objects and bytes. */
   readonly dispatches: number;

@@ -6,6 +6,8 @@ export interface Workload {
   readonly shapes: () => Readonly<Record<string, readonly number[]>>;
   /** Whether it is measured in buffers of its own for each tensor, too. */
   readonly loose: boolean;
+  /** Rows and columns of matrices that are multiplied; then nothing is stepped. */
+  readonly product?: number;
 }
 
 const many = (count: number, length: number) =>
@@ -18,4 +20,5 @@ export const workloads: readonly Workload[] = [
   { name: "148", shapes: () => transformerShapes(256), loose: true },
   { name: "1000x64", shapes: () => many(1000, 64), loose: true },
   { name: "10000x64", shapes: () => many(10_000, 64), loose: true },
+  { name: "product", shapes: () => ({}), loose: false, product: 256 },
 ];

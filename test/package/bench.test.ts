@@ -81,7 +81,7 @@ describe("two workloads", () => {
 });
 
 test.each([
-  ["an unknown workload", ["--workload", "10x10"], "Known: 1x2^24, 148, 1000x64, 10000x64"],
+  ["an unknown workload", ["--workload", "10x10"], "Known: 1x2^24, 148, 1000x64, 10000x64, product"],
   ["no number of rounds", ["--rounds", "0"], "'--rounds'"],
   ["an unknown option", ["--optimizer", "adam"], "--optimizer"],
   ["an empty name of a file", ["--json", ""], "'--json' is empty"],

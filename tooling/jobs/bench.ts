@@ -23,6 +23,8 @@ export async function benchJob(parameters: string[]): Promise<void> {
     configFile: false,
     root: join(root, "bench"),
     plugins: [wgsl()],
+    // Named here, so that it is not found while the page loads, which would load the page again.
+    optimizeDeps: { include: ["@jax-js/jax"] },
     server: { fs: { allow: [root] } },
   });
   const gpu = await launchBrowser();
