@@ -25,6 +25,7 @@ import { rprop } from "./rules/rprop.js";
 import { scheduleFreeAdamw, scheduleFreeSgd } from "./rules/schedule-free.js";
 import { sgd } from "./rules/sgd.js";
 import { lion, signSgd, signum } from "./rules/sign.js";
+import { sm3 } from "./rules/sm3.js";
 import { sophia } from "./rules/sophia.js";
 import { yogi } from "./rules/yogi.js";
 
@@ -46,6 +47,7 @@ export * from "./rules/rprop.js";
 export * from "./rules/schedule-free.js";
 export * from "./rules/sgd.js";
 export * from "./rules/sign.js";
+export * from "./rules/sm3.js";
 export * from "./rules/sophia.js";
 export * from "./rules/yogi.js";
 
@@ -86,4 +88,5 @@ export const rules: readonly RuleFactory[] = [
   novograd,
   prodigy,
   angd,
+  sm3,
 ] as unknown as readonly RuleFactory[];

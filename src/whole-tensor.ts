@@ -43,6 +43,8 @@ export interface WholeTensor<O = RuleOptions> {
   readonly kept?: (tensor: WholeShape, options: O) => Readonly<Record<string, readonly number[]>>;
   /** Lengths in vec4f of what a step needs of a tensor in `scratch`. */
   readonly scratch?: (tensor: WholeShape, options: O) => Readonly<Record<string, number>>;
+  /** Other fields of `Tensor`, by their names. */
+  readonly fields?: (tensor: WholeShape, options: O) => Readonly<Record<string, number>>;
   /** Bytes that may be kept of all tensors of a group. */
   readonly limit?: (options: O) => number;
   readonly passes: (options: O) => readonly WholePass[];

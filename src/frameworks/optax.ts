@@ -25,6 +25,7 @@ import {
   sgd,
   signSgd,
   signum,
+  sm3,
   sophia,
   yogi,
 } from "../kernels.js";
@@ -196,6 +197,10 @@ export const optax: Framework = /* @__PURE__ */ framework(
     signum: {
       keys: { learning_rate: required, beta: 0.9, accumulator_dtype: float32 },
       rule: ({ learning_rate: lr, beta }) => signum({ lr, momentum: beta }),
+    },
+    sm3: {
+      keys: { learning_rate: required, momentum: 0.9 },
+      rule: ({ learning_rate: lr, momentum }) => sm3({ lr, momentum, eps: 1e-8 }),
     },
     adabelief: {
       keys: {

@@ -24,6 +24,7 @@ import { rprop } from "./rprop.js";
 import { scheduleFreeAdamw, scheduleFreeSgd } from "./schedule-free.js";
 import { sgd } from "./sgd.js";
 import { lion, signSgd, signum } from "./sign.js";
+import { sm3 } from "./sm3.js";
 import { sophia } from "./sophia.js";
 import { yogi } from "./yogi.js";
 
@@ -64,6 +65,7 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   novograd,
   prodigy,
   angd,
+  sm3,
 };
 
 /** A rule by its name, or by its row, which may carry a reference of its own. */

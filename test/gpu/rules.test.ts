@@ -63,6 +63,7 @@ const RATES: Readonly<Record<string, number>> = {
   "rmsprop-centered-momentum": 0.002,
   "rmsprop-nesterov": 0.002,
   adadelta: 1,
+  sm3: 0.5,
 };
 
 /** Options that let a rule settle within 2 000 steps. */
@@ -225,13 +226,14 @@ describe("on a device as it is", () => {
       const { device, software } = watched();
       const shapes = { a: [7, 9], b: [64], c: [1], d: [130] };
       const arena = createArena(device, [shapes]);
-      const tensors = Object.entries(shapes).map(([name, shape]) =>
-        loose(
+      const tensors = Object.entries(shapes).map(([name, shape]) => ({
+        ...loose(
           device,
           name,
           shape.reduce((product, extent) => product * extent),
         ),
-      );
+        shape,
+      }));
       const first = await train(watched(), rule, arena.groups[0]!);
       const second = await train(watched(), rule, arena.groups[0]!);
       const apart = await train(watched(), rule, tensors);

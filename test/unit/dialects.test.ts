@@ -88,6 +88,7 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["optax", "lion", { learning_rate }, "lion", { lr, beta2: 0.99, weightDecay: 1e-3 }],
   ["optax", "sign_sgd", { learning_rate }, "sign-sgd", { lr }],
   ["optax", "signum", { learning_rate }, "signum", { lr, momentum: 0.9 }],
+  ["optax", "sm3", { learning_rate }, "sm3", { lr, momentum: 0.9, eps: 1e-8 }],
   ["optax", "adabelief", { learning_rate }, "adabelief", { lr, eps: 1e-16, epsRoot: 1e-16 }],
   [
     "optax",
@@ -160,7 +161,7 @@ describe("spellings", () => {
       fromOptax("ademamix", { learning_rate }),
     );
     expect(() => fromOptax("Adam", { learning_rate })).toThrow(unknown(/'Adam'.*one of sgd, adagrad/));
-    const refused = "lbfgs lamb lars sm3 fromage noisy_sgd adafactor polyak_sgd optimistic_adam";
+    const refused = "lbfgs lamb lars fromage noisy_sgd adafactor polyak_sgd optimistic_adam";
     for (const name of refused.split(" "))
       expect(() => fromOptax(name, { learning_rate })).toThrow(unknown(new RegExp(`'${name}'`)));
   });

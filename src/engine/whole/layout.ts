@@ -12,6 +12,8 @@ export interface Layout {
   readonly kept: Readonly<Record<string, { readonly offset: number; readonly size: number }>>;
   /** In `scratch`, in vec4f. */
   readonly scratch: Readonly<Record<string, number>>;
+  /** Fields of `Tensor` that are the rule's own. */
+  readonly fields: Readonly<Record<string, number>>;
   readonly keptBytes: number;
   readonly scratchBytes: number;
 }
@@ -36,6 +38,7 @@ export function layOut(rule: WholeTensor, shape: readonly number[], options: Rul
     whole,
     kept: Object.fromEntries(kept),
     scratch: Object.fromEntries(scratch),
+    fields: rule.fields?.(whole, options) ?? {},
     keptBytes,
     scratchBytes: 16 * vectors,
   };
