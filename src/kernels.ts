@@ -3,6 +3,7 @@
 import type { RuleFactory } from "./rule.js";
 import { adabelief, adabeliefAmsgrad } from "./rules/adabelief.js";
 import { adadelta } from "./rules/adadelta.js";
+import { adafactor, adafactorMomentum } from "./rules/adafactor.js";
 import { adagrad } from "./rules/adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./rules/adam.js";
 import { adan } from "./rules/adan.js";
@@ -31,6 +32,7 @@ import { yogi } from "./rules/yogi.js";
 
 export * from "./rules/adabelief.js";
 export * from "./rules/adadelta.js";
+export * from "./rules/adafactor.js";
 export * from "./rules/adagrad.js";
 export * from "./rules/adam.js";
 export * from "./rules/adan.js";
@@ -89,4 +91,6 @@ export const rules: readonly RuleFactory[] = [
   prodigy,
   angd,
   sm3,
+  adafactor,
+  adafactorMomentum,
 ] as unknown as readonly RuleFactory[];

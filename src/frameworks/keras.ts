@@ -1,5 +1,6 @@
 import {
   adadelta,
+  adafactor,
   adagrad,
   adam,
   adamax,
@@ -103,6 +104,28 @@ export const keras: Framework = /* @__PURE__ */ framework(
     Lion: {
       keys: { ...common, beta_1: 0.9, beta_2: 0.99 },
       rule: ({ beta_1: beta1, beta_2: beta2, ...config }) => lion({ ...commonOptions(config), beta1, beta2 }),
+    },
+    Adafactor: {
+      keys: {
+        learning_rate: 1e-3,
+        beta_2_decay: -0.8,
+        epsilon_1: 1e-30,
+        epsilon_2: 1e-3,
+        clip_threshold: 1,
+        // Keras takes the lesser of the rate and 1/√t either way.
+        relative_step: /* @__PURE__ */ only(true, false),
+        // Keras decays the parameter before Adafactor measures it, which is no decay beside the rule.
+        weight_decay: /* @__PURE__ */ only(null),
+      },
+      rule: (config) =>
+        adafactor({
+          lr: config.learning_rate,
+          decayRate: 0 - config.beta_2_decay,
+          eps1: config.epsilon_1,
+          eps1Form: "added",
+          eps2: config.epsilon_2,
+          clipThreshold: config.clip_threshold,
+        }),
     },
     Ftrl: {
       keys: {

@@ -1,6 +1,8 @@
 import {
   adabelief,
   adadelta,
+  adafactor,
+  adafactorMomentum,
   adagrad,
   adam,
   adamax,
@@ -197,6 +199,39 @@ export const optax: Framework = /* @__PURE__ */ framework(
     signum: {
       keys: { learning_rate: required, beta: 0.9, accumulator_dtype: float32 },
       rule: ({ learning_rate: lr, beta }) => signum({ lr, momentum: beta }),
+    },
+    adafactor: {
+      keys: {
+        learning_rate: optional,
+        min_dim_size_to_factor: 128,
+        decay_rate: 0.8,
+        decay_offset: zero,
+        multiply_by_parameter_scale: true,
+        clipping_threshold: 1,
+        momentum: optional,
+        dtype_momentum: float32,
+        weight_decay_rate: optional,
+        eps: 1e-30,
+        factored: true,
+        weight_decay_mask: noMask,
+      },
+      rule: (config) => {
+        const { momentum, decay_rate: decayRate, eps: eps1, clipping_threshold: clipThreshold } = config;
+        const options = {
+          lr: config.learning_rate ?? 1,
+          relativeStep: false,
+          decayRate,
+          eps1,
+          eps1Form: "added",
+          clipThreshold,
+          scaleParameter: config.multiply_by_parameter_scale,
+          factored: config.factored ? "largest" : "none",
+          minDimension: config.min_dim_size_to_factor,
+          weightDecay: config.weight_decay_rate ?? 0,
+          decay: "independent",
+        } as const;
+        return momentum === null ? adafactor(options) : adafactorMomentum({ ...options, momentum });
+      },
     },
     sm3: {
       keys: { learning_rate: required, momentum: 0.9 },

@@ -1,6 +1,7 @@
 import { OptimError } from "../errors.js";
 import { adabelief, adabeliefAmsgrad } from "./adabelief.js";
 import { adadelta } from "./adadelta.js";
+import { adafactor, adafactorMomentum } from "./adafactor.js";
 import { adagrad } from "./adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./adam.js";
 import { adan } from "./adan.js";
@@ -66,6 +67,8 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   prodigy,
   angd,
   sm3,
+  adafactor,
+  "adafactor-momentum": adafactorMomentum,
 };
 
 /** A rule by its name, or by its row, which may carry a reference of its own. */

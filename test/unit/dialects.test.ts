@@ -31,6 +31,7 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["keras", "Adamax", {}, "adamax", { lr: 1e-3, eps: 1e-7, epsOutside: true }],
   ["keras", "Nadam", {}, "nadam", { lr: 1e-3, eps: 1e-7, momentumDecay: 1 }],
   ["keras", "Lion", {}, "lion", { lr: 1e-3, beta1: 0.9, beta2: 0.99 }],
+  ["keras", "Adafactor", {}, "adafactor", { lr: 1e-3, eps1: 1e-30, eps1Form: "added" }],
   ["keras", "Ftrl", {}, "ftrl", { lr: 1e-3, initialAccumulatorValue: 0.1, form: "keras", decay: "coupled" }],
   ["tensorflow1", "GradientDescent", { learning_rate }, "sgd", { lr }],
   ["tensorflow1", "Momentum", { learning_rate, momentum: 0.5 }, "momentum", { lr, momentum: 0.5 }],
@@ -88,6 +89,21 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["optax", "lion", { learning_rate }, "lion", { lr, beta2: 0.99, weightDecay: 1e-3 }],
   ["optax", "sign_sgd", { learning_rate }, "sign-sgd", { lr }],
   ["optax", "signum", { learning_rate }, "signum", { lr, momentum: 0.9 }],
+  [
+    "optax",
+    "adafactor",
+    {},
+    "adafactor",
+    {
+      lr: 1,
+      relativeStep: false,
+      eps1: 1e-30,
+      eps1Form: "added",
+      factored: "largest",
+      minDimension: 128,
+      decay: "independent",
+    },
+  ],
   ["optax", "sm3", { learning_rate }, "sm3", { lr, momentum: 0.9, eps: 1e-8 }],
   ["optax", "adabelief", { learning_rate }, "adabelief", { lr, eps: 1e-16, epsRoot: 1e-16 }],
   [
@@ -161,7 +177,7 @@ describe("spellings", () => {
       fromOptax("ademamix", { learning_rate }),
     );
     expect(() => fromOptax("Adam", { learning_rate })).toThrow(unknown(/'Adam'.*one of sgd, adagrad/));
-    const refused = "lbfgs lamb lars fromage noisy_sgd adafactor polyak_sgd optimistic_adam";
+    const refused = "lbfgs lamb lars fromage noisy_sgd polyak_sgd optimistic_adam";
     for (const name of refused.split(" "))
       expect(() => fromOptax(name, { learning_rate })).toThrow(unknown(new RegExp(`'${name}'`)));
   });
@@ -399,7 +415,7 @@ describe("a serialized optimizer of Keras", () => {
   });
 
   test("refuses other classes and other objects", async () => {
-    for (const class_name of ["Adafactor", "Lamb", "Muon", "toString"])
+    for (const class_name of ["Adafactors", "Lamb", "Muon", "toString"])
       expect(() => fromKeras({ class_name, config: {} })).toThrow(unknown(new RegExp(`'${class_name}'`)));
     const wrong: readonly [unknown, string][] = [
       [null, "{ class_name, config }"],

@@ -256,7 +256,15 @@ describe("the rule contract", () => {
 
 test("linear rules are those of sums and products", () => {
   const linear = rules.filter(({ row }) => row.shader.linear).map(({ row }) => row.name);
-  expect(linear).toEqual(["sgd", "momentum", "nesterov", "nesterov-lookahead", "schedule-free-sgd", "angd", "sm3"]);
+  expect(linear).toEqual([
+    "sgd",
+    "momentum",
+    "nesterov",
+    "nesterov-lookahead",
+    "schedule-free-sgd",
+    "angd",
+    "sm3",
+  ]);
   const of = (update: string) =>
     reflectRule("mine.wgsl", lines(SCALARS, STATE, UPDATE.replace("return gradient;", update))).linear;
   for (const update of ["return 2.0 * gradient - vec4f(1.0);", "let a = gradient; return a + vec4f();"])
