@@ -12,6 +12,7 @@ import { angd } from "./rules/angd.js";
 import { asgd } from "./rules/asgd.js";
 import { ftrl } from "./rules/ftrl.js";
 import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
+import { noisySgd } from "./rules/noisy-sgd.js";
 import { novograd } from "./rules/novograd.js";
 import { prodigy } from "./rules/prodigy.js";
 import { radam, radamAmsgrad } from "./rules/radam.js";
@@ -41,6 +42,7 @@ export * from "./rules/angd.js";
 export * from "./rules/asgd.js";
 export * from "./rules/ftrl.js";
 export * from "./rules/momentum.js";
+export * from "./rules/noisy-sgd.js";
 export * from "./rules/novograd.js";
 export * from "./rules/prodigy.js";
 export { radam, radamAmsgrad } from "./rules/radam.js";
@@ -93,4 +95,5 @@ export const rules: readonly RuleFactory[] = [
   sm3,
   adafactor,
   adafactorMomentum,
+  noisySgd,
 ] as unknown as readonly RuleFactory[];

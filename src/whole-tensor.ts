@@ -9,6 +9,7 @@ export interface WholeShader {
 
 /** A tensor as passes see it: matrices of as many rows and columns, one behind the other. */
 export interface WholeShape {
+  readonly name: string;
   readonly shape: readonly number[];
   readonly rows: number;
   readonly columns: number;
@@ -56,11 +57,16 @@ export interface WholeTensor<O = RuleOptions> {
 }
 
 /** A tensor as the passes of a rule see it. */
-export function wholeShape(whole: WholeTensor, shape: readonly number[], options: RuleOptions): WholeShape {
+export function wholeShape(
+  whole: WholeTensor,
+  shape: readonly number[],
+  options: RuleOptions,
+  name = "",
+): WholeShape {
   const count = elements(shape);
   const [first = 1, ...others] = shape.length < 2 ? [1, ...shape] : shape;
   const [rows, columns] = whole.matrix?.(shape, options) ?? [first, elements(others)];
-  return { shape, rows, columns, count };
+  return { name, shape, rows, columns, count };
 }
 
 /** Elements of a shape. */

@@ -33,6 +33,7 @@ const tunedRates: Readonly<Record<string, number>> = {
   ftrl: 0.03,
   sophia: 3e-4,
   "schedule-free-adamw": 3e-3,
+  "noisy-sgd": 0.3,
 };
 
 /** The peak learning rate of every optimizer, by its name on the command line. */

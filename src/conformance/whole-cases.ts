@@ -103,6 +103,7 @@ export async function runWhole(device: GPUDevice, rule: Rule, extras: Extras = {
         const run: Run = {
           rule,
           shape,
+          name,
           initial,
           gradients: steps.map(gradient),
           outputs: count > 0 ? steps.map((t) => numbers.map((o) => output(o)(t))) : undefined,

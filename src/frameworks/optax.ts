@@ -14,6 +14,7 @@ import {
   momentum,
   nadam,
   nesterov,
+  noisySgd,
   novograd,
   prodigy,
   radam,
@@ -194,6 +195,20 @@ export const optax: Framework = /* @__PURE__ */ framework(
       },
       rule: ({ learning_rate: lr, b1: beta1, b2: beta2, weight_decay: weightDecay }) =>
         lion({ lr, beta1, beta2, weightDecay, decay: "decoupled" }),
+    },
+    noisy_sgd: {
+      // The noise is as large as optax's, and another.
+      keys: { learning_rate: required, eta: 0.01, gamma: 0.55, key: optional, seed: optional },
+      rule: ({ learning_rate: lr, eta, gamma, key, seed }) => {
+        if (key !== null && seed !== null)
+          throw invalidConfig(
+            "optax's noisy_sgd takes one of 'key' and 'seed'",
+            "one",
+            "both",
+            "leave one out",
+          );
+        return noisySgd({ lr, eta, gamma, seed: key ?? seed ?? 0 });
+      },
     },
     sign_sgd: { keys: { learning_rate: required }, rule: ({ learning_rate: lr }) => signSgd({ lr }) },
     signum: {

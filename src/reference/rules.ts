@@ -10,6 +10,7 @@ import { angd } from "./angd.js";
 import { asgd } from "./asgd.js";
 import { ftrl } from "./ftrl.js";
 import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
+import { noisySgd } from "./noisy-sgd.js";
 import { novograd } from "./novograd.js";
 import { prodigy } from "./prodigy.js";
 import { radam, radamAmsgrad } from "./radam.js";
@@ -69,6 +70,7 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   sm3,
   adafactor,
   "adafactor-momentum": adafactorMomentum,
+  "noisy-sgd": noisySgd,
 };
 
 /** A rule by its name, or by its row, which may carry a reference of its own. */

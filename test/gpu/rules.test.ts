@@ -64,6 +64,7 @@ const RATES: Readonly<Record<string, number>> = {
   "rmsprop-nesterov": 0.002,
   adadelta: 1,
   sm3: 0.5,
+  "noisy-sgd": 0.05,
 };
 
 /** Options that let a rule settle within 2 000 steps. */
@@ -350,7 +351,7 @@ describe("on a device as it is", () => {
       const errors = (rule.row.scope === "all" ? [all] : runs).flatMap(({ name, end, ...run }) =>
         trajectoryErrors(
           // Only the last step was read.
-          { ...run, rule, rates, after: rates.map((_, step) => (step === steps - 1 ? [end] : [])) },
+          { ...run, name, rule, rates, after: rates.map((_, step) => (step === steps - 1 ? [end] : [])) },
           TOLERANCE,
         ).map((error) => `${name}: ${error}`),
       );

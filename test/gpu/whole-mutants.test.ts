@@ -39,6 +39,11 @@ const defects: readonly Defect[] = [
   ],
   ["adafactor", "sums for means", "64.0 / f32(count)", "64.0"],
   ["adafactor-momentum", "no bound below the scale", "max(scalars.least_scale, ", "max(0.0, "],
+  ["noisy-sgd", "nine rounds", "n < 10u", "n < 9u"],
+  ["noisy-sgd", "one noise for all tensors", "tensor.key, step", "0u, step"],
+  ["noisy-sgd", "one noise for all steps", "tensor.key, step", "tensor.key, 1u"],
+  ["noisy-sgd", "a coarse cosine", " * (1.0 - z / 30.0 * (1.0 - z / 56.0 * (1.0 - z / 90.0)))", ""],
+  ["noisy-sgd", "a coarse logarithm", "(1.0 / 3.0 + z * (0.2 + z * (1.0 / 7.0 + z / 9.0)))", "(1.0 / 3.0)"],
 ];
 
 const factoryOf = (name: string): RuleFactory => rules.find(({ row }) => row.name === name)!;

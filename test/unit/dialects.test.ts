@@ -87,6 +87,7 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["optax", "adamaxw", { learning_rate }, "adamax", { lr, eps: 1e-8, weightDecay: 1e-4, decay: "decoupled" }],
   ["optax", "radam", { learning_rate }, "radam", { lr, eps: 1e-8, threshold: 5, epsHat: false }],
   ["optax", "lion", { learning_rate }, "lion", { lr, beta2: 0.99, weightDecay: 1e-3 }],
+  ["optax", "noisy_sgd", { learning_rate }, "noisy-sgd", { lr, eta: 0.01, gamma: 0.55, seed: 0 }],
   ["optax", "sign_sgd", { learning_rate }, "sign-sgd", { lr }],
   ["optax", "signum", { learning_rate }, "signum", { lr, momentum: 0.9 }],
   [
@@ -177,7 +178,7 @@ describe("spellings", () => {
       fromOptax("ademamix", { learning_rate }),
     );
     expect(() => fromOptax("Adam", { learning_rate })).toThrow(unknown(/'Adam'.*one of sgd, adagrad/));
-    const refused = "lbfgs lamb lars fromage noisy_sgd polyak_sgd optimistic_adam";
+    const refused = "lbfgs lamb lars fromage polyak_sgd optimistic_adam";
     for (const name of refused.split(" "))
       expect(() => fromOptax(name, { learning_rate })).toThrow(unknown(new RegExp(`'${name}'`)));
   });

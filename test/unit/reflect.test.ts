@@ -264,6 +264,7 @@ test("linear rules are those of sums and products", () => {
     "schedule-free-sgd",
     "angd",
     "sm3",
+    "noisy-sgd",
   ]);
   const of = (update: string) =>
     reflectRule("mine.wgsl", lines(SCALARS, STATE, UPDATE.replace("return gradient;", update))).linear;

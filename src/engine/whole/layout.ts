@@ -1,5 +1,6 @@
 import type { RuleOptions } from "../../rule.js";
 import { elements, type WholeShape, type WholeTensor, wholeShape } from "../../whole-tensor.js";
+import type { Tensor } from "../memory/parameters.js";
 
 /** Arrays begin where a caller may bind them. */
 const ALIGNMENT = 256;
@@ -19,8 +20,12 @@ export interface Layout {
 }
 
 /** Lays out what a rule needs of a tensor. */
-export function layOut(rule: WholeTensor, shape: readonly number[], options: RuleOptions): Layout {
-  const whole = wholeShape(rule, shape, options);
+export function layOut(
+  rule: WholeTensor,
+  { shape, name }: Pick<Tensor, "shape" | "name">,
+  options: RuleOptions,
+): Layout {
+  const whole = wholeShape(rule, shape, options, name);
   let keptBytes = 0;
   const kept = Object.entries(rule.kept?.(whole, options) ?? {}).map(([name, own]) => {
     const offset = keptBytes;

@@ -72,7 +72,7 @@ export class WholeMemory {
       const passes = whole.outputPasses?.(options, output) ?? [];
       return memo(ways, JSON.stringify(passes), () => passes);
     });
-    const layouts = group.sorted.map((tensor) => layOut(whole, tensor.shape, options));
+    const layouts = group.sorted.map((tensor) => layOut(whole, tensor, options));
     this.names = [...new Set(layouts.flatMap(({ kept }) => Object.keys(kept)))];
     const ranges = kindsOf(whole).map((name) => group.range(name));
     const places = new Map<Tensor, Place>();
