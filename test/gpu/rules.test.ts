@@ -64,6 +64,8 @@ const RATES: Readonly<Record<string, number>> = {
   "rmsprop-nesterov": 0.002,
   adadelta: 1,
   sm3: 0.5,
+  adafactor: 0.3,
+  "adafactor-momentum": 0.3,
   "noisy-sgd": 0.05,
 };
 
