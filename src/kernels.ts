@@ -3,6 +3,7 @@
 import type { RuleFactory } from "./rule.js";
 import { adabelief, adabeliefAmsgrad } from "./rules/adabelief.js";
 import { adadelta } from "./rules/adadelta.js";
+import { adafactor, adafactorMomentum } from "./rules/adafactor.js";
 import { adagrad } from "./rules/adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./rules/adam.js";
 import { adan } from "./rules/adan.js";
@@ -17,6 +18,7 @@ import { laprop } from "./rules/laprop.js";
 import { lars } from "./rules/lars.js";
 import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
 import { muon } from "./rules/muon.js";
+import { noisySgd } from "./rules/noisy-sgd.js";
 import { novograd } from "./rules/novograd.js";
 import { optimisticAdam, optimisticSgd } from "./rules/optimistic.js";
 import { prodigy } from "./rules/prodigy.js";
@@ -32,12 +34,14 @@ import { rprop } from "./rules/rprop.js";
 import { scheduleFreeAdamw, scheduleFreeSgd } from "./rules/schedule-free.js";
 import { sgd } from "./rules/sgd.js";
 import { lion, signSgd, signum } from "./rules/sign.js";
+import { sm3 } from "./rules/sm3.js";
 import { sophia } from "./rules/sophia.js";
 import { stableAdamw } from "./rules/stable-adamw.js";
 import { yogi } from "./rules/yogi.js";
 
 export * from "./rules/adabelief.js";
 export * from "./rules/adadelta.js";
+export * from "./rules/adafactor.js";
 export * from "./rules/adagrad.js";
 export * from "./rules/adam.js";
 export * from "./rules/adan.js";
@@ -52,6 +56,7 @@ export * from "./rules/laprop.js";
 export * from "./rules/lars.js";
 export * from "./rules/momentum.js";
 export * from "./rules/muon.js";
+export * from "./rules/noisy-sgd.js";
 export * from "./rules/novograd.js";
 export * from "./rules/optimistic.js";
 export * from "./rules/prodigy.js";
@@ -61,6 +66,7 @@ export * from "./rules/rprop.js";
 export * from "./rules/schedule-free.js";
 export * from "./rules/sgd.js";
 export * from "./rules/sign.js";
+export * from "./rules/sm3.js";
 export * from "./rules/sophia.js";
 export * from "./rules/stable-adamw.js";
 export * from "./rules/yogi.js";
@@ -111,4 +117,8 @@ export const rules: readonly RuleFactory[] = [
   prodigy,
   angd,
   muon,
+  sm3,
+  adafactor,
+  adafactorMomentum,
+  noisySgd,
 ] as unknown as readonly RuleFactory[];

@@ -9,6 +9,7 @@ export interface WholeShader {
 
 /** A tensor as passes see it: matrices of as many rows and columns, one behind the other. */
 export interface WholeShape {
+  readonly name: string;
   readonly shape: readonly number[];
   readonly rows: number;
   readonly columns: number;
@@ -43,6 +44,8 @@ export interface WholeTensor<O = RuleOptions> {
   readonly kept?: (tensor: WholeShape, options: O) => Readonly<Record<string, readonly number[]>>;
   /** Lengths in vec4f of what a step needs of a tensor in `scratch`. */
   readonly scratch?: (tensor: WholeShape, options: O) => Readonly<Record<string, number>>;
+  /** Other fields of `Tensor`, by their names. */
+  readonly fields?: (tensor: WholeShape, options: O) => Readonly<Record<string, number>>;
   /** Bytes that may be kept of all tensors of a group. */
   readonly limit?: (options: O) => number;
   readonly passes: (options: O) => readonly WholePass[];
@@ -54,11 +57,16 @@ export interface WholeTensor<O = RuleOptions> {
 }
 
 /** A tensor as the passes of a rule see it. */
-export function wholeShape(whole: WholeTensor, shape: readonly number[], options: RuleOptions): WholeShape {
+export function wholeShape(
+  whole: WholeTensor,
+  shape: readonly number[],
+  options: RuleOptions,
+  name = "",
+): WholeShape {
   const count = elements(shape);
   const [first = 1, ...others] = shape.length < 2 ? [1, ...shape] : shape;
   const [rows, columns] = whole.matrix?.(shape, options) ?? [first, elements(others)];
-  return { shape, rows, columns, count };
+  return { name, shape, rows, columns, count };
 }
 
 /** Elements of a shape. */

@@ -41,6 +41,7 @@ const tunedRates: Readonly<Record<string, number>> = {
   "stable-adamw": 3e-3,
   "schedule-free-adamw": 3e-3,
   angd: 0.05,
+  "noisy-sgd": 0.3,
 };
 
 /** The peak learning rate of every optimizer, by its name on the command line. */

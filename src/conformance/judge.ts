@@ -15,6 +15,7 @@ export interface Run {
   readonly rule: Rule;
   /** Of rules that look at more than elements. */
   readonly shape?: readonly number[] | undefined;
+  readonly name?: string | undefined;
   readonly initial: Float32Array;
   readonly gradients: readonly Float32Array[];
   /** Gradients of outputs, handed over after each step. */
@@ -97,7 +98,7 @@ function handIn(
 
 /** Judges every step by itself, from the GPU's own values before it. */
 export function judgeSteps(
-  { rule, shape, initial, gradients, estimates, outputs, rates, after }: Run,
+  { rule, shape, name, initial, gradients, estimates, outputs, rates, after }: Run,
   bound: number,
   judged: (i: number) => boolean = () => true,
 ): StepJudgement {
@@ -155,7 +156,7 @@ export function judgeSteps(
     const settled = Object.fromEntries(
       row.shader.settled.map((kind) => [kind, Float64Array.from(kept[kinds.indexOf(kind)]!)]),
     );
-    const at = { t, lr: rates[index]!, settled, ...(shape && { shape }) };
+    const at = { t, lr: rates[index]!, settled, name, ...(shape && { shape }) };
     let one = referenceStep(row, rule.options, at, parameters, gradient, given.state);
     (outputs?.[index] ?? []).forEach((values, output) => {
       const next = { ...at, t: t + 1 };
@@ -195,7 +196,7 @@ export function judgeSteps(
 
 /** Judges the free run against the reference's own, by `bound`·(1 + largest |θ| so far). */
 export function judgeTrajectory(
-  { rule, shape, initial, gradients, estimates, outputs, rates, after }: Run,
+  { rule, shape, name, initial, gradients, estimates, outputs, rates, after }: Run,
   bound: number = trajectoryBound,
 ): TrajectoryJudgement {
   const { row } = rule;
@@ -210,7 +211,7 @@ export function judgeTrajectory(
     const gradient = Float64Array.from(values);
     const lr = rates[index]!;
     ({ state } = handIn(rule, estimates, index, state));
-    const place = { t, lr, ...(shape && { shape }) };
+    const place = { t, lr, name, ...(shape && { shape }) };
     ({ parameters, state } = referenceStep(row, rule.options, place, parameters, gradient, state));
     (outputs?.[index] ?? []).forEach((values, output) => {
       const next = { ...place, t: t + 1 };

@@ -77,6 +77,19 @@ const together: Readonly<Record<string, readonly Options[]>> = {
     { delta: 0.5, adaptation: "inverse", outputs: 1, start: 0.25 },
   ],
   muon: [{ form: "sum", epsFloor: false, eps: 1 }, { biasCorrection: true, nesterov: false }, { steps: 0 }],
+  adafactor: [
+    { eps1: 0.3 },
+    { eps1: 1e-30, eps1Form: "added" },
+    { eps1: 0.1, eps1Form: "added", clipThreshold: 0 },
+    {
+      relativeStep: false,
+      scaleParameter: false,
+      factored: "largest",
+      minDimension: 5,
+      weightDecay: 0.1,
+      decay: "independent",
+    },
+  ],
   ftrl: [
     { l1: 0.01, l2: 0.02, l2Shrinkage: 0.03, beta: 0.04 },
     { learningRatePower: 0, l1: 0.01, l2: 0.02 },

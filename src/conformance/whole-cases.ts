@@ -11,7 +11,16 @@ import { variantsOf } from "./variants.js";
 const STEPS = 12;
 
 /** Vectors, and matrices higher than wide, wider than high, with rows that no four lanes and no 16 bytes fit. */
-const shapes: readonly (readonly number[])[] = [[9], [70], [6, 8], [13, 5], [3, 33], [2, 3, 7], [1, 1]];
+const shapes: readonly (readonly number[])[] = [
+  [9],
+  [70],
+  [6, 8],
+  [13, 5],
+  [3, 33],
+  [2, 3, 7],
+  [3, 2, 1, 2, 17],
+  [1, 1],
+];
 
 /** What gradients do over a run: of elements `i` of a tensor at step t. */
 const regimes: readonly { readonly name: string; readonly scale: (t: number, i: number) => number }[] = [
@@ -94,6 +103,7 @@ export async function runWhole(device: GPUDevice, rule: Rule, extras: Extras = {
         const run: Run = {
           rule,
           shape,
+          name,
           initial,
           gradients: steps.map(gradient),
           outputs: count > 0 ? steps.map((t) => numbers.map((o) => output(o)(t))) : undefined,

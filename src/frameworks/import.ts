@@ -29,8 +29,11 @@ export const anyName: Neutral = {
   holds: (value) => value === null || typeof value === "string",
 };
 
+/** Two numbers, of which the first may be null where the default has that. */
+type Pair = readonly [number | null, number];
+
 /** A key's default, which also says its type: number, flag, pair of numbers, or what is passed over. */
-type Default = number | boolean | readonly [number, number] | typeof required | typeof optional | Neutral;
+type Default = number | boolean | Pair | typeof required | typeof optional | Neutral;
 
 type Keys = Readonly<Record<string, Default>>;
 
@@ -40,9 +43,11 @@ type Config<D> = {
     ? boolean
     : D[K] extends readonly [number, number]
       ? readonly [number, number]
-      : D[K] extends typeof optional
-        ? number | null
-        : number;
+      : D[K] extends readonly [null, number]
+        ? Pair
+        : D[K] extends typeof optional
+          ? number | null
+          : number;
 };
 
 /** One optimizer of a framework: its configuration keys with their defaults, and the rule it means. */
@@ -142,9 +147,12 @@ const isNeutral = (normal: Default): normal is Neutral => typeof normal === "obj
 function mismatch(normal: Exclude<Default, Neutral>, value: unknown): string | undefined {
   if (normal === optional) return value === null || isNumber(value) ? undefined : "a finite number or null";
   if (typeof normal === "boolean") return typeof value === "boolean" ? undefined : "true or false";
-  if (Array.isArray(normal))
-    return Array.isArray(value) && value.length === 2 && value.every(isNumber)
+  if (Array.isArray(normal)) {
+    const open = normal[0] === null;
+    const holds = (item: unknown, index: number) => isNumber(item) || (open && index === 0 && item === null);
+    return Array.isArray(value) && value.length === 2 && value.every(holds)
       ? undefined
-      : "a pair of numbers";
+      : `a pair of numbers${open ? ", the first or null" : ""}`;
+  }
   return isNumber(value) ? undefined : "a finite number";
 }

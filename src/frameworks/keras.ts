@@ -1,5 +1,6 @@
 import {
   adadelta,
+  adafactor,
   adagrad,
   adam,
   adamax,
@@ -108,6 +109,28 @@ export const keras: Framework = /* @__PURE__ */ framework(
     Lamb: {
       keys: adamKeys,
       rule: (config) => lamb({ ...adamOptions(config), decayFirst: true }),
+    },
+    Adafactor: {
+      keys: {
+        learning_rate: 1e-3,
+        beta_2_decay: -0.8,
+        epsilon_1: 1e-30,
+        epsilon_2: 1e-3,
+        clip_threshold: 1,
+        // Keras takes the lesser of the rate and 1/√t either way.
+        relative_step: /* @__PURE__ */ only(true, false),
+        // Keras decays the parameter before Adafactor measures it, which is no decay beside the rule.
+        weight_decay: /* @__PURE__ */ only(null),
+      },
+      rule: (config) =>
+        adafactor({
+          lr: config.learning_rate,
+          decayRate: 0 - config.beta_2_decay,
+          eps1: config.epsilon_1,
+          eps1Form: "added",
+          eps2: config.epsilon_2,
+          clipThreshold: config.clip_threshold,
+        }),
     },
     Ftrl: {
       keys: {

@@ -1,12 +1,13 @@
 import {
   adabelief,
   adadelta,
+  adafactor,
+  adafactorMomentum,
   adagrad,
   adam,
   adamax,
   adamw,
   adan,
-  ademamix,
   amsgrad,
   fromage,
   lamb,
@@ -15,26 +16,25 @@ import {
   momentum,
   nadam,
   nesterov,
+  noisySgd,
   novograd,
   optimisticAdam,
   optimisticSgd,
-  prodigy,
   radam,
   rmsprop,
   rmspropCentered,
   rmspropCenteredMomentum,
   rmspropMomentum,
   rprop,
-  scheduleFreeAdamw,
-  scheduleFreeSgd,
   sgd,
   signSgd,
   signum,
-  sophia,
+  sm3,
   yogi,
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
 import { type Framework, framework, importRule, invalidConfig, only, optional, required } from "./import.js";
+import { contrib } from "./optax-contrib.js";
 import {
   type AdamConfig,
   adamKeys,
@@ -46,15 +46,13 @@ import {
   never,
   noMask,
   optimisticKeys,
-  scheduleFreeKeys,
   zero,
 } from "./optax-keys.js";
 
 const constantNadam = (config: AdamConfig, weightDecay: number) =>
   nadam({ ...adamOptions(config), form: "constant", weightDecay, decay: "decoupled" });
 
-/** optax's aliases: their names, arguments and defaults. A `learning_rate` is a number: schedules stand beside the rule. */
-export const optax: Framework = /* @__PURE__ */ framework(
+const aliases = /* @__PURE__ */ framework(
   "optax",
   {},
   {
@@ -169,10 +167,61 @@ export const optax: Framework = /* @__PURE__ */ framework(
       rule: ({ learning_rate: lr, b1: beta1, b2: beta2, weight_decay: weightDecay }) =>
         lion({ lr, beta1, beta2, weightDecay, decay: "decoupled" }),
     },
+    noisy_sgd: {
+      // The noise is as large as optax's, and another.
+      keys: { learning_rate: required, eta: 0.01, gamma: 0.55, key: optional, seed: optional },
+      rule: ({ learning_rate: lr, eta, gamma, key, seed }) => {
+        if (key !== null && seed !== null)
+          throw invalidConfig(
+            "optax's noisy_sgd takes one of 'key' and 'seed'",
+            "one",
+            "both",
+            "leave one out",
+          );
+        return noisySgd({ lr, eta, gamma, seed: key ?? seed ?? 0 });
+      },
+    },
     sign_sgd: { keys: { learning_rate: required }, rule: ({ learning_rate: lr }) => signSgd({ lr }) },
     signum: {
       keys: { learning_rate: required, beta: 0.9, accumulator_dtype: float32 },
       rule: ({ learning_rate: lr, beta }) => signum({ lr, momentum: beta }),
+    },
+    adafactor: {
+      keys: {
+        learning_rate: optional,
+        min_dim_size_to_factor: 128,
+        decay_rate: 0.8,
+        decay_offset: zero,
+        multiply_by_parameter_scale: true,
+        clipping_threshold: 1,
+        momentum: optional,
+        dtype_momentum: float32,
+        weight_decay_rate: optional,
+        eps: 1e-30,
+        factored: true,
+        weight_decay_mask: noMask,
+      },
+      rule: (config) => {
+        const { momentum, decay_rate: decayRate, eps: eps1, clipping_threshold: clipThreshold } = config;
+        const options = {
+          lr: config.learning_rate ?? 1,
+          relativeStep: false,
+          decayRate,
+          eps1,
+          eps1Form: "added",
+          clipThreshold,
+          scaleParameter: config.multiply_by_parameter_scale,
+          factored: config.factored ? "largest" : "none",
+          minDimension: config.min_dim_size_to_factor,
+          weightDecay: config.weight_decay_rate ?? 0,
+          decay: "independent",
+        } as const;
+        return momentum === null ? adafactor(options) : adafactorMomentum({ ...options, momentum });
+      },
+    },
+    sm3: {
+      keys: { learning_rate: required, momentum: 0.9 },
+      rule: ({ learning_rate: lr, momentum }) => sm3({ lr, momentum, eps: 1e-8 }),
     },
     adabelief: {
       keys: {
@@ -253,24 +302,6 @@ export const optax: Framework = /* @__PURE__ */ framework(
       keys: { learning_rate: required, min_norm: 1e-6 },
       rule: ({ learning_rate: lr, min_norm: minNorm }) => fromage({ lr, minNorm }),
     },
-    ademamix: {
-      keys: {
-        learning_rate: required,
-        b1: 0.9,
-        b2: 0.999,
-        b3: 0.9999,
-        alpha: 5,
-        eps: 1e-8,
-        eps_root: zero,
-        mu_dtype: float32,
-        ...decoupled,
-      },
-      rule: (config) => {
-        const { learning_rate: lr, b1: beta1, b2: beta2, b3: beta3, alpha, eps } = config;
-        const weightDecay = config.weight_decay;
-        return ademamix({ lr, beta1, beta2, beta3, alpha, eps, weightDecay, decay: "decoupled" });
-      },
-    },
     optimistic_gradient_descent: {
       keys: { learning_rate: required, alpha: 1, beta: 1 },
       rule: ({ learning_rate: lr, alpha, beta }) => optimisticSgd({ lr, alpha, beta }),
@@ -300,28 +331,6 @@ export const optax: Framework = /* @__PURE__ */ framework(
         return optimisticAdam({ ...adamOptions(config), alpha, beta, nesterov });
       },
     },
-    schedule_free_sgd: {
-      keys: {
-        learning_rate: 1,
-        b1: 0.9,
-        weight_decay: optional,
-        ...scheduleFreeKeys,
-      },
-      rule: ({ learning_rate: lr, b1: momentum, weight_decay: weightDecay }) =>
-        scheduleFreeSgd({ lr, momentum, weightDecay: weightDecay ?? 0, decay: "decoupled" }),
-    },
-    schedule_free_adamw: {
-      keys: {
-        learning_rate: 2.5e-3,
-        b1: 0.9,
-        b2: 0.999,
-        eps: 1e-8,
-        weight_decay: 0,
-        ...scheduleFreeKeys,
-      },
-      rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps, weight_decay: weightDecay }) =>
-        scheduleFreeAdamw({ lr, beta1, beta2, eps, weightDecay, decay: "decoupled", correctedRate: false }),
-    },
     rprop: {
       keys: {
         learning_rate: required,
@@ -343,63 +352,15 @@ export const optax: Framework = /* @__PURE__ */ framework(
         return rprop({ lr, etaMinus, etaPlus, stepSizeMin, stepSizeMax, delayed: true });
       },
     },
-    sophia: {
-      keys: {
-        learning_rate: required,
-        b1: 0.965,
-        b2: 0.99,
-        eps: 1e-8,
-        weight_decay: 1e-4,
-        weight_decay_mask: noMask,
-        gamma: 0.01,
-        clip_threshold: 1,
-        // The caller's part: what is handed to curvature(), and when.
-        update_interval: {
-          neutral: "a whole number of steps",
-          holds: (value: unknown) => Number.isSafeInteger(value) && Number(value) > 0,
-        },
-        hessian_diagonal_fn: /* @__PURE__ */ only(null),
-        mu_dtype: float32,
-        verbose: never,
-        print_win_rate_every_n_steps: zero,
-      },
-      rule: ({ learning_rate: lr, b1: beta1, b2: beta2, eps, gamma, ...rest }) => {
-        const { clip_threshold: clipThreshold, weight_decay: weightDecay } = rest;
-        const options = { lr, beta1, beta2, eps, gamma, clipThreshold, weightDecay };
-        return sophia({ ...options, biasCorrection: true, decay: "decoupled" });
-      },
-    },
-    prodigy: {
-      keys: {
-        learning_rate: 1,
-        betas: [0.9, 0.999],
-        beta3: optional,
-        eps: 1e-8,
-        estim_lr0: 1e-6,
-        estim_lr_coef: 1,
-        weight_decay: 0,
-        safeguard_warmup: false,
-        weight_decay_mask: noMask,
-      },
-      rule: (config) => {
-        const { learning_rate: lr, betas, eps, estim_lr0: d0, estim_lr_coef: dCoef } = config;
-        const [beta1, beta2] = betas;
-        const { weight_decay: weightDecay, safeguard_warmup: safeguardWarmup } = config;
-        if (config.beta3 === 0)
-          throw invalidConfig(
-            "Key 'beta3' of optax's prodigy cannot be carried out",
-            "null or a decay rate above 0",
-            0,
-            "leave it out for the root of the second beta",
-          );
-        const options = { lr, beta1, beta2, beta3: config.beta3 ?? 0, eps, d0, dCoef, weightDecay };
-        const form = { biasCorrection: true, newDistance: true, decay: "decoupled" } as const;
-        return prodigy({ ...options, safeguardWarmup, ...form });
-      },
-    },
   },
-  (name) => name.replace(/^contrib\./, ""),
 );
+
+/** optax's aliases: their names, arguments and defaults. A `learning_rate` is a number: schedules stand beside the rule. */
+export const optax: Framework = {
+  ...aliases,
+  optimizers: { ...aliases.optimizers, ...contrib.optimizers },
+  spelling: (name) => name.replace(/^contrib\./, ""),
+};
 
 /**
  * The rule of `optax.NAME(…kwargs)` or `optax.contrib.NAME(…kwargs)`, with optax's argument names and defaults. `learning_rate` is a number, and masks are

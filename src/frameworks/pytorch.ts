@@ -1,5 +1,6 @@
 import {
   adadelta,
+  adafactor,
   adagrad,
   adam,
   adamax,
@@ -158,6 +159,21 @@ export const pytorch: Framework = /* @__PURE__ */ framework(
     ASGD: {
       keys: { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weight_decay: 0, maximize: false },
       rule: ({ weight_decay: weightDecay, ...rest }) => asgd({ ...rest, weightDecay }),
+    },
+    Adafactor: {
+      keys: {
+        lr: 1e-2,
+        beta2_decay: -0.8,
+        eps: [null, 1e-3],
+        d: 1,
+        weight_decay: 0,
+        maximize: false,
+      },
+      rule: ({ beta2_decay, eps: [eps1, eps2], d: clipThreshold, weight_decay: weightDecay, ...rest }) => {
+        // null is the spacing of f32.
+        const options = { ...rest, decayRate: 0 - beta2_decay, eps1: eps1 ?? 2 ** -23, eps2 };
+        return adafactor({ ...options, clipThreshold, weightDecay, decay: "decoupled" });
+      },
     },
   },
 );

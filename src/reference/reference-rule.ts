@@ -48,6 +48,8 @@ export interface WholeInput<O = ReferenceOptions, A extends string = string> {
   readonly t: number;
   /** Rate of this step, schedule applied. */
   readonly lr: number;
+  /** Of the tensor. */
+  readonly name?: string | undefined;
   readonly shape: readonly number[];
   readonly parameters: Float64Array;
   /** Of each element, as for `step`. */

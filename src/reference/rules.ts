@@ -1,6 +1,7 @@
 import { OptimError } from "../errors.js";
 import { adabelief, adabeliefAmsgrad } from "./adabelief.js";
 import { adadelta } from "./adadelta.js";
+import { adafactor, adafactorMomentum } from "./adafactor.js";
 import { adagrad } from "./adagrad.js";
 import { adam, adamax, adamw, amsgrad, nadam } from "./adam.js";
 import { adan } from "./adan.js";
@@ -15,6 +16,7 @@ import { laprop } from "./laprop.js";
 import { lars } from "./lars.js";
 import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
 import { muon } from "./muon.js";
+import { noisySgd } from "./noisy-sgd.js";
 import { novograd } from "./novograd.js";
 import { optimisticAdam, optimisticSgd } from "./optimistic.js";
 import { prodigy } from "./prodigy.js";
@@ -31,6 +33,7 @@ import { rprop } from "./rprop.js";
 import { scheduleFreeAdamw, scheduleFreeSgd } from "./schedule-free.js";
 import { sgd } from "./sgd.js";
 import { lion, signSgd, signum } from "./sign.js";
+import { sm3 } from "./sm3.js";
 import { sophia } from "./sophia.js";
 import { stableAdamw } from "./stable-adamw.js";
 import { yogi } from "./yogi.js";
@@ -81,6 +84,10 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   prodigy,
   angd,
   muon,
+  sm3,
+  adafactor,
+  "adafactor-momentum": adafactorMomentum,
+  "noisy-sgd": noisySgd,
 };
 
 /** A rule by its name, or by its row, which may carry a reference of its own. */

@@ -33,6 +33,8 @@ export interface StepAt {
   readonly lr: number;
   /** Shape of the tensor, where the rule looks at more than its elements; a vector if left out. */
   readonly shape?: readonly number[];
+  /** Name of the tensor, where the rule looks at that. */
+  readonly name?: string | undefined;
   /** Factor on the gradients (one over the loss scale, a clip factor); 1 if left out. */
   readonly gradientScale?: number;
   /** What a tensor settles in this step, where elements are to go on from what another came to. */
@@ -146,7 +148,7 @@ export function referenceLookahead(
 export function referenceStep(
   of: Referenced,
   options: StageOptions,
-  { t, lr, gradientScale = 1, settled: given = {}, shape }: StepAt,
+  { t, lr, gradientScale = 1, settled: given = {}, shape, name }: StepAt,
   parameters: Float64Array,
   gradients: Float64Array,
   state: ReferenceState,
@@ -179,7 +181,7 @@ export function referenceStep(
       gradient: prepared[i]!.gradient,
       state: mapValues(prepared[i]!.state, sum),
     }));
-  const whole = { options, t, lr, parameters, arrays: state, shape: shape ?? [length] };
+  const whole = { options, t, lr, name, parameters, arrays: state, shape: shape ?? [length] };
   const directed = rule.direct?.({ ...whole, gradients: elements.map(({ gradient }) => gradient) });
   if (directed) {
     elements = elements.map((element, i) => ({ ...element, gradient: directed.directions[i]! }));

@@ -67,6 +67,10 @@ const RATES: Readonly<Record<string, number>> = {
   "rmsprop-nesterov": 0.002,
   adadelta: 1,
   lars: 2,
+  sm3: 0.5,
+  adafactor: 0.3,
+  "adafactor-momentum": 0.3,
+  "noisy-sgd": 0.05,
 };
 
 /** Options that let a rule settle within 2 000 steps. */
@@ -232,13 +236,14 @@ describe("on a device as it is", () => {
       const { device, software } = watched();
       const shapes = { a: [7, 9], b: [64], c: [1], d: [130] };
       const arena = createArena(device, [shapes]);
-      const tensors = Object.entries(shapes).map(([name, shape]) =>
-        loose(
+      const tensors = Object.entries(shapes).map(([name, shape]) => ({
+        ...loose(
           device,
           name,
           shape.reduce((product, extent) => product * extent),
         ),
-      );
+        shape,
+      }));
       const first = await train(watched(), rule, arena.groups[0]!);
       const second = await train(watched(), rule, arena.groups[0]!);
       const apart = await train(watched(), rule, tensors);
@@ -355,7 +360,7 @@ describe("on a device as it is", () => {
       const errors = (rule.row.scope === "all" ? [all] : runs).flatMap(({ name, end, ...run }) =>
         trajectoryErrors(
           // Only the last step was read.
-          { ...run, rule, rates, after: rates.map((_, step) => (step === steps - 1 ? [end] : [])) },
+          { ...run, name, rule, rates, after: rates.map((_, step) => (step === steps - 1 ? [end] : [])) },
           TOLERANCE,
         ).map((error) => `${name}: ${error}`),
       );

@@ -45,13 +45,13 @@ export async function train(
   }
   const [first = 0, ...others] = taken;
   const dispatches = others.reduce((sum, count) => sum + count, 0) / others.length;
-  const states = statesOf(rule);
-  const values = await read(
-    device,
-    tensors.flatMap(({ name, param }) => [param, ...states.map((state) => optimizer.state(name, state))]),
-  );
+  const watchedOf = ({ name, param, shape = [param.size / 4] }: TestTensor) => [
+    param,
+    ...statesOf(rule, shape).map((state) => optimizer.state(name, state)),
+  ];
+  const ranges = tensors.map(watchedOf);
+  const values = await read(device, ranges.flat());
   optimizer.destroy();
-  const each = 1 + states.length;
-  const lists = tensors.map((_, index) => values.slice(index * each, (index + 1) * each));
+  const lists = ranges.map((own) => values.splice(0, own.length));
   return { values: lists, first, dispatches };
 }

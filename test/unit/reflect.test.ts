@@ -264,6 +264,8 @@ test("linear rules are those of sums and products", () => {
     "optimistic-sgd",
     "schedule-free-sgd",
     "angd",
+    "sm3",
+    "noisy-sgd",
   ]);
   const of = (update: string) =>
     reflectRule("mine.wgsl", lines(SCALARS, STATE, UPDATE.replace("return gradient;", update))).linear;

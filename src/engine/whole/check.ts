@@ -44,7 +44,7 @@ export function checkWhole(limits: GPUSupportedLimits, { label, groups }: Checke
         );
       if (size === 0) continue;
       kept += Object.values(keptOf(row, shape, options)).reduce((sum, own) => sum + 4 * elements(own), 0);
-      const { keptBytes, scratchBytes } = layOut(whole, shape, options);
+      const { keptBytes, scratchBytes } = layOut(whole, { shape, name }, options);
       for (const bytes of [size, keptBytes, scratchBytes])
         requireAtMost(label, `bytes for '${name}' at once`, "maxStorageBufferBindingSize", bound, bytes, fix);
     }

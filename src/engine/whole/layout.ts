@@ -1,5 +1,6 @@
 import type { RuleOptions } from "../../rule.js";
 import { elements, type WholeShape, type WholeTensor, wholeShape } from "../../whole-tensor.js";
+import type { Tensor } from "../memory/parameters.js";
 
 /** Arrays begin where a caller may bind them. */
 const ALIGNMENT = 256;
@@ -12,13 +13,19 @@ export interface Layout {
   readonly kept: Readonly<Record<string, { readonly offset: number; readonly size: number }>>;
   /** In `scratch`, in vec4f. */
   readonly scratch: Readonly<Record<string, number>>;
+  /** Fields of `Tensor` that are the rule's own. */
+  readonly fields: Readonly<Record<string, number>>;
   readonly keptBytes: number;
   readonly scratchBytes: number;
 }
 
 /** Lays out what a rule needs of a tensor. */
-export function layOut(rule: WholeTensor, shape: readonly number[], options: RuleOptions): Layout {
-  const whole = wholeShape(rule, shape, options);
+export function layOut(
+  rule: WholeTensor,
+  { shape, name }: Pick<Tensor, "shape" | "name">,
+  options: RuleOptions,
+): Layout {
+  const whole = wholeShape(rule, shape, options, name);
   let keptBytes = 0;
   const kept = Object.entries(rule.kept?.(whole, options) ?? {}).map(([name, own]) => {
     const offset = keptBytes;
@@ -36,6 +43,7 @@ export function layOut(rule: WholeTensor, shape: readonly number[], options: Rul
     whole,
     kept: Object.fromEntries(kept),
     scratch: Object.fromEntries(scratch),
+    fields: rule.fields?.(whole, options) ?? {},
     keptBytes,
     scratchBytes: 16 * vectors,
   };

@@ -72,7 +72,7 @@ export class WholeMemory {
       const passes = whole.outputPasses?.(options, output) ?? [];
       return memo(ways, JSON.stringify(passes), () => passes);
     });
-    const layouts = group.sorted.map((tensor) => layOut(whole, tensor.shape, options));
+    const layouts = group.sorted.map((tensor) => layOut(whole, tensor, options));
     this.names = [...new Set(layouts.flatMap(({ kept }) => Object.keys(kept)))];
     const ranges = kindsOf(whole).map((name) => group.range(name));
     const places = new Map<Tensor, Place>();
@@ -123,7 +123,7 @@ export class WholeMemory {
     let vectors = 0;
     const offsets: number[] = [];
     const entries = tensors.map((tensor, index) => {
-      const { whole, kept, scratch, ...sizes } = layouts[index]!;
+      const { whole, kept, scratch, fields: own, ...sizes } = layouts[index]!;
       const arrays = [
         ...Object.entries(kept).map(([name, { offset }]) => [name, (keptBytes + offset) / 4]),
         ...Object.entries(scratch).map(([name, first]) => [name, vectors + first]),
@@ -133,7 +133,14 @@ export class WholeMemory {
       offsets.push(keptBytes);
       keptBytes += sizes.keptBytes;
       vectors += sizes.scratchBytes / 16;
-      return packStruct(fields as never, { first, rows, columns, count, ...Object.fromEntries(arrays) });
+      return packStruct(fields as never, {
+        first,
+        rows,
+        columns,
+        count,
+        ...own,
+        ...Object.fromEntries(arrays),
+      });
     });
     const usage = USAGE.STORAGE | USAGE.COPY_DST;
     const table = this.#buffer("tensors", entries.length * entries[0]!.byteLength, usage);
