@@ -33,6 +33,8 @@ const tunedRates: Readonly<Record<string, number>> = {
   ftrl: 0.03,
   sophia: 3e-4,
   "schedule-free-adamw": 3e-3,
+  adafactor: 0.03,
+  "adafactor-momentum": 0.03,
   "noisy-sgd": 0.3,
 };
 
