@@ -41,6 +41,8 @@ const tunedRates: Readonly<Record<string, number>> = {
   "stable-adamw": 3e-3,
   "schedule-free-adamw": 3e-3,
   angd: 0.05,
+  adafactor: 0.03,
+  "adafactor-momentum": 0.03,
   "noisy-sgd": 0.3,
 };
 

@@ -340,7 +340,7 @@ describe.each(rules.map((rule) => ({ name: rule.row.name, rule })))(
         const { min, max, exclusiveMin, exclusiveMax } = spec;
         values.push(true, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, min - 1e-9);
         if (exclusiveMin) values.push(min);
-        if (max !== Number.POSITIVE_INFINITY) values.push(max + 1e-9);
+        if (max !== Number.POSITIVE_INFINITY) values.push(max + 1e-9 * Math.max(1, max));
         if (exclusiveMax) values.push(max);
       }
       return values.map((value) => ({ name, value }));

@@ -112,7 +112,7 @@ function descended(
     ({ parameters, state } = referenceStep(
       row,
       options,
-      { t, lr: options.lr },
+      { t, lr: options.lr, name: "x" },
       parameters,
       gradients,
       state,

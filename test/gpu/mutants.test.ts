@@ -264,8 +264,18 @@ const defects: readonly Defect[] = [
   ["nadam", "m by the form of the update", "scalars.beta1, scalars.one_minus_beta1", "0.9, 0.1"],
 ];
 
-/** Rules whose buffers go on growing under a gradient that stays: there is nothing that they are to stay at. */
-const NOTHING_STEADY = ["momentum", "nesterov", "nesterov-lookahead", "novograd"];
+/**
+ * Rules whose buffers go on growing under a gradient that stays, or whose directions change: there is nothing that they are to
+ * stay at.
+ */
+const NOTHING_STEADY = [
+  "momentum",
+  "nesterov",
+  "nesterov-lookahead",
+  "novograd",
+  "sm3",
+  "adafactor-momentum",
+];
 
 const factoryOf = (name: string): RuleFactory => rules.find(({ row }) => row.name === name)!;
 
@@ -347,6 +357,10 @@ test.each(averaging.map((factory) => [factory.row.name, factory] as const))(
 
 // A rule that takes the sign of its gradient, limits it, or compares it, would walk on or stand still; ASGD would not.
 const walking = rules.filter(({ row }) => !row.shader.linear && !row.whole && row.name !== "asgd");
+// Passes over whole tensors are given what is marked already.
+const walking = rules.filter(
+  ({ row: { shader, name, whole } }) => !shader.linear && name !== "asgd" && !whole,
+);
 test.each(walking.map((factory) => [factory.row.name, factory] as const))(
   "%s: what is not finite not marked",
   async (_, { row }) => {
