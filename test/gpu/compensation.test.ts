@@ -98,7 +98,7 @@ async function both(start: ArrayLike<number>, options: Options, steps: number, r
   return { kept: exact(values!, residuals!), plain: plain! };
 }
 
-/** The same steps in float64. */
+/** The steps of the compensated group in float64. */
 function descended(
   start: ArrayLike<number>,
   { row, options }: Rule,
@@ -112,7 +112,7 @@ function descended(
     ({ parameters, state } = referenceStep(
       row,
       options,
-      { t, lr: options.lr, name: "x" },
+      { t, lr: options.lr, name: "kept" },
       parameters,
       gradients,
       state,
