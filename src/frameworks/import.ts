@@ -8,7 +8,7 @@ export const required = { required: true } as const;
 export const optional = { optional: true } as const;
 
 /** A key that a rule takes only where it changes nothing; the rule does not see it. */
-interface Neutral {
+export interface Neutral {
   /** The values that are taken, in words. */
   readonly neutral: string;
   readonly holds: (value: unknown) => boolean;

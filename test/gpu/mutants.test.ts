@@ -356,7 +356,6 @@ test.each(averaging.map((factory) => [factory.row.name, factory] as const))(
 );
 
 // A rule that takes the sign of its gradient, limits it, or compares it, would walk on or stand still; ASGD would not.
-const walking = rules.filter(({ row }) => !row.shader.linear && !row.whole && row.name !== "asgd");
 // Passes over whole tensors are given what is marked already.
 const walking = rules.filter(
   ({ row: { shader, name, whole } }) => !shader.linear && name !== "asgd" && !whole,
