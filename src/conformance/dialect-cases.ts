@@ -4,6 +4,7 @@ import { tenfold } from "./numbers.js";
 import { judgeRuns } from "./outcome.js";
 import { runRule } from "./run-rule.js";
 import type { NamedSchedule } from "./schedule-examples.js";
+import { runWhole, SAMPLE } from "./whole-cases.js";
 
 type Config = Readonly<Record<string, unknown>>;
 
@@ -20,7 +21,7 @@ function others(value: unknown): unknown[] {
   }
   if (Array.isArray(value)) return [value.map((item) => (typeof item === "number" ? item * 0.9 : item))];
   if (is("required", value)) return [0.02];
-  if (is("optional", value)) return [0.5, 0.1];
+  if (is("optional", value)) return [0.5, 0.1, 3];
   // A key that changes no result.
   return [];
 }
@@ -92,7 +93,10 @@ export function dialectJobs(schedules: readonly NamedSchedule[], isWanted: (rule
           ],
           run: async ({ device, software }) => {
             if (rule instanceof OptimError) throw rule;
-            return [judgeRuns(await runRule(device, rule, schedule.make()), software)];
+            const runs = rule.row.whole
+              ? runWhole(device, rule, {}, schedule.make(), SAMPLE)
+              : runRule(device, rule, schedule.make());
+            return [judgeRuns(await runs, software)];
           },
         }));
       }),

@@ -1,5 +1,5 @@
 // Rules that look at whole tensors, judged over shapes.
-import { type BufferRange, createOptimizer, type Rule, type RuleFactory } from "../index.js";
+import { type BufferRange, createOptimizer, type Rule, type RuleFactory, type Schedule } from "../index.js";
 import { describeOptions, type Job } from "./job.js";
 import { keptBy, type Run } from "./judge.js";
 import { normals } from "./numbers.js";
@@ -30,17 +30,30 @@ const regimes: readonly { readonly name: string; readonly scale: (t: number, i: 
   { name: "vanishing", scale: (t, i) => (t > 6 || i % 3 === 0 ? 0 : 1) },
 ];
 
+/** What a rule is tried over: all that, or where kernels are the same and options differ, a part. */
+export const EVERYTHING = { shapes, regimes };
+export const SAMPLE = {
+  shapes: shapes.filter((_, index) => index % 2 === 0),
+  regimes: regimes.filter(({ name }) => name === "noisy" || name === "vanishing"),
+};
+
 /** Whether a free run in f32 is that in float64: an inverse that adapts fast takes roundings up. */
 const runsFree = ({ options }: Rule): boolean => !(Number(options.delta) > 1e-3);
 
-/** A rule over all shapes that it takes and all regimes, as tensors of one optimizer. */
-export async function runWhole(device: GPUDevice, rule: Rule, extras: Extras = {}): Promise<RegimeRun[]> {
+/** A rule over the shapes that it takes, under each regime, as tensors of one optimizer. */
+export async function runWhole(
+  device: GPUDevice,
+  rule: Rule,
+  extras: Extras = {},
+  schedule: Schedule = (step) => (step < STEPS / 2 ? 1 : 0.25),
+  over = EVERYTHING,
+): Promise<RegimeRun[]> {
   const { row, options } = rule;
-  const tensors = shapes
+  const tensors = over.shapes
     .filter((shape) => row.whole?.refuse?.(shape, options) === undefined)
     .flatMap((shape) =>
       // To first order, the inverse is wrong and diverges under gradients that are not small.
-      regimes
+      over.regimes
         .filter(({ name }) => options.form !== "firstOrder" || name !== "growing")
         .map((regime) => ({ shape, ...regime })),
     )
@@ -75,7 +88,7 @@ export async function runWhole(device: GPUDevice, rule: Rule, extras: Extras = {
     const numbers = Array.from({ length: count }, (_, output) => output);
     const optimizer = await createOptimizer(device, {
       rule,
-      schedule: (step) => (step < STEPS / 2 ? 1 : 0.25),
+      schedule,
       parameters: tensors.map(({ name, param, grad, shape }) => ({ name, param, grad, shape })),
       stepsInFlight: (2 + count) * STEPS,
       ...extras,
@@ -139,15 +152,17 @@ const forms: readonly { readonly name: string; readonly options: object; readonl
 /** A rule with passes over whole tensors at each of its variants, and through all forms of its kernels. */
 export function wholeJobs(factory: RuleFactory): Job[] {
   const { name } = factory.row;
-  const job = (id: string, options: object, extras?: Extras): Job => ({
+  const job = (id: string, options: object, extras?: Extras, over = SAMPLE): Job => ({
     cases: [{ id: `rule/${name}/${id}`, kind: "rule", rule: name }],
     run: async ({ device, software }) => [
-      judgeRuns(await runWhole(device, factory(options), extras), software),
+      judgeRuns(await runWhole(device, factory(options), extras, undefined, over), software),
     ],
   });
   const [defaults, ...others] = variantsOf(factory);
   return [
-    ...forms.map((form) => job(`defaults/${form.name}`, { ...defaults, ...form.options }, form.extras)),
+    ...forms.map((form) =>
+      job(`defaults/${form.name}`, { ...defaults, ...form.options }, form.extras, EVERYTHING),
+    ),
     ...others.map((options) => job(describeOptions(options), options)),
   ];
 }

@@ -24,7 +24,7 @@ import {
   WORKGROUP,
 } from "./sums.js";
 
-const SETTLING = { first: "u32", count: "u32", run: "u32", apart: "u32" } as const;
+const SETTLING = { count: "u32" } as const;
 
 /** What is summed up over tensors before a step, and what it comes to. */
 export interface Summing {
@@ -86,15 +86,15 @@ struct Values {
   settled: vec4f,
 }
 struct engine_Settling {
-${Object.keys(SETTLING)
-  .map((name) => `  ${name}: u32,\n`)
-  .join("")}}
+  count: u32,
+}
 @group(1) @binding(0) var<uniform> engine_settling: engine_Settling;
 ${sumsOf(RULE)}// Of pieces; where those of each run begin, and where the last ones end.
 @group(1) @binding(1) var<storage, read> engine_sums: array<vec4f>;
 @group(1) @binding(2) var<storage, read> engine_firsts: array<u32>;
 @group(1) @binding(3) var<storage, read_write> engine_tensors: array<Values>;
 @group(1) @binding(4) var<storage, read> engine_counts: array<f32>; // of elements, of each run
+@group(1) @binding(5) var<storage, read> engine_settled: array<vec2u>; // which tensors, and their runs
 
 fn engine_leaf(k: u32) -> vec4f {
   return engine_sums[k];
@@ -107,9 +107,9 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u, @builtin(num_wor
     return;
   }
   for (var engine_i = engine_id.x; engine_i < engine_settling.count; engine_i += engine_groups.x * ${WORKGROUP}u) {
-    let engine_run = engine_settling.run + engine_settling.apart * engine_i;
+    let engine_run = engine_settled[engine_i].y;
     let engine_sum = engine_summed(engine_firsts[engine_run], engine_firsts[engine_run + 1u]);
-    let engine_tensor = engine_settling.first + engine_i;
+    let engine_tensor = engine_settled[engine_i].x;
     ${body}
   }
 }
@@ -122,7 +122,7 @@ interface SummingGroup {
   readonly measure: Kernel;
   /** What settles the sums of all its tensors, and of some. */
   readonly settle: BufferPass;
-  readonly settleSome: (tensors: readonly Tensor[]) => readonly BufferPass[];
+  readonly settleSome: (tensors: readonly Tensor[]) => BufferPass;
 }
 
 /** What runs before the updates of groups with sums: those over strips, over tensors or all of them, and what is settled. */
@@ -156,29 +156,33 @@ export class TensorSums {
     }
     const { buffer: sums, firsts } = settled;
     const counts = countElements(context, joined, tensors);
+    const indexOf = new Map(table.tensors.map((tensor, index) => [tensor, index]));
+    const passing = passingContext(context);
     this.#groups = own.map((group) => {
       const apart = !summing.shared(group);
       const settling = summing.settle(group);
-      const settle = (tensors: readonly Tensor[]) =>
+      const settle = (context: MemoryContext, tensors: readonly Tensor[]) =>
         new BufferPass(context, {
           ...settling,
           name: "settle",
-          uniform: packStruct(SETTLING, {
-            first: table.tensors.indexOf(tensors[0]!),
-            count: tensors.length,
-            run: joinOf(tensors[0]!),
-            apart: Number(apart),
-          }),
+          uniform: packStruct(SETTLING, { count: tensors.length }),
           buffers: [
             ["read-only-storage", sums],
             ["read-only-storage", firsts],
             ["storage", values],
             ["read-only-storage", counts],
+            [
+              "read-only-storage",
+              listOf(
+                context,
+                tensors.flatMap((tensor) => [indexOf.get(tensor)!, joinOf(tensor)]),
+              ),
+            ],
           ],
           workgroups: Math.ceil(tensors.length / WORKGROUP),
         });
-      const all = settle(group.sorted);
-      const known = new Map<string, BufferPass>();
+      const all = settle(context, group.sorted);
+      const some = new Map<string, BufferPass>();
       return {
         index: groups.indexOf(group),
         measure: new Kernel(device, {
@@ -192,13 +196,10 @@ export class TensorSums {
         // What is settled over all tensors is settled for those that are left out, too.
         settleSome: (tensors) =>
           apart && tensors.length < group.sorted.length
-            ? neighbours(tensors, table).map((run) => {
-                const key = `${run[0]!.name} ${run.length}`;
-                const pass = known.get(key) ?? settle(run);
-                known.set(key, pass);
-                return pass;
-              })
-            : [all],
+            ? recent(some, tensors.map((tensor) => indexOf.get(tensor)).join(), () =>
+                settle(passing, tensors),
+              )
+            : all,
       };
     });
   }
@@ -242,45 +243,67 @@ export class TensorSums {
     for (const sums of this.#sums) encodeSums(pass, sums);
     const settled = new Set<BufferPass>();
     each(({ settleSome }, { cohort }) => {
-      for (const settle of settleSome(cohort.tensors)) {
-        if (!settled.has(settle)) settle.encode(pass);
-        settled.add(settle);
-      }
+      const settle = settleSome(cohort.tensors);
+      if (!settled.has(settle)) settle.encode(pass);
+      settled.add(settle);
     });
   }
 }
 
 /** How many elements each run of tensors has. */
-function countElements(
-  { device, label, own }: MemoryContext,
-  runs: readonly Run[],
-  tensors: readonly Tensor[],
-): GPUBuffer {
-  const counts = Float32Array.from(runs, ({ first, count }) =>
+function countElements(context: MemoryContext, runs: readonly Run[], tensors: readonly Tensor[]): GPUBuffer {
+  const counts = runs.map(({ first, count }) =>
     tensors.slice(first, first + count).reduce((sum, { size }) => sum + size / 4, 0),
   );
-  const buffer = own(
-    device.createBuffer({
-      label: `${label} counts of elements`,
-      size: Math.max(counts.byteLength, 4),
-      usage: USAGE.STORAGE | USAGE.COPY_DST,
-    }),
-  );
-  device.queue.writeBuffer(buffer, 0, counts);
+  return upload(context, "counts of elements", Float32Array.from(counts));
+}
+
+/** Which tensors a pass settles, and by which runs. */
+const listOf = (context: MemoryContext, pairs: readonly number[]): GPUBuffer =>
+  upload(context, "settled tensors", Uint32Array.from(pairs));
+
+function upload(
+  { device, label, own }: MemoryContext,
+  name: string,
+  values: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+): GPUBuffer {
+  const size = Math.max(values.byteLength, 8);
+  const usage = USAGE.STORAGE | USAGE.COPY_DST;
+  const buffer = own(device.createBuffer({ label: `${label} ${name}`, size, usage }));
+  device.queue.writeBuffer(buffer, 0, values);
   return buffer;
 }
 
-/** Tensors cut into lists of those that are neighbours in a table. */
-function neighbours(tensors: readonly Tensor[], table: StripTable): readonly (readonly Tensor[])[] {
-  const runs: Tensor[][] = [];
-  let last = -2;
-  for (const tensor of tensors) {
-    const index = table.tensors.indexOf(tensor);
-    if (index === last + 1) runs.at(-1)!.push(tensor);
-    else runs.push([tensor]);
-    last = index;
+/** What is made with it may go before the optimizer does: where steps leave out other tensors each time. */
+function passingContext(context: MemoryContext): MemoryContext {
+  const made = new Set<WeakRef<{ destroy(): void }>>();
+  context.own({
+    destroy() {
+      for (const one of made) one.deref()?.destroy();
+    },
+  });
+  return {
+    ...context,
+    own: (resource) => {
+      made.add(new WeakRef(resource));
+      return resource;
+    },
+  };
+}
+
+/** How many lists of tensors that some steps settle are kept. */
+const KEPT_LISTS = 8;
+
+/** What a map has, or is made; the ones that were not asked for longest are dropped. */
+function recent<V>(map: Map<string, V>, key: string, make: () => V): V {
+  const value = map.get(key) ?? make();
+  map.delete(key);
+  map.set(key, value);
+  for (const oldest of map.size > KEPT_LISTS ? map.keys() : []) {
+    map.delete(oldest);
+    break;
   }
-  return runs;
+  return value;
 }
 
 /** Tensors of groups that have sums, with those that lie between, and which of them share one. */
