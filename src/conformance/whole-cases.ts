@@ -31,8 +31,12 @@ const regimes: readonly { readonly name: string; readonly scale: (t: number, i: 
 ];
 
 /** What a rule is tried over: all that, or where kernels are the same and options differ, a part. */
-export const EVERYTHING = { shapes, regimes };
-export const SAMPLE = {
+interface Tried {
+  readonly shapes: typeof shapes;
+  readonly regimes: typeof regimes;
+}
+export const EVERYTHING: Tried = { shapes, regimes };
+export const SAMPLE: Tried = {
   shapes: shapes.filter((_, index) => index % 2 === 0),
   regimes: regimes.filter(({ name }) => name === "noisy" || name === "vanishing"),
 };
