@@ -4,6 +4,7 @@ import { wholeJobs } from "../../src/conformance/whole-cases.js";
 import { type RuleFactory, rules } from "../../src/index.js";
 import { checkOptions } from "../../src/rule.js";
 import { useDevice } from "../support/device.js";
+import { long } from "../support/long.js";
 
 const watched = useDevice();
 
@@ -66,7 +67,8 @@ async function errorsOf(factory: RuleFactory): Promise<readonly string[]> {
 
 const owners = [...new Set(defects.map(([rule]) => rule))];
 
-test.each(owners)("%s as it is", { timeout: 300_000 }, async (rule) => {
+// Minutes of what the conformance job judges anyway.
+test.runIf(long).each(owners)("%s as it is", { timeout: 300_000 }, async (rule) => {
   expect((await errorsOf(factoryOf(rule))).slice(0, 5)).toEqual([]);
 });
 
