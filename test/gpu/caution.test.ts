@@ -226,12 +226,14 @@ test("as many dispatches for a thousand tensors as for ten, and none more for th
 });
 
 describe("refused", () => {
-  test("of a rule whose states follow its parameters", async () => {
+  test("of rules whose states follow their parameters, and of those with passes over whole tensors", async () => {
     await expectError(() => asgd({ cautious: "scaled" as never }), "invalid-option", "'cautious' of asgd");
     const refusing = rules.filter(
       ({ row }) => (row.options.cautious as { values: readonly unknown[] }).values.length < 2,
     );
-    expect(refusing.map(({ row }) => row.name)).toEqual([
+    const whole = rules.filter(({ row }) => row.whole);
+    expect(whole.every((rule) => refusing.includes(rule))).toBe(true);
+    expect(refusing.filter(({ row }) => !row.whole).map(({ row }) => row.name)).toEqual([
       "asgd",
       "ftrl",
       "schedule-free-sgd",

@@ -59,10 +59,10 @@ describe("contents", () => {
     const importers = files(join(packed.folder, "dist")).filter((file) =>
       /from "wgsl_reflect/.test(text(`dist/${file}`)),
     );
-    expect(importers).toEqual(["reflect.js"]);
+    expect(importers).toEqual(["reflect-structs.js", "reflect.js"]);
     for (const file of files(join(packed.folder, "dist")))
       if (file.endsWith(".js") && file !== "define-rule.js")
-        expect(text(`dist/${file}`), file).not.toMatch(/reflect\.js/);
+        expect(text(`dist/${file}`), file).not.toMatch(/reflect(-structs)?\.js/);
     expect(manifest().sideEffects).toBe(false);
     expect(manifest().engines.node).toBe(">=20.19");
   });
