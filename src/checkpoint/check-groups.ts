@@ -186,10 +186,14 @@ function pytorchOptions(
   });
 }
 
-/** Options that are compiled into the kernel are to be as they were compiled. */
+/** Options that kernels, memory and passes are made by are to be as they were then. */
 function checkCompiled({ where }: FileGroup, options: RuleOptions, { row, options: own }: CheckpointGroup) {
   const [saved, compiled] = [options, own].map((values) =>
-    JSON.stringify({ ...row.constants?.(values), cautious: values.cautious }),
+    JSON.stringify({
+      ...row.constants?.(values),
+      cautious: values.cautious,
+      fixed: row.whole?.fixed?.(values),
+    }),
   );
   if (saved !== compiled)
     refuse(`${where} has options that are compiled into another kernel`, compiled!, saved, OTHER);

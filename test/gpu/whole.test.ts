@@ -404,6 +404,13 @@ describe("a rule of the caller's with passes over whole tensors", () => {
     await second.load(file);
     expect(bits(await run(second, 3, 6))).toEqual(bits(wanted));
     second.destroy();
+    // Passes of another kind were made for the gradients of outputs.
+    const other = await createOptimizer(device, {
+      rule: angd({ delta: 0.05, block: 6, outputs: 2 }),
+      parameters: tensors,
+    });
+    await expectError(() => other.load(file, { hyperparameters: "file" }), "invalid-checkpoint", "compiled");
+    other.destroy();
     destroy(tensors);
   });
 
