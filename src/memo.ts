@@ -11,3 +11,16 @@ export function memo<K, V>(
   }
   return value;
 }
+
+/** As {@link memo} of what is asked for again and again: beyond as many, what was not asked for longest is dropped. */
+export function recent<K, V>(map: Map<K, V>, key: K, most: number, make: () => V): V {
+  const value = memo(map, key, make);
+  // The newest is the last.
+  map.delete(key);
+  map.set(key, value);
+  for (const oldest of map.size > most ? map.keys() : []) {
+    map.delete(oldest);
+    break;
+  }
+  return value;
+}

@@ -1,3 +1,4 @@
+import { recent } from "../../memo.js";
 import type { RuleShader } from "../../rule.js";
 import { BufferPass } from "../kernels/buffer-pass.js";
 import { STAGE_STRUCT } from "../kernels/compose.js";
@@ -5,6 +6,7 @@ import { Kernel, type Variant } from "../kernels/pipelines.js";
 import { accessesOf, type Dispatch, encodeStrips, type Stream } from "../kernels/plan.js";
 import type { GroupMemory } from "../memory/group-memory.js";
 import type { Tensor } from "../memory/parameters.js";
+import { Passing } from "../memory/passing.js";
 import type { Form } from "../memory/spans.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
@@ -157,7 +159,7 @@ export class TensorSums {
     const { buffer: sums, firsts } = settled;
     const counts = countElements(context, joined, tensors);
     const indexOf = new Map(table.tensors.map((tensor, index) => [tensor, index]));
-    const passing = passingContext(context);
+    const passing = { ...context, own: context.own(new Passing()).own };
     this.#groups = own.map((group) => {
       const apart = !summing.shared(group);
       const settling = summing.settle(group);
@@ -196,7 +198,7 @@ export class TensorSums {
         // What is settled over all tensors is settled for those that are left out, too.
         settleSome: (tensors) =>
           apart && tensors.length < group.sorted.length
-            ? recent(some, tensors.map((tensor) => indexOf.get(tensor)).join(), () =>
+            ? recent(some, tensors.map((tensor) => indexOf.get(tensor)).join(), KEPT_LISTS, () =>
                 settle(passing, tensors),
               )
             : all,
@@ -274,37 +276,8 @@ function upload(
   return buffer;
 }
 
-/** What is made with it may go before the optimizer does: where steps leave out other tensors each time. */
-function passingContext(context: MemoryContext): MemoryContext {
-  const made = new Set<WeakRef<{ destroy(): void }>>();
-  context.own({
-    destroy() {
-      for (const one of made) one.deref()?.destroy();
-    },
-  });
-  return {
-    ...context,
-    own: (resource) => {
-      made.add(new WeakRef(resource));
-      return resource;
-    },
-  };
-}
-
 /** How many lists of tensors that some steps settle are kept. */
 const KEPT_LISTS = 8;
-
-/** What a map has, or is made; the ones that were not asked for longest are dropped. */
-function recent<V>(map: Map<string, V>, key: string, make: () => V): V {
-  const value = map.get(key) ?? make();
-  map.delete(key);
-  map.set(key, value);
-  for (const oldest of map.size > KEPT_LISTS ? map.keys() : []) {
-    map.delete(oldest);
-    break;
-  }
-  return value;
-}
 
 /** Tensors of groups that have sums, with those that lie between, and which of them share one. */
 function joinTensors(groups: readonly GroupMemory[], { shared }: Summing, table: StripTable) {

@@ -1,4 +1,4 @@
-import { memo } from "../../memo.js";
+import { memo, recent } from "../../memo.js";
 import * as chunkShader from "../../shaders/engine/chunk.wgsl?engine";
 import type { Range, Tensor } from "../memory/parameters.js";
 import { BLOCK } from "../memory/slots.js";
@@ -258,15 +258,7 @@ export class Planner {
     const ofSpan = memo(ofPass, `${first.name}\n${span.size}`, () => new Map<string, readonly Dispatch[]>());
     const without = stepped && span.tensors.filter((tensor) => !stepped.has(tensor));
     const place = `${offset}\n${without?.map(({ name }) => name).join("\n")}`;
-    const bound = memo(ofSpan, place, () => bindSpan(this.#context, this.#kind, parted, gradient));
-    // The newest is the last.
-    ofSpan.delete(place);
-    ofSpan.set(place, bound);
-    for (const oldest of ofSpan.size > KEPT_PLACES ? ofSpan.keys() : []) {
-      ofSpan.delete(oldest);
-      break;
-    }
-    return bound;
+    return recent(ofSpan, place, KEPT_PLACES, () => bindSpan(this.#context, this.#kind, parted, gradient));
   }
 }
 

@@ -6,6 +6,7 @@ import type { PlanContext } from "../kernels/plan.js";
 import type { GroupStep, StepExtension } from "../kernels/step.js";
 import type { GroupMemory } from "../memory/group-memory.js";
 import type { BufferRange, Range, Tensor } from "../memory/parameters.js";
+import { Passing } from "../memory/passing.js";
 import { BLOCK } from "../memory/slots.js";
 import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
@@ -57,12 +58,13 @@ export class WholeMemory {
   readonly #known = new WeakMap<readonly WholePass[], WeakMap<readonly Tensor[], readonly Dispatch[]>>();
   readonly #constants: Readonly<Record<string, number>>;
   /** What was made for lists of tensors, and is gone with them. */
-  readonly #listed = new Set<WeakRef<GPUBuffer>>();
+  readonly #listed: Passing;
 
   constructor(context: MemoryContext, group: GroupMemory) {
     const { row, options } = group.rule;
     const whole = row.whole!;
     this.#context = context;
+    this.#listed = context.own(new Passing());
     this.#row = row;
     this.#constants = row.constants?.(options) ?? {};
     this.#passes = whole.passes(options);
@@ -88,27 +90,12 @@ export class WholeMemory {
     }
     this.#places = places;
     this.#scratch = this.#buffer("scratch", scratch, USAGE.STORAGE);
-    context.own(this);
   }
 
-  #make(name: string, size: number, usage: number): GPUBuffer {
+  #buffer(name: string, size: number, usage: number, { own } = { own: this.#context.own }): GPUBuffer {
     const { device, label } = this.#context;
     // An array is bound with room for one element.
-    return device.createBuffer({ label: `${label} ${name}`, size: Math.max(size, 16), usage });
-  }
-
-  #buffer(name: string, size: number, usage: number): GPUBuffer {
-    return this.#context.own(this.#make(name, size, usage));
-  }
-
-  #list(name: string, size: number, usage: number): GPUBuffer {
-    const buffer = this.#make(name, size, usage);
-    this.#listed.add(new WeakRef(buffer));
-    return buffer;
-  }
-
-  destroy(): void {
-    for (const buffer of this.#listed) buffer.deref()?.destroy();
+    return own(device.createBuffer({ label: `${label} ${name}`, size: Math.max(size, 16), usage }));
   }
 
   #makeBatch(
@@ -226,9 +213,14 @@ export class WholeMemory {
       return { pass, list };
     });
     const usage = USAGE.STORAGE | USAGE.COPY_DST;
-    const listed = this.#list("works", works.length * 4, usage);
+    const listed = this.#buffer("works", works.length * 4, usage, this.#listed);
     device.queue.writeBuffer(listed, 0, new Uint32Array(works));
-    const uniforms = this.#list("passes", passes.length * BLOCK, USAGE.UNIFORM | USAGE.COPY_DST);
+    const uniforms = this.#buffer(
+      "passes",
+      passes.length * BLOCK,
+      USAGE.UNIFORM | USAGE.COPY_DST,
+      this.#listed,
+    );
     const accesses = passAccesses(kindsOf(this.#row.whole!));
     return planned.flatMap(({ pass, list }, index) => {
       if (list.count === 0) return [];
