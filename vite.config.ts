@@ -6,6 +6,35 @@ const plugins = [wgsl()];
 const long = process.env.WEBGPU_OPTIM_LONG === "1";
 const provide = { long };
 
+/** Files whose clocks or memory another browser would disturb. */
+const clocked = ["test/gpu/scale.test.ts", "test/gpu/soak.test.ts"];
+
+/** Test files that run in pages of headless Chrome, some browsers at a time. */
+const gpu = (
+  name: string,
+  files: { include: string[]; exclude: string[]; order: number; browsers: number },
+) => ({
+  plugins,
+  test: {
+    name,
+    include: files.include,
+    exclude: files.exclude,
+    provide,
+    fileParallelism: files.browsers > 1,
+    maxWorkers: files.browsers,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    sequence: { groupOrder: files.order },
+    browser: {
+      enabled: true,
+      headless: true,
+      provider: puppeteer(),
+      instances: [{ browser: "chromium" as const }],
+      screenshotFailures: false,
+    },
+  },
+});
+
 export default defineConfig({
   plugins,
   build: {
@@ -39,25 +68,9 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
         },
       },
-      {
-        plugins,
-        test: {
-          name: "gpu",
-          include: ["test/gpu/**/*.test.ts"],
-          provide,
-          fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 1 },
-          browser: {
-            enabled: true,
-            headless: true,
-            provider: puppeteer(),
-            instances: [{ browser: "chromium" }],
-            screenshotFailures: false,
-          },
-        },
-      },
+      // Two browsers: while one compiles kernels, which takes one processor, the other's tests run.
+      gpu("gpu", { include: ["test/gpu/**/*.test.ts"], exclude: clocked, order: 1, browsers: 2 }),
+      gpu("gpu-alone", { include: clocked, exclude: [], order: 2, browsers: 1 }),
       {
         plugins,
         test: {
@@ -69,7 +82,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           provide,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       // Whole jobs, minutes each: `test --long` only.
@@ -84,7 +97,7 @@ export default defineConfig({
                 pool: "threads" as const,
                 fileParallelism: false,
                 provide,
-                sequence: { groupOrder: 3 },
+                sequence: { groupOrder: 4 },
               },
             },
           ]

@@ -7,41 +7,44 @@ declare module "vitest/browser" {
   export const cdp: () => { send(method: string, parameters?: object): Promise<unknown> };
 }
 
-/** Vitest's browser mode on puppeteer-core: one headless browser with WebGPU, one page for each session. */
+/** Vitest's browser mode on puppeteer-core: a headless browser with WebGPU and one page for each session. */
 export function puppeteer() {
   return defineBrowserProvider({
     name: "puppeteer",
     supportedBrowser: ["chromium"],
     providerFactory(project) {
-      let launching: Promise<GpuBrowser> | undefined;
-      const pages = new Map<string, Page>();
-      const pageOf = (sessionId: string): Page => {
-        const page = pages.get(sessionId);
-        if (!page) throw new Error(`No page is open for session ${sessionId}.`);
-        return page;
+      // A browser each: a second page of one is hidden, gets no animation frames and so never runs its tests, and both
+      // would wait for one GPU process.
+      const sessions = new Map<string, Promise<{ gpu: GpuBrowser; page: Page }>>();
+      const pageOf = async (sessionId: string): Promise<Page> => {
+        const session = sessions.get(sessionId);
+        if (!session) throw new Error(`No page is open for session ${sessionId}.`);
+        return (await session).page;
+      };
+      const open = async () => {
+        const gpu = await launchBrowser();
+        return { gpu, page: await gpu.browser.newPage() };
       };
       return {
         name: "puppeteer",
-        // A second page is hidden, gets no animation frames and so never runs its tests.
-        supportsParallelism: false,
-        getCommandsContext: (sessionId) => ({ page: pageOf(sessionId) }),
+        supportsParallelism: true,
+        getCommandsContext: () => ({}),
         async openPage(sessionId, url) {
-          if (!launching) {
-            launching = launchBrowser();
-            project.vitest.logger.log(`WebGPU adapter: ${(await launching).adapter}`);
-          }
-          const { browser } = await launching;
-          await pages.get(sessionId)?.close();
-          const page = await browser.newPage();
-          pages.set(sessionId, page);
+          const first = sessions.size === 0;
+          const session = sessions.get(sessionId) ?? open();
+          sessions.set(sessionId, session);
+          const { gpu, page } = await session;
+          if (first) project.vitest.logger.log(`WebGPU adapter: ${gpu.adapter}`);
           await page.goto(url, { timeout: 0 });
         },
         async getCDPSession(sessionId): Promise<CDPSession> {
-          return await pageOf(sessionId).createCDPSession();
+          return await (await pageOf(sessionId)).createCDPSession();
         },
         async close() {
-          pages.clear();
-          await (await launching)?.close();
+          const open = [...sessions.values()];
+          sessions.clear();
+          for (const session of await Promise.allSettled(open))
+            if (session.status === "fulfilled") await session.value.gpu.close();
         },
       };
     },

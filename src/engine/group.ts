@@ -19,6 +19,8 @@ export interface BlendWeights {
 
 const cautionOf = ({ cautious }: RuleOptions) => ({ cautious });
 
+const NOTHING_SCHEDULED: PreparedRow["scheduled"] = {};
+
 /** As many as guards may let be skipped in flight, and the next. */
 const KEPT_ROWS = 65;
 
@@ -34,6 +36,8 @@ export class ParameterGroup {
   #steps: number;
   #cohorts: Cohorts;
   #rate: number | undefined;
+  /** Whether steps may be quick, and of what that was found. */
+  #quick: { options: RuleOptions; schedules: OptionSchedules; quick: boolean | undefined } | undefined;
 
   /** @internal */
   constructor(
@@ -194,8 +198,10 @@ export class ParameterGroup {
   /** Values at a step of options that have schedules of their own, at the least what each may be. */
   #scheduledAt(steps: number): PreparedRow["scheduled"] {
     const { options } = this.#rule.row;
+    const schedules = Object.entries(this.#optionSchedules);
+    if (schedules.length === 0) return NOTHING_SCHEDULED;
     return Object.fromEntries(
-      Object.entries(this.#optionSchedules).map(([name, schedule]) => [
+      schedules.map(([name, schedule]) => [
         name,
         flushed(held(schedule, (options[name] as { min: number }).min)(steps)),
       ]),
@@ -204,7 +210,7 @@ export class ParameterGroup {
 
   /** Options of the step after `steps`. */
   #optionsAt(steps: number, scheduled: PreparedRow["scheduled"]): RuleOptions {
-    if (Object.keys(scheduled).length === 0) return this.#options;
+    if (scheduled === NOTHING_SCHEDULED) return this.#options;
     try {
       return this.#changed(scheduled);
     } catch (cause) {
@@ -240,11 +246,11 @@ export class ParameterGroup {
   }
 
   /**
-   * As {@link prepare}, of the step after so many of the group and so many of the cohort, which may be fewer than the host
-   * counts: what was worked out for it before serves again, unless options, schedules or the scale say otherwise now.
+   * The uniforms of the step after so many of the group and so many of the cohort, which may be fewer than the host
+   * counts, as so many f32: what was worked out for it before serves again, unless options, schedules or the scale say otherwise now.
    * @internal
    */
-  prepareRow(staged: Float32Array, scale: number, cohort: Cohort, run: number, steps: number): PendingStep {
+  prepareRow(length: number, scale: number, cohort: Cohort, run: number, steps: number): PreparedRow {
     const rate = this.#rateAt(run);
     const scheduled = this.#scheduledAt(run);
     const row = cohort.rows.get(steps);
@@ -253,15 +259,15 @@ export class ParameterGroup {
       row.run === run &&
       row.scale === scale &&
       row.pending.rate === rate &&
-      JSON.stringify(row.scheduled) === JSON.stringify(scheduled);
-    if (same) {
-      staged.set(row.words);
-      return row.pending;
-    }
-    const pending = this.#write(staged, scale, cohort, run, steps, rate, scheduled);
-    cohort.rows.set(steps, { run, options: this.#options, scheduled, scale, pending, words: staged.slice() });
+      (row.scheduled === scheduled || JSON.stringify(row.scheduled) === JSON.stringify(scheduled));
+    if (same) return row;
+    // The oldest row makes place: to make an array takes longer than to fill it.
+    const words = cohort.rows.get(steps - KEPT_ROWS)?.words ?? new Float32Array(length);
+    const pending = this.#write(words, scale, cohort, run, steps, rate, scheduled);
+    const fresh = { run, options: this.#options, scheduled, scale, pending, words };
+    cohort.rows.set(steps, fresh);
     cohort.rows.delete(steps - KEPT_ROWS);
-    return pending;
+    return fresh;
   }
 
   #write(
@@ -288,8 +294,16 @@ export class ParameterGroup {
       memory,
       slow: weights.slow > 0,
       average: weights.average > 0,
-      stages: { ...stages, quick: mayBeQuick(row, options, this.#optionSchedules) },
+      stages: { ...stages, quick: this.#mayBeQuick(options) },
     };
+  }
+
+  #mayBeQuick(options: RuleOptions): boolean | undefined {
+    const known = this.#quick;
+    if (known?.options === options && known.schedules === this.#optionSchedules) return known.quick;
+    const quick = mayBeQuick(this.#rule.row, options, this.#optionSchedules);
+    this.#quick = { options, schedules: this.#optionSchedules, quick };
+    return quick;
   }
 
   /** The stages that steps may need with the options in force, or with a schedule's. @internal */

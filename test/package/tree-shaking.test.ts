@@ -115,17 +115,29 @@ describe("compressed, by esbuild", () => {
   const size = async (...names: string[]) => gzipSync(await bundlers.esbuild!(using(...names))).length;
   const names = rules.map(({ row }) => row.name);
 
-  test("each further rule adds at most 1 kB to those before it", async () => {
+  /** What a rule may add, in bytes: 1 kB, and its own limit where it brings passes over whole tensors or a generator. */
+  const LIMITS: Readonly<Record<string, number>> = {
+    angd: 2100,
+    muon: 3600,
+    sm3: 1700,
+    adafactor: 2600,
+    "adafactor-momentum": 2600,
+    "noisy-sgd": 1700,
+  };
+  const tooLarge = (added: readonly (readonly [string, number])[]) =>
+    added.filter(([name, bytes]) => bytes > (LIMITS[name] ?? 1024));
+
+  test("each further rule adds at most 1 kB to those before it, or its own limit", async () => {
     const sizes: number[] = [];
     for (const last of names.keys()) sizes.push(await size(...names.slice(0, last + 1)));
     const added = names.map((name, at) => [name, sizes[at]! - (sizes[at - 1] ?? 0)] as const);
-    expect(added.slice(1).filter(([, bytes]) => bytes > 1024)).toEqual([]);
+    expect(tooLarge(added.slice(1))).toEqual([]);
   });
 
-  test("beside adam alone each adds at most 1 kB", async () => {
+  test("beside adam alone each adds at most 1 kB, or its own limit", async () => {
     const base = await size("adam");
     const added: [string, number][] = [];
     for (const name of names) if (name !== "adam") added.push([name, (await size("adam", name)) - base]);
-    expect(added.filter(([, bytes]) => bytes > 1024)).toEqual([]);
+    expect(tooLarge(added)).toEqual([]);
   });
 });

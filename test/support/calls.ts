@@ -14,6 +14,7 @@ export const calls: readonly Call[] = [
   ["encode", (optimizer, encoder) => optimizer.encode(encoder)],
   ["step", (optimizer) => optimizer.step()],
   ["lookahead", (optimizer) => optimizer.lookahead()],
+  ["outputGradient", (optimizer) => optimizer.outputGradient()],
   ["swapAverage", (optimizer) => optimizer.swapAverage()],
   ["curvature", (optimizer) => optimizer.curvature()],
   ["ascend", (optimizer) => optimizer.ascend()],

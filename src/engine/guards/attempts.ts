@@ -33,6 +33,7 @@ export interface PreparedRows {
 
 /** Attempts before one whose outcome the GPU keeps by itself. */
 const REMEMBERED = 128;
+const NO_BITS: readonly number[] = Array.from({ length: REMEMBERED / 32 }, () => 0);
 /** Words of a row, and where its choice lies. */
 const ROW = GROUP_BYTES / 4;
 const CHOICE = controlShader.constants.CHOICE! / 4;
@@ -183,16 +184,20 @@ export class Attempts {
           const back = width > 1 ? missed : idle ? 0 : skipped;
           const row = skipped + missed === 0 ? block : next++;
           const prepared = own!.prepareRow(
-            staging.subarray(row * ROW, row * ROW + CHOICE),
+            CHOICE,
             scale,
             cohort,
             Math.max(0, own!.steps - skipped),
             Math.max(0, cohort.steps - back),
           );
+          staging.set(prepared.words, row * ROW);
           // What any row may need is encoded; the row that is read decides.
-          needed = needed ? either(needed, prepared) : prepared;
+          needed = needed ? either(needed, prepared.pending) : prepared.pending;
         }
-      words.set([...this.#tookPart(cohort.missed), first, width], block * ROW + CHOICE);
+      const choice = block * ROW + CHOICE;
+      words.set(this.#tookPart(cohort.missed), choice);
+      words[choice + REMEMBERED / 32] = first;
+      words[choice + REMEMBERED / 32 + 1] = width;
       return needed!;
     });
     return { newest, rows, staged: next, scale, pending };
@@ -213,8 +218,8 @@ export class Attempts {
 
   /** A bit for each attempt before the next whose outcome is not known and that was not missed, the newest first. */
   #tookPart(missed: readonly number[]): readonly number[] {
-    const bits = [0, 0, 0, 0];
-    if (missed.length === 0) return bits;
+    if (missed.length === 0) return NO_BITS;
+    const bits = [...NO_BITS];
     const left = new Set(missed);
     for (let back = 0; back < Math.min(REMEMBERED, this.#number - this.#known); back += 1)
       if (!left.has(this.#number - back)) bits[back >> 5]! |= 1 << (back & 31);

@@ -53,13 +53,13 @@ const variants = new Map<string, Variant>();
 
 /** The constants of a step; equal stages give the same object. */
 export function stepVariant({ decay, scaled, quick, guards }: Stages): Variant {
-  const flags = {
+  const key = `${decay} ${scaled} ${quick} ${guards ? Object.values(guards) : ""}`;
+  return memo(variants, key, () => ({
     engine_decay_style: stepShader.constants[`engine_${decay.toUpperCase()}`] ?? 0,
     engine_scaled: Number(scaled),
     ...(quick === undefined ? {} : { [QUICK]: Number(quick) }),
     ...guards,
-  };
-  return memo(variants, Object.values(flags).join(), () => flags);
+  }));
 }
 
 export const storage = (
