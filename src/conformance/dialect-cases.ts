@@ -26,6 +26,9 @@ function others(value: unknown): unknown[] {
   return [];
 }
 
+/** Coefficients of Muon that iterate to what they should: further off, they diverge. */
+const near: Config = { muon_a: 3, muon_b: -5, muon_c: 1.8 };
+
 interface DialectCase {
   readonly config: Config;
   /** What the framework says to it. */
@@ -46,7 +49,8 @@ function configsOf(framework: string, optimizer: string): DialectCase[] {
       throw error;
     }
   };
-  const changed = (key: string) => others(keys[key]).map((value) => ({ [key]: value }));
+  const changed = (key: string) =>
+    (Object.hasOwn(near, key) ? [near[key]] : others(keys[key])).map((value) => ({ [key]: value }));
   const first = (configs: readonly Config[]): DialectCase => {
     for (const config of configs) {
       const one = attempt(config);
@@ -71,7 +75,7 @@ function configsOf(framework: string, optimizer: string): DialectCase[] {
 
 /**
  * Every framework's optimizers under its own names: at their defaults under every schedule, with each key changed under
- * one schedule, in turns.
+ * one schedule, in turns. Where passes over whole tensors take their time, defaults have one, too.
  */
 export function dialectJobs(schedules: readonly NamedSchedule[], isWanted: (rule: string) => boolean): Job[] {
   let turn = 0;
@@ -80,7 +84,8 @@ export function dialectJobs(schedules: readonly NamedSchedule[], isWanted: (rule
       configsOf(framework, optimizer).flatMap(({ config, rule }, index): Job[] => {
         const name = rule instanceof OptimError ? "" : rule.row.name;
         if (!isWanted(name)) return [];
-        const driving = index === 0 ? schedules : [schedules[turn++ % schedules.length]!];
+        const all = index === 0 && (rule instanceof OptimError || !rule.row.whole);
+        const driving = all ? schedules : [schedules[turn++ % schedules.length]!];
         return driving.map((schedule) => ({
           cases: [
             {

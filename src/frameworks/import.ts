@@ -23,28 +23,41 @@ export const only = (...values: readonly (string | number | boolean | null)[]): 
   holds: (value) => values.some((neutral) => neutral === value),
 });
 
+/** A key that changes no result, whatever number it is. */
+export const aNumber: Neutral = { neutral: "a number", holds: (value) => typeof value === "number" };
+
 /** A key that changes no result, whatever text it has. */
 export const anyName: Neutral = {
   neutral: "a name or null",
   holds: (value) => value === null || typeof value === "string",
 };
 
-/** Two numbers, of which the first may be null where the default has that. */
-type Pair = readonly [number | null, number];
+/** A key that chooses one of some names; without it, or for null, the first. */
+export const oneOf = <const T extends string>(...names: readonly [T, ...T[]]) => ({ names }) as const;
 
-/** A key's default, which also says its type: number, flag, pair of numbers, or what is passed over. */
-type Default = number | boolean | Pair | typeof required | typeof optional | Neutral;
+interface Names<T extends string = string> {
+  readonly names: readonly [T, ...T[]];
+}
+
+/** Some numbers, of which the first may be null where the default has that. */
+type Numbers = readonly [number | null, number, ...number[]];
+
+/** A key's default, which also says its type: number, flag, numbers, a name, or what is passed over. */
+type Default = number | boolean | Numbers | Names | typeof required | typeof optional | Neutral;
 
 type Keys = Readonly<Record<string, Default>>;
+
+/** As many numbers, null where the default may be that. */
+type Like<T extends Numbers> = { readonly [I in keyof T]: T[I] extends null ? number | null : number };
 
 /** The configuration that a table's defaults describe. */
 type Config<D> = {
   readonly [K in keyof D as D[K] extends Neutral ? never : K]: D[K] extends boolean
     ? boolean
-    : D[K] extends readonly [number, number]
-      ? readonly [number, number]
-      : D[K] extends readonly [null, number]
-        ? Pair
+    : D[K] extends Numbers
+      ? Like<D[K]>
+      : D[K] extends Names<infer T>
+        ? T
         : D[K] extends typeof optional
           ? number | null
           : number;
@@ -129,30 +142,35 @@ export function importRule(from: Framework, optimizer: string, config: object = 
     const expected = mismatch(normal, value);
     if (expected !== undefined)
       throw invalidConfig(`Key '${key}' of ${title} is ill-typed`, expected, value, `pass ${expected}`);
-    values[key] = value;
+    values[key] = isNames(normal) ? (value ?? normal.names[0]) : value;
   }
   for (const [key, normal] of Object.entries(entry.keys)) {
     if (Object.hasOwn(values, key) || isNeutral(normal)) continue;
     if (normal === required)
       throw invalidConfig(`${title} needs '${key}', it has no default`, "a number", undefined, `pass ${key}`);
-    values[key] = normal === optional ? null : normal;
+    values[key] = normal === optional ? null : isNames(normal) ? normal.names[0] : normal;
   }
   return entry.rule(values as Config<Keys>);
 }
 
 const isNumber = (value: unknown) => typeof value === "number" && Number.isFinite(value);
+const isNames = (normal: Default): normal is Names => typeof normal === "object" && "names" in normal;
 const isNeutral = (normal: Default): normal is Neutral => typeof normal === "object" && "neutral" in normal;
 
 /** What is expected in the place of `value`, if it is not of the type of the default. */
 function mismatch(normal: Exclude<Default, Neutral>, value: unknown): string | undefined {
   if (normal === optional) return value === null || isNumber(value) ? undefined : "a finite number or null";
   if (typeof normal === "boolean") return typeof value === "boolean" ? undefined : "true or false";
+  if (isNames(normal))
+    return value === null || normal.names.some((name) => name === value)
+      ? undefined
+      : `null or one of ${normal.names.map((name) => `'${name}'`).join(", ")}`;
   if (Array.isArray(normal)) {
     const open = normal[0] === null;
     const holds = (item: unknown, index: number) => isNumber(item) || (open && index === 0 && item === null);
-    return Array.isArray(value) && value.length === 2 && value.every(holds)
+    return Array.isArray(value) && value.length === normal.length && value.every(holds)
       ? undefined
-      : `a pair of numbers${open ? ", the first or null" : ""}`;
+      : `${normal.length === 2 ? "a pair of" : normal.length} numbers${open ? ", the first or null" : ""}`;
   }
   return isNumber(value) ? undefined : "a finite number";
 }

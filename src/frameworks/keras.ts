@@ -10,6 +10,7 @@ import {
   lamb,
   lion,
   momentum,
+  muon,
   nadam,
   nesterov,
   rmsprop,
@@ -18,7 +19,9 @@ import {
   rmspropMomentum,
   sgd,
 } from "../kernels.js";
-import { anyName, type Framework, framework, only, optional } from "./import.js";
+import { aNumber, anyName, type Framework, framework, only, optional } from "./import.js";
+
+const isList = (value: unknown) => value === null || Array.isArray(value);
 
 /** Keys of every optimizer that a rule has no part in; `fromKeras` carries them out around it. */
 const around = {
@@ -28,7 +31,7 @@ const around = {
   clipvalue: /* @__PURE__ */ only(null),
   use_ema: /* @__PURE__ */ only(false),
   // Without use_ema it is not used.
-  ema_momentum: { neutral: "a number", holds: (value: unknown) => typeof value === "number" },
+  ema_momentum: aNumber,
   ema_overwrite_frequency: /* @__PURE__ */ only(null),
   loss_scale_factor: /* @__PURE__ */ only(null),
   gradient_accumulation_steps: /* @__PURE__ */ only(null),
@@ -130,6 +133,47 @@ export const keras: Framework = /* @__PURE__ */ framework(
           eps1Form: "added",
           eps2: config.epsilon_2,
           clipThreshold: config.clip_threshold,
+        }),
+    },
+    // For the variables that Keras steps by Muon; a group with AdamW at `adam_lr_ratio` times the rate takes the others.
+    Muon: {
+      keys: {
+        ...common,
+        weight_decay: 0.1,
+        momentum: 0.95,
+        nesterov: true,
+        muon_a: 3.4445,
+        muon_b: -4.775,
+        muon_c: 2.0315,
+        ns_steps: 6,
+        // Of the others.
+        adam_beta_1: aNumber,
+        adam_beta_2: aNumber,
+        adam_lr_ratio: aNumber,
+        epsilon: aNumber,
+        exclude_embeddings: /* @__PURE__ */ only(true, false),
+        exclude_layers: { neutral: "a list of names or null", holds: isList },
+      },
+      rule: ({
+        momentum: mu,
+        nesterov: shifted,
+        muon_a: a,
+        muon_b: b,
+        muon_c: c,
+        ns_steps: steps,
+        ...config
+      }) =>
+        muon({
+          ...commonOptions(config),
+          momentum: mu,
+          nesterov: shifted,
+          a,
+          b,
+          c,
+          steps,
+          form: "sum",
+          eps: 1e-7,
+          epsFloor: false,
         }),
     },
     Ftrl: {

@@ -1,5 +1,5 @@
-import { ademamix, prodigy, scheduleFreeAdamw, scheduleFreeSgd, sophia } from "../kernels.js";
-import { type Framework, framework, invalidConfig, only, optional, required } from "./import.js";
+import { ademamix, muon, prodigy, scheduleFreeAdamw, scheduleFreeSgd, sophia } from "../kernels.js";
+import { aNumber, type Framework, framework, invalidConfig, only, optional, required } from "./import.js";
 import { decoupled, float32, never, noMask, scheduleFreeKeys, zero } from "./optax-keys.js";
 
 /** Aliases of `optax.contrib`. */
@@ -23,6 +23,37 @@ export const contrib: Framework = /* @__PURE__ */ framework(
         const { learning_rate: lr, b1: beta1, b2: beta2, b3: beta3, alpha, eps } = config;
         const weightDecay = config.weight_decay;
         return ademamix({ lr, beta1, beta2, beta3, alpha, eps, weightDecay, decay: "decoupled" });
+      },
+    },
+    // For its matrices; a group with adamw takes the others.
+    muon: {
+      keys: {
+        learning_rate: required,
+        ns_coeffs: [3.4445, -4.775, 2.0315],
+        ns_steps: 5,
+        beta: 0.95,
+        eps: 1e-8,
+        weight_decay: 0,
+        weight_decay_mask: noMask,
+        mu_dtype: float32,
+        nesterov: true,
+        adaptive: never,
+        // Of the others.
+        adam_b1: aNumber,
+        adam_b2: aNumber,
+        adam_eps_root: aNumber,
+        adam_weight_decay: aNumber,
+      },
+      rule: ({ ns_coeffs: [a, b, c], ns_steps: steps, beta: momentum, eps, nesterov, ...rest }) => {
+        const { learning_rate: lr, weight_decay: weightDecay } = rest;
+        const options = { lr, momentum, nesterov, a, b, c, steps, eps, weightDecay } as const;
+        return muon({
+          ...options,
+          epsFloor: false,
+          biasCorrection: true,
+          scaling: "optax",
+          decay: "decoupled",
+        });
       },
     },
     schedule_free_sgd: {

@@ -8,6 +8,7 @@ import {
   amsgrad,
   asgd,
   momentum,
+  muon,
   nadam,
   nesterov,
   radam,
@@ -19,7 +20,7 @@ import {
   sgd,
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
-import { type Framework, framework, importRule, invalidConfig, only } from "./import.js";
+import { type Framework, framework, importRule, invalidConfig, oneOf, only } from "./import.js";
 
 /** Of `decoupled_weight_decay`, in our terms. */
 const decayOf = (decoupled: boolean) => (decoupled ? "decoupled" : "coupled");
@@ -159,6 +160,24 @@ export const pytorch: Framework = /* @__PURE__ */ framework(
     ASGD: {
       keys: { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weight_decay: 0, maximize: false },
       rule: ({ weight_decay: weightDecay, ...rest }) => asgd({ ...rest, weightDecay }),
+    },
+    // For its matrices; PyTorch takes no others. It iterates in bf16, where the rule does in f32.
+    Muon: {
+      keys: {
+        lr: 1e-3,
+        weight_decay: 0.1,
+        momentum: 0.95,
+        nesterov: true,
+        ns_coefficients: [3.4445, -4.775, 2.0315],
+        eps: 1e-7,
+        ns_steps: 5,
+        adjust_lr_fn: /* @__PURE__ */ oneOf("original", "match_rms_adamw"),
+        use_addmm: implementation,
+      },
+      rule: ({ ns_coefficients: [a, b, c], ns_steps: steps, adjust_lr_fn: scaling, ...rest }) => {
+        const { weight_decay: weightDecay, ...options } = rest;
+        return muon({ ...options, a, b, c, steps, scaling, weightDecay, decay: "decoupled" });
+      },
     },
     Adafactor: {
       keys: {

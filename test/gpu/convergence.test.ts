@@ -16,10 +16,16 @@ interface Row {
 
 /** Each is one line; its groups join those of the others. */
 const rows: readonly Row[] = [
+  { name: "adafactor", kwargs: { learning_rate: 5e-3 } },
   { name: "adam", kwargs: { learning_rate: 1e-1 } },
+  { name: "fromage", kwargs: { learning_rate: 5e-3 } },
+  { name: "lamb", kwargs: { learning_rate: 1e-3 } },
+  { name: "lars", kwargs: { learning_rate: 1 } },
+  { name: "noisy_sgd", kwargs: { learning_rate: 1e-3, eta: 1e-4 } },
   { name: "optimistic_adam", kwargs: { learning_rate: 2e-3 } },
   { name: "optimistic_adam_v2", kwargs: { learning_rate: 2e-3 } },
   { name: "optimistic_gradient_descent", kwargs: { learning_rate: 2e-3, alpha: 0.7, beta: 0.1 } },
+  { name: "sm3", kwargs: { learning_rate: 1 } },
 ];
 
 interface Target {

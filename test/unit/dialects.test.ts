@@ -33,6 +33,13 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["keras", "Lion", {}, "lion", { lr: 1e-3, beta1: 0.9, beta2: 0.99 }],
   ["keras", "Lamb", {}, "lamb", { lr: 1e-3, eps: 1e-7, decayFirst: true }],
   ["keras", "Adafactor", {}, "adafactor", { lr: 1e-3, eps1: 1e-30, eps1Form: "added" }],
+  [
+    "keras",
+    "Muon",
+    {},
+    "muon",
+    { lr: 1e-3, weightDecay: 0.1, form: "sum", steps: 6, eps: 1e-7, epsFloor: false, decay: "decoupled" },
+  ],
   ["keras", "Ftrl", {}, "ftrl", { lr: 1e-3, initialAccumulatorValue: 0.1, form: "keras", decay: "coupled" }],
   ["tensorflow1", "GradientDescent", { learning_rate }, "sgd", { lr }],
   ["tensorflow1", "Momentum", { learning_rate, momentum: 0.5 }, "momentum", { lr, momentum: 0.5 }],
@@ -134,6 +141,13 @@ const documented: readonly (readonly [string, string, object, string, object])[]
   ["optax", "lars", { learning_rate }, "lars", { lr, trustCoefficient: 1e-3, eps: 0, decay: "coupled" }],
   ["optax", "lamb", { learning_rate }, "lamb", { lr, eps: 1e-6 }],
   ["optax", "fromage", { learning_rate }, "fromage", { lr, minNorm: 1e-6 }],
+  [
+    "optax",
+    "muon",
+    { learning_rate },
+    "muon",
+    { lr, weightDecay: 0, eps: 1e-8, epsFloor: false, biasCorrection: true, scaling: "optax" },
+  ],
   ["optax", "ademamix", { learning_rate }, "ademamix", { lr, beta3: 0.9999, alpha: 5, eps: 1e-8 }],
   ["optax", "optimistic_gradient_descent", { learning_rate }, "optimistic-sgd", { lr, alpha: 1, beta: 1 }],
   ["optax", "optimistic_adam", { learning_rate }, "optimistic-adam", { lr, beta: 1, nesterov: true }],
@@ -437,7 +451,7 @@ describe("a serialized optimizer of Keras", () => {
   });
 
   test("refuses other classes and other objects", async () => {
-    for (const class_name of ["Adafactors", "Muon", "toString"])
+    for (const class_name of ["Adafactors", "Ademamix", "toString"])
       expect(() => fromKeras({ class_name, config: {} })).toThrow(unknown(new RegExp(`'${class_name}'`)));
     const wrong: readonly [unknown, string][] = [
       [null, "{ class_name, config }"],

@@ -100,11 +100,12 @@ describe("defaults", () => {
     ["Rprop", "rprop", { lr: 1e-2, etaMinus: 0.5, etaPlus: 1.2, stepSizeMin: 1e-6, stepSizeMax: 50 }],
     ["ASGD", "asgd", { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6 }],
     ["Adafactor", "adafactor", { lr: 1e-2, decayRate: 0.8, eps1: 2 ** -23, eps2: 1e-3, decay: "decoupled" }],
+    ["Muon", "muon", { lr: 1e-3, weightDecay: 0.1, form: "average", eps: 1e-7, scaling: "original" }],
   ])("of PyTorch's %s", (name, rule, options) => {
     const made = fromPyTorch(name);
     expect(made.row.name).toBe(rule);
     expect(made.options).toEqual({ ...defaultsOf(rule), ...options });
-    expect(made.options.weightDecay).toBe(name === "AdamW" ? 1e-2 : 0);
+    expect(made.options.weightDecay).toBe({ AdamW: 1e-2, Muon: 0.1 }[name] ?? 0);
   });
 
   test.each([
@@ -127,6 +128,19 @@ test("decoupled_weight_decay makes PyTorch's Adam, NAdam and RAdam decoupled", (
   const config = { weight_decay: 0.1, decoupled_weight_decay: true };
   for (const name of ["Adam", "NAdam", "RAdam"])
     expect(fromPyTorch(name, config).options).toMatchObject({ weightDecay: 0.1, decay: "decoupled" });
+});
+
+test("keys of several numbers, and of names, are taken as they are and refused where they are ill-typed", () => {
+  const config = { ns_coefficients: [3, -4, 2], adjust_lr_fn: "match_rms_adamw" };
+  expect(fromPyTorch("Muon", config).options).toMatchObject({
+    a: 3,
+    b: -4,
+    c: 2,
+    scaling: "match_rms_adamw",
+  });
+  expect(fromPyTorch("Muon", { adjust_lr_fn: null }).options.scaling).toBe("original");
+  for (const wrong of [{ ns_coefficients: [3, -4] }, { ns_coefficients: 3 }, { adjust_lr_fn: "optax" }])
+    expect(() => fromPyTorch("Muon", wrong)).toThrow(/ill-typed.*(3 numbers|'original', 'match_rms_adamw')/);
 });
 
 test("keys that choose an implementation are ignored", () => {
