@@ -5,6 +5,7 @@ import { wholeJobs } from "../../src/conformance/whole-cases.js";
 import { type RuleFactory, rules } from "../../src/index.js";
 import { checkOptions } from "../../src/rule.js";
 import { useDevice } from "../support/device.js";
+import { long } from "../support/long.js";
 
 const watched = useDevice();
 
@@ -299,6 +300,9 @@ async function fails(factory: RuleFactory, among = ""): Promise<boolean> {
   return false;
 }
 
+/** Of what is planted in every rule alike a third; all of it in `test --long`. */
+const some = <T>(list: readonly T[]): T[] => list.filter((_, index) => long || index % 3 === 0);
+
 /** Defects that any rule can have, from the text of its shader: the update turned round, and a state not kept. */
 function commonDefects({ row: { shader } }: RuleFactory): (readonly [what: string, code: string])[] {
   const from = shader.code.indexOf("fn update(");
@@ -320,8 +324,10 @@ function commonDefects({ row: { shader } }: RuleFactory): (readonly [what: strin
   ];
 }
 
-const common = rules.flatMap((factory) =>
-  commonDefects(factory).map(([what, code]) => [factory.row.name, what, factory, code] as const),
+const common = some(
+  rules.flatMap((factory) =>
+    commonDefects(factory).map(([what, code]) => [factory.row.name, what, factory, code] as const),
+  ),
 );
 
 test.each(common)("%s: %s", async (_, _what, factory, code) => {
@@ -344,7 +350,7 @@ const averaging = rules.filter(
   ({ row: { shader, whole } }) => !whole && shader.code.includes("fn averaged("),
 );
 
-test.each(averaging.map((factory) => [factory.row.name, factory] as const))(
+test.each(some(averaging).map((factory) => [factory.row.name, factory] as const))(
   "%s: β and 1 − β rounded apart",
   async (name, factory) => {
     const { code } = factory.row.shader;
@@ -360,7 +366,7 @@ test.each(averaging.map((factory) => [factory.row.name, factory] as const))(
 const walking = rules.filter(
   ({ row: { shader, name, whole } }) => !shader.linear && name !== "asgd" && !whole,
 );
-test.each(walking.map((factory) => [factory.row.name, factory] as const))(
+test.each(some(walking).map((factory) => [factory.row.name, factory] as const))(
   "%s: what is not finite not marked",
   async (_, { row }) => {
     const shader = { ...row.shader, linear: true };
