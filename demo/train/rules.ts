@@ -6,7 +6,7 @@ const options: Readonly<Record<string, Readonly<Record<string, number | string>>
   // 0.1 is more than the squares of most gradients here add up to.
   ftrl: { initialAccumulatorValue: 0 },
   // What no gradient has told of yet is damped from the start.
-  angd: { outputs: CLASSES, delta: 0.05, damping: 0.1, start: 10 },
+  angd: { outputs: CLASSES, delta: 0.02, damping: 0.1, start: 10 },
   // So that one rate serves what it takes and the rest.
   muon: { scaling: "match_rms_adamw" },
 };

@@ -90,14 +90,15 @@ export async function train(
       if (rule.row.shader.lookahead) optimizer.lookahead();
       const ready: Loss[] = [];
       const curvature = rule.row.shader.curvature && step % CURVATURE_EVERY === 0;
-      if (batch === "full")
-        ready.push(await accumulateGradients(optimizer, parameters, training, indices, curvature));
-      else computeGradients(optimizer, parameters, training, indices, waiting, curvature);
-      // Taken at the parameters of before the step, and handed over after it.
+      // Taken at the parameters of before the step, and handed over after it. Before the gradient of the loss, whose buffers
+      // jax-js may write again once they are handed in.
       const outputs =
         rule.row.whole?.outputs?.(rule.options) && step % OUTPUTS_EVERY === 0
           ? startOutputs(parameters, training, indices.subarray(0, MICRO_BATCH), seed + step)
           : [];
+      if (batch === "full")
+        ready.push(await accumulateGradients(optimizer, parameters, training, indices, curvature));
+      else computeGradients(optimizer, parameters, training, indices, waiting, curvature);
       optimizer.step();
       for (const gradients of outputs) {
         optimizer.setGradients(buffersOf(gradients));

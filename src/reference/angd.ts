@@ -86,6 +86,10 @@ function deltaOf({ delta, adaptation, outputs }: AngdOptions, t: number) {
   return { step, delta: adaptation === "inverse" ? delta / step : delta };
 }
 
+/** Whose turn damping is: the fraction of a multiple of the golden ratio, as 16 bits have it. */
+export const dampedElement = (step: number, length: number): number =>
+  Math.floor(((Math.imul(step - 1, 2654435769) >>> 16) * length) / 65536);
+
 /** The arrays after tiles were adapted to their gradients. */
 function adaptedArrays(input: WholeInput<AngdOptions>, output: number) {
   const { options, t, arrays } = input;
@@ -97,7 +101,7 @@ function adaptedArrays(input: WholeInput<AngdOptions>, output: number) {
     const { length } = vector;
     let next = adapted(matrix, vector, output === 0 ? 1 - delta : 1, delta, first);
     if (last && options.damping > 0) {
-      const turn = (step - 1) % length;
+      const turn = dampedElement(step, length);
       const unit = vector.map((_, k): Value => ({ value: Number(k === turn), most: Number(k === turn) }));
       next = adapted(next, unit, 1, delta * options.damping * length, false);
     }

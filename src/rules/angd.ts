@@ -33,7 +33,10 @@ export const angd = /* @__PURE__ */ ruleFactory(() => ({
     block: wholeNumber(64, 1),
     /** Gradients of outputs that are handed over each step; 0 takes the loss's. */
     outputs: wholeNumber(0, 0),
-    /** λ, which damping adds to the diagonal of the estimate: one element of a block a step, in turn, as many times λ. */
+    /**
+     * λ, which damping adds to the diagonal of the estimate on average: one element of a block a step, spread over it, as many
+     * times λ as it has elements. A block should have fewer than a few times 1/δ of them.
+     */
     damping: nonNegative(0),
     /** Diagonal of H before the first step. */
     start: positive(1),

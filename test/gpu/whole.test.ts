@@ -79,7 +79,8 @@ describe("the adaptive natural gradient", () => {
       fisher = fisher.map((row, i) =>
         row.map((value, k) => {
           const outer = vectors.reduce((sum, vector) => sum + vector[i]! * vector[k]!, 0);
-          const turn = i === k && i === (t - 1) % n ? damping * n : 0;
+          const turn =
+            i === k && i === Math.floor((((t - 1) * 0.6180339887498949) % 1) * n) ? damping * n : 0;
           return (1 - delta) * value + delta * (outer + turn);
         }),
       );
