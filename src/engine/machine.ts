@@ -262,7 +262,9 @@ function probe(device: GPUDevice, label: string, { steps, guarding }: Machine, s
   const encoder = device.createCommandEncoder({ label: `${label} probe` });
   const pass = encoder.beginComputePass({ label: `${label} probe` });
   for (const [group, step] of (steps ?? guarding?.guard.steps ?? []).entries())
-    for (const { bindGroup } of stepped[group]!.flatMap((tensors) => step.plans(false).of(tensors)))
+    for (const { bindGroup } of stepped[group]!.flatMap((tensors) =>
+      (step.taking ?? step).plans(false).of(tensors),
+    ))
       pass.setBindGroup(1, bindGroup);
   pass.end();
   device.queue.submit([encoder.finish()]);

@@ -8,14 +8,11 @@ export function unitsOf(shape: readonly number[], which: Units): number[][] {
   for (let element = 0; element < count; element += 1) {
     // Row-major: the last index runs fastest.
     let rest = element;
-    const index = shape
-      .toReversed()
-      .map((extent) => {
-        const own = rest % extent;
-        rest = (rest - own) / extent;
-        return own;
-      })
-      .toReversed();
+    const index = [...shape];
+    for (let d = shape.length - 1; d >= 0; d -= 1) {
+      index[d] = rest % shape[d]!;
+      rest = (rest - index[d]!) / shape[d]!;
+    }
     const unit = which === "first" ? index[0]! : index.at(-1)!;
     units[unit] ??= [];
     units[unit].push(element);

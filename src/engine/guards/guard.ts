@@ -343,9 +343,9 @@ export class Guard {
     for (const { group, cohort } of stepped) this.#ascents[group]!.encode(pass, cohort.tensors);
   }
 
-  /** What reads the gradients of the groups. */
+  /** The updates of the groups. */
   get steps(): readonly GroupStep[] {
-    return this.#path.reading;
+    return this.#path.steps;
   }
 
   /** Tensors of reports, and where what is found of each lies: the first fields of `Values`. */

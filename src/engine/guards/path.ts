@@ -77,8 +77,6 @@ const controlled = (parts: PartKind) => sumsOf(parts) + controlShader.code;
 /** One way through a guarded step: over all tensors together, or by tensor. */
 export class Path {
   readonly steps: readonly GroupStep[];
-  /** Of groups with guards by unit, what these make of the gradients. */
-  readonly #takings: readonly (GroupStep | undefined)[];
   /** The norm of gradients and the count of what is not finite. */
   readonly #gradientSums: Reduction;
   /** Norms of parameters and updates, and the count of what was lost. */
@@ -117,8 +115,11 @@ export class Path {
     this.#attempts = attempts;
     // Without sums or values, spans are those of the plain step.
     const extension = { compose, streams, ...(streams.length > 0 && { strips }) };
-    this.#takings = groups.map(({ unitwise }) => unitwise?.taking(context, kind.accumulation, extension));
-    this.steps = groups.map((group) => stepOf(context, group, kind.accumulation, extension));
+    this.steps = groups.map(
+      (group) =>
+        group.unitwise?.step(context, kind.accumulation, extension) ??
+        stepOf(context, group, kind.accumulation, extension),
+    );
     this.#measures = groups.map((group) => {
       const measure = (gradient: typeof gradientOf) =>
         new TensorPass(
@@ -218,7 +219,6 @@ export class Path {
     const measures = new Set([attempted, ...(ascends ? [ascent] : [])].map(measureVariant));
     await Promise.all([
       ...this.steps.map((step, index) => step.compile(stages[index]!, summed)),
-      ...this.#takings.map((taking, index) => taking?.compile(stages[index]!)),
       ...this.#measures.flatMap((both) =>
         [both.direct, both.accumulated].map((measure) => measure?.compile(measures)),
       ),
@@ -235,21 +235,16 @@ export class Path {
     ]);
   }
 
-  /** What reads the gradients of each group. */
-  get reading(): readonly GroupStep[] {
-    return this.steps.map((step, index) => this.#takings[index] ?? step);
-  }
-
   /** Gradients of tensors moved. */
   gradientsMoved(): void {
-    for (const step of this.reading) step.gradientsMoved();
+    for (const step of this.steps) step.gradientsMoved();
     for (const { direct } of this.#measures) direct.gradientsMoved();
   }
 
   /** Works out what steps over tensors of a group encode. */
   plan(group: number, tensors: readonly Tensor[]): void {
     const { direct, accumulated } = this.#measures[group]!;
-    for (const pass of [this.#takings[group], this.steps[group]!, direct, accumulated]) pass?.plan(tensors);
+    for (const pass of [this.steps[group]!, direct, accumulated]) pass?.plan(tensors);
   }
 
   #measure(group: number, accumulated: boolean): TensorPass {
@@ -296,7 +291,7 @@ export class Path {
     setScalars: (block: number) => void,
   ): void {
     for (const { group, cohort, block } of stepped) {
-      const taking = this.#takings[group];
+      const { taking } = this.steps[group]!;
       if (!taking) continue;
       setScalars(block);
       taking.encode(pass, cohort.tensors, stages(block), accumulated);

@@ -38,7 +38,10 @@ export const stepStreams = (group: Pick<Stepping, "kept" | "range">): readonly S
 ];
 
 /** The step of a group. */
-export type GroupStep = Pick<Step, "plan" | "gradientsMoved" | "plans" | "compile" | "encode">;
+export interface GroupStep extends Pick<Step, "plan" | "gradientsMoved" | "plans" | "compile" | "encode"> {
+  /** What guards by unit do before all else, which reads the gradients in its place. */
+  readonly taking?: Pick<Step, "plans" | "encode">;
+}
 
 /** The step of a group, and what its rule does to whole tensors before. */
 export const stepOf = (

@@ -1,9 +1,9 @@
 import type { Rule } from "../../rule.js";
 import { loadLane, type Stages, type StepShader } from "../kernels/compose.js";
-import type { PlanContext } from "../kernels/plan.js";
-import { type GroupStep, Step, type StepExtension } from "../kernels/step.js";
+import type { PlanContext, Plans } from "../kernels/plan.js";
+import { type GroupStep, Step, type StepExtension, stepOf } from "../kernels/step.js";
 import type { GroupMemory } from "../memory/group-memory.js";
-import { gradientOf } from "../memory/parameters.js";
+import { gradientOf, type Tensor } from "../memory/parameters.js";
 import type { MemoryContext } from "../memory/state.js";
 import type { UnitwiseGuards } from "../options/guard-options.js";
 import { kindsOf } from "../whole/compose.js";
@@ -44,12 +44,12 @@ export class UnitwiseGuard {
     this.#memory = new WholeMemory(context, { rule, sorted, range: (kind) => group.range(memoryOf(kind)) });
   }
 
-  /** What comes before all else of a guarded step, and makes of the gradients what that reads. @param extension of the step */
-  taking(context: PlanContext, accumulation: boolean, extension: StepExtension): GroupStep {
+  /** The step of the group, of what the passes make of its gradients. */
+  step(context: PlanContext, accumulation: boolean, extension: StepExtension): GroupStep {
     const { rule, kinds } = this.#plan;
     const group = this.#group;
     const shader = taking(rule.row.shader, kindsOf(rule.row.whole!));
-    const step = new Step(
+    const first = new Step(
       context,
       {
         rule,
@@ -63,7 +63,42 @@ export class UnitwiseGuard {
       accumulation,
       extension,
     );
-    return new Directing(step, this.#memory, beforehand);
+    return new UnitwiseStep(
+      new Directing(first, this.#memory, beforehand),
+      stepOf(context, group, accumulation, extension),
+    );
+  }
+}
+
+/** The step of a group, and what comes before all else. */
+class UnitwiseStep implements GroupStep {
+  readonly taking: Directing;
+  readonly #step: GroupStep;
+
+  constructor(taking: Directing, step: GroupStep) {
+    this.taking = taking;
+    this.#step = step;
+  }
+
+  plan(tensors: readonly Tensor[]): void {
+    this.taking.plan(tensors);
+    this.#step.plan(tensors);
+  }
+
+  gradientsMoved(): void {
+    this.taking.gradientsMoved();
+  }
+
+  plans(accumulated: boolean): Plans {
+    return this.#step.plans(accumulated);
+  }
+
+  async compile(...[stages, summed]: Parameters<GroupStep["compile"]>): Promise<void> {
+    await Promise.all([this.taking.compile(stages), this.#step.compile(stages, summed)]);
+  }
+
+  encode(...step: Parameters<GroupStep["encode"]>): void {
+    this.#step.encode(...step);
   }
 }
 
