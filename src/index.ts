@@ -21,7 +21,13 @@ export {
 export type { BufferRange, Parameter, PartialRange } from "./engine/memory/parameters.js";
 export type { Optimizer } from "./engine/optimizer.js";
 export type { AverageOptions, SlowWeightsOptions } from "./engine/options/average-options.js";
-export type { GuardOptions, LossScaleOptions } from "./engine/options/guard-options.js";
+export type {
+  AdaptiveClipOptions,
+  CentralizeOptions,
+  GuardOptions,
+  LossScaleOptions,
+  UnitwiseGuards,
+} from "./engine/options/guard-options.js";
 export type { Hyperparameters, NoOptions, OptionsOf } from "./engine/options/hyperparameters.js";
 export type { GroupOptions, OptimizerOptions, SamOptions } from "./engine/options/optimizer-options.js";
 export { type GroupPattern, partition } from "./engine/options/partition.js";

@@ -82,7 +82,7 @@ export async function buildMachine(
 
 function allocate(
   device: GPUDevice,
-  { label, groups, accumulation, stepsInFlight, guards, telemetry, blends, sam }: CheckedOptions,
+  { label, defaults, groups, accumulation, stepsInFlight, guards, telemetry, blends, sam }: CheckedOptions,
   parts: Parts,
   before: Machine | undefined,
   made: { destroy(): void }[],
@@ -101,12 +101,12 @@ function allocate(
   const context = { device, label, limits, uniforms, bound, own };
   const contextOf = (index: number) =>
     groups.length > 1 ? { ...context, label: `${label} ${index}` } : context;
-  const extras: Omit<Extras, "compensation" | "caution" | "whole"> = {
+  const extras: Omit<Extras, "compensation" | "caution" | "whole" | "unitwise"> = {
     accumulator: accumulating?.accumulator ?? [],
     copies: copying?.copiesOf(blends) ?? [],
     sam: sam !== undefined,
   };
-  const memories = groups.map(({ rule, tensors, compensated }, index) => {
+  const memories = groups.map(({ rule, tensors, compensated, guards: own }, index) => {
     const old = before?.memories[index];
     if (old && old.tensors.length === tensors.length) return old;
     return new GroupMemory(
@@ -117,6 +117,7 @@ function allocate(
         compensation: compensated ? parts.compensation : undefined,
         caution: isCautious(rule.options) ? parts.caution : undefined,
         whole: parts.whole,
+        unitwise: parts.unitwise?.unitwisePlan(defaults.guards, own),
       },
       tensors,
     );
@@ -261,7 +262,9 @@ function probe(device: GPUDevice, label: string, { steps, guarding }: Machine, s
   const encoder = device.createCommandEncoder({ label: `${label} probe` });
   const pass = encoder.beginComputePass({ label: `${label} probe` });
   for (const [group, step] of (steps ?? guarding?.guard.steps ?? []).entries())
-    for (const { bindGroup } of stepped[group]!.flatMap((tensors) => step.plans(false).of(tensors)))
+    for (const { bindGroup } of stepped[group]!.flatMap((tensors) =>
+      (step.taking ?? step).plans(false).of(tensors),
+    ))
       pass.setBindGroup(1, bindGroup);
   pass.end();
   device.queue.submit([encoder.finish()]);

@@ -7,7 +7,7 @@ import type { StepReport } from "./guards/reports.js";
 import { moveGradients } from "./machine.js";
 import type { BufferRange, Parameter, PartialRange } from "./memory/parameters.js";
 import { checkNames } from "./options/check-names.js";
-import type { GuardOptions } from "./options/guard-options.js";
+import type { ChangingGuards } from "./options/guard-options.js";
 import type { NoOptions } from "./options/hyperparameters.js";
 import type { GroupOptions } from "./options/optimizer-options.js";
 import type { JoiningOptions } from "./rebuild.js";
@@ -199,7 +199,7 @@ export class Optimizer {
    * has needed before is compiled then: name it at creation, such as `clipNorm: Infinity`, to have it ready.
    * @throws OptimError `invalid-argument` without the option `guards` or for a value out of range
    */
-  setGuards(options: Omit<GuardOptions, "lossScale" | "skipsInFlight">): void {
+  setGuards(options: ChangingGuards): void {
     this.#engine.requireUsable();
     this.#engine.requireGuarding("guards").guard.set(options);
   }

@@ -9,29 +9,35 @@ export interface Needs {
   readonly copies: boolean;
   readonly accumulation: boolean;
   readonly compensation: boolean;
+  readonly unitwise: boolean;
 }
+
+const asksByUnit = (guards: OptimizerOptions["guards"]) =>
+  guards?.adaptiveClip !== undefined || guards?.centralize !== undefined;
 
 /** What unchecked options need. */
 export function needsOf(options: OptimizerOptions): Needs {
   const { rule, groups, guards, telemetry, sam, average, slowWeights, accumulation } = options ?? {};
   const given = Array.isArray(groups) ? groups : [];
   const rules = [rule, ...given.map((group) => group?.rule)];
+  const unitwise = given.some((group) => group?.guards !== undefined) || asksByUnit(guards);
   const rows = rules.flatMap((rule) => (rule?.row?.shader ? [rule.row] : []));
   return {
     rows,
     cautious: [...rules.map((rule) => rule?.options), ...given].some(isCautious),
-    guards: [guards, telemetry, sam].some((option) => option !== undefined),
+    guards: unitwise || [guards, telemetry, sam].some((option) => option !== undefined),
     copies: [average, slowWeights].some((option) => option !== undefined),
     accumulation: accumulation === true,
     compensation: [options, ...given].some((part) => part?.compensated),
+    unitwise,
   };
 }
 
 /** The parts of the engine that not every run needs, where this one does. */
 export async function loadParts(needs: Needs) {
-  const { rows, guards, cautious, copies, accumulation, compensation: compensated } = needs;
+  const { rows, guards, cautious, copies, accumulation, compensation: compensated, unitwise: byUnit } = needs;
   const some = (part: (row: RuleRow) => unknown) => rows.some((row) => Boolean(part(row)));
-  const [guard, copying, accumulating, lookahead, curvature, compensation, caution, whole] =
+  const [guard, copying, accumulating, lookahead, curvature, compensation, caution, whole, unitwise] =
     await Promise.all([
       guards || cautious || some(({ shader }) => shader.sums.length)
         ? import("./guards/index.js")
@@ -45,8 +51,9 @@ export async function loadParts(needs: Needs) {
       compensated ? import("./passes/compensation.js") : undefined,
       cautious ? import("./passes/caution.js") : undefined,
       some((row) => row.whole) ? import("./whole/index.js") : undefined,
+      byUnit ? import("./unitwise/index.js") : undefined,
     ]);
-  return { guard, copying, accumulating, lookahead, curvature, compensation, caution, whole };
+  return { guard, copying, accumulating, lookahead, curvature, compensation, caution, whole, unitwise };
 }
 
 /** What was loaded. */

@@ -125,6 +125,7 @@ async function rebuild(
     copies: checked.blends.slow !== undefined || checked.blends.average !== undefined,
     accumulation: checked.accumulation,
     compensation: current.some(({ compensated }) => compensated),
+    unitwise: !!engine.machine.parts.unitwise || current.some(({ guards }) => guards !== undefined),
   });
   await explained(() => checkLimits(device, checked, parts));
   await reports?.settle();

@@ -2,27 +2,36 @@
 import { describe, expect, test } from "vitest";
 import {
   adabelief,
+  adafactor,
   adam,
   adamax,
   adamw,
   adan,
+  adopt,
   amsgrad,
+  angd,
   type BufferRange,
   createArena,
   createOptimizer,
   fromPyTorch,
   type GuardOptions,
+  lamb,
+  laprop,
   momentum,
+  muon,
   nadam,
   novograd,
   type Optimizer,
   type OptimizerOptions,
+  optimisticAdam,
   prodigy,
   type Rule,
   radam,
   type StepReport,
   scheduleFreeSgd,
   sgd,
+  sm3,
+  stableAdamw,
 } from "../../src/index.js";
 import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
@@ -110,14 +119,20 @@ describe.each(forms)("as PyTorch's own runs: %s", (_form, options) => {
   });
 });
 
-/** Updates at rate 1 of a tensor that thaws after a thousand steps of another, its gradients 1. */
-async function thawed(rule: Rule, steps: number): Promise<number[]> {
+/** A tensor of the name that rules for matrices take, too. */
+const square = (device: GPUDevice, name: string): TestTensor => ({
+  ...tensor(device, name, 4),
+  shape: [2, 2],
+});
+
+/** Updates at rate 1 of a tensor that thaws after many steps of another, its gradients 1. */
+async function thawed(rule: Rule, steps: number, others: number): Promise<number[]> {
   const { device } = watched();
-  const tensors = [tensor(device, "x", 4), tensor(device, "y", 4)];
+  const tensors = [square(device, "x"), square(device, "y")];
   const optimizer = await createOptimizer(device, { rule, parameters: tensors });
   await optimizer.freeze("y");
   for (const { grad } of tensors) write(device, grad, [1, 1, 1, 1]);
-  for (let t = 0; t < 1000; t += 1) optimizer.step();
+  for (let t = 0; t < others; t += 1) optimizer.step();
   await optimizer.thaw("y");
   const moved: number[] = [];
   write(device, tensors[1]!.param, [0, 0, 0, 0]);
@@ -133,7 +148,7 @@ async function thawed(rule: Rule, steps: number): Promise<number[]> {
   return moved;
 }
 
-const rules: readonly [name: string, rule: Rule][] = [
+const rules: readonly [name: string, rule: Rule, others?: number][] = [
   ["adam", adam({ lr: 1 })],
   ["adamw", adamw({ lr: 1, weightDecay: 0 })],
   ["amsgrad", amsgrad({ lr: 1 })],
@@ -145,12 +160,22 @@ const rules: readonly [name: string, rule: Rule][] = [
   ["adan", adan({ lr: 1 })],
   ["momentum with dampening", momentum({ lr: 1, momentum: 0.9, dampening: 0.9 })],
   ["scheduleFreeSgd", scheduleFreeSgd({ lr: 0.1 })],
+  // Of rules with sums and passes, whose steps take longer, and of those whose first step is another.
+  ["adopt", adopt({ lr: 1 }), 50],
+  ["laprop", laprop({ lr: 1 }), 50],
+  ["optimisticAdam", optimisticAdam({ lr: 1 }), 50],
+  ["stableAdamw", stableAdamw({ lr: 1, weightDecay: 0 }), 50],
+  ["lamb", lamb({ lr: 1 }), 50],
+  ["adafactor", adafactor({ lr: 1 }), 50],
+  ["sm3", sm3({ lr: 1 }), 50],
+  ["angd", angd({ lr: 1, damping: 0.1 }), 50],
+  ["muon", muon({ lr: 1, steps: 2 }), 10],
 ];
 
-describe("a tensor that thaws after 1000 steps moves as one that is new", () => {
-  test.each(rules)("%s", async (_name, rule) => {
+describe("a tensor that thaws after 1000 steps, or fewer, moves as one that is new", () => {
+  test.each(rules)("%s", async (_name, rule, others = 1000) => {
     const { device } = watched();
-    const alone = [tensor(device, "y", 4)];
+    const alone = [square(device, "y")];
     write(device, alone[0]!.param, [0, 0, 0, 0]);
     write(device, alone[0]!.grad, [1, 1, 1, 1]);
     const optimizer = await createOptimizer(device, { rule, parameters: alone });
@@ -164,7 +189,7 @@ describe("a tensor that thaws after 1000 steps moves as one that is new", () => 
     }
     optimizer.destroy();
     destroyTensors(alone);
-    const moved = await thawed(rule, 8);
+    const moved = await thawed(rule, 8, others);
     // scheduleFreeSgd begins with the parameters at the first step, whatever was written since.
     if (rule.row.startsAtParameter) expect(moved).toHaveLength(8);
     else expect(moved).toEqual(fresh);
@@ -180,7 +205,13 @@ async function turns(
   settle: boolean,
 ): Promise<{ values: Uint32Array[]; steps: number[]; dispatches: number }> {
   const { device } = watched();
-  const tensors = [tensor(device, "x", 8), tensor(device, "y", 12), tensor(device, "z", 4)];
+  const tensors = (
+    [
+      ["x", [2, 4]],
+      ["y", [4, 3]],
+      ["z", [2, 2]],
+    ] as const
+  ).map(([name, shape]) => ({ ...tensor(device, name, shape[0] * shape[1]), shape }));
   const optimizer = await createOptimizer(device, {
     rule,
     schedule: (step) => 0.9 ** step,
@@ -215,6 +246,8 @@ describe("a skipped step leaves no trace, whichever tensors it left out", () => 
     ["adam", adam({ lr: 0.1 })],
     ["nadam", nadam({ lr: 0.1 })],
     ["novograd", novograd({ lr: 0.1 })],
+    ["adafactor", adafactor({ lr: 0.1 })],
+    ["muon", muon({ lr: 0.1, steps: 2 })],
   ] as const)("%s", async (_name, rule) => {
     const guards = { skipsInFlight: 8 };
     const right = rule.row.shader.sums.length > 0 ? undefined : await turns(undefined, rule, bad, false);

@@ -44,6 +44,7 @@ export const typedGroups = [
       { parameters },
       { parameters, lr: 1e-4, weightDecay: 0, decay: "decoupled", maximize: true },
       { parameters, beta1: 0.8, schedule: undefined, compensated: true },
+      { parameters, guards: { adaptiveClip: { clipping: 0.1, units: "last" }, centralize: false } },
       { parameters, rule: momentum(), momentum: 0.8, form: "velocity" },
     ],
   }),
@@ -64,6 +65,8 @@ export const typedGroups = [
       { parameters, form: "buffered" },
       // @ts-expect-error null is not left out
       { parameters, eps: null },
+      // @ts-expect-error a guard of all groups
+      { parameters, guards: { clipNorm: 1 } },
     ],
   }),
   // @ts-expect-error a group's option

@@ -12,7 +12,7 @@ import { GROUP_BYTES } from "../memory/slots.js";
 import type { MemoryContext } from "../memory/state.js";
 import { offsetsOf, sizeOf } from "../memory/struct.js";
 import { USAGE } from "../memory/usage.js";
-import { checkGuards, type GuardOptions, type Guards, UNLIMITED } from "../options/guard-options.js";
+import { type ChangingGuards, checkGuards, type Guards, UNLIMITED } from "../options/guard-options.js";
 import type { PendingStep } from "../scalars.js";
 import type { SteppedCohort } from "../verbs.js";
 import { Attempts, type PreparedRows } from "./attempts.js";
@@ -370,8 +370,8 @@ export class Guard {
   }
 
   /** Changes the guards in force. @throws OptimError `invalid-argument` */
-  set(options: Omit<GuardOptions, "lossScale" | "skipsInFlight">): void {
-    for (const fixed of ["lossScale", "skipsInFlight"])
+  set(options: ChangingGuards): void {
+    for (const fixed of ["lossScale", "skipsInFlight", "adaptiveClip", "centralize"])
       if (Object.hasOwn(options ?? {}, fixed))
         throw new OptimError("invalid-argument", `'${fixed}' cannot change after creation`, {
           got: `'${fixed}'`,

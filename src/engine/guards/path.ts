@@ -115,7 +115,11 @@ export class Path {
     this.#attempts = attempts;
     // Without sums or values, spans are those of the plain step.
     const extension = { compose, streams, ...(streams.length > 0 && { strips }) };
-    this.steps = groups.map((group) => stepOf(context, group, kind.accumulation, extension));
+    this.steps = groups.map(
+      (group) =>
+        group.unitwise?.step(context, kind.accumulation, extension) ??
+        stepOf(context, group, kind.accumulation, extension),
+    );
     this.#measures = groups.map((group) => {
       const measure = (gradient: typeof gradientOf) =>
         new TensorPass(
@@ -278,7 +282,7 @@ export class Path {
     this.#decide.encode(pass, undefined, [rows]);
   }
 
-  /** Encodes what is summed up before the step. */
+  /** Encodes what comes between the decision and the step: guards by unit, and what is summed up. */
   settle(
     pass: GPUComputePassEncoder,
     stepped: readonly SteppedCohort[],
@@ -286,6 +290,12 @@ export class Path {
     stages: (block: number) => Stages,
     setScalars: (block: number) => void,
   ): void {
+    for (const { group, cohort, block } of stepped) {
+      const { taking } = this.steps[group]!;
+      if (!taking) continue;
+      setScalars(block);
+      taking.encode(pass, cohort.tensors, stages(block), accumulated);
+    }
     for (const sums of this.#before)
       sums.encode(
         pass,

@@ -37,6 +37,8 @@ export interface StepShader extends RuleShader {
   /** What stands in the place of the update. */
   readonly lane?: (fromOrigin: boolean, guarded: boolean) => string;
   readonly caution?: Caution | undefined;
+  /** Whether what it reads as gradients has been scaled and guarded. */
+  readonly ready?: boolean;
 }
 
 /** What of the stages around a rule a step needs. */
@@ -105,11 +107,11 @@ fn engine_main(@builtin(global_invocation_id) engine_id: vec3u) {
 `;
 
 /** Parameter, gradient with all stages before the rule, and state of a lane. @param guarded whether guards limit the gradient */
-export const loadLane = (shader: RuleShader, fromOrigin: boolean, guarded: boolean) => `
+export const loadLane = (shader: StepShader, fromOrigin: boolean, guarded: boolean) => `
   let engine_point = engine_widen(engine_parameters[engine_i]);
   let engine_parameter = ${fromOrigin ? "engine_widen(engine_origin[engine_i])" : "engine_point"};
-  let engine_read = engine_gradient_of(engine_widen_bits(engine_gradients[engine_chunk.gradient_first + engine_lane]));
-  let engine_gradient = engine_coupled(${guarded ? "engine_limited(engine_read, engine_factor)" : "engine_read"}, engine_point);${declareState(shader)}${loadStates(shader)}`;
+  let engine_read = ${shader.ready ? "bitcast<vec4f>" : "engine_gradient_of"}(engine_widen_bits(engine_gradients[engine_chunk.gradient_first + engine_lane]));
+  let engine_gradient = engine_coupled(${guarded && !shader.ready ? "engine_limited(engine_read, engine_factor)" : "engine_read"}, engine_point);${declareState(shader)}${loadStates(shader)}`;
 
 /** What the rule gives for a lane. */
 export const updateOf = ({ stateful, sums }: RuleShader) => {

@@ -1,5 +1,5 @@
 import { ACCUMULATOR, type GroupMemory } from "../memory/group-memory.js";
-import { gradientOf, type Range, type Tensor } from "../memory/parameters.js";
+import { gradientOf, type Tensor } from "../memory/parameters.js";
 import type { Form } from "../memory/spans.js";
 import { composeStep, type Stages, type StepShader, stepVariant } from "./compose.js";
 import { Kernel } from "./pipelines.js";
@@ -25,7 +25,10 @@ export interface StepExtension {
 }
 
 /** What of a group a step needs. */
-export type Stepping = Pick<GroupMemory, "rule" | "sorted" | "shader" | "fromOrigin" | "kept" | "range">;
+export type Stepping = Pick<
+  GroupMemory,
+  "rule" | "sorted" | "shader" | "fromOrigin" | "kept" | "range" | "gradient"
+>;
 
 /** What a step binds of a group, in order. */
 export const stepStreams = (group: Pick<Stepping, "kept" | "range">): readonly Stream[] => [
@@ -35,7 +38,10 @@ export const stepStreams = (group: Pick<Stepping, "kept" | "range">): readonly S
 ];
 
 /** The step of a group. */
-export type GroupStep = Pick<Step, "plan" | "gradientsMoved" | "plans" | "compile" | "encode">;
+export interface GroupStep extends Pick<Step, "plan" | "gradientsMoved" | "plans" | "compile" | "encode"> {
+  /** What guards by unit do before all else, which reads the gradients in its place. */
+  readonly taking?: Pick<Step, "plans" | "encode">;
+}
 
 /** The step of a group, and what its rule does to whole tensors before. */
 export const stepOf = (
@@ -55,14 +61,7 @@ export class Step {
   readonly #direct: Plans;
   readonly #accumulated: Plans | undefined;
 
-  /** @param gradient where the gradients lie */
-  constructor(
-    context: PlanContext,
-    group: Stepping,
-    accumulation: boolean,
-    extension?: StepExtension,
-    gradient: (tensor: Tensor) => Range = gradientOf,
-  ) {
+  constructor(context: PlanContext, group: Stepping, accumulation: boolean, extension?: StepExtension) {
     const { row, options } = group.rule;
     const streams = [...stepStreams(group), ...(extension?.streams ?? [])];
     const planner = new Planner(context, {
@@ -72,7 +71,7 @@ export class Step {
       streams,
       ...(extension?.strips && { strips: extension.strips }),
     });
-    const { fromOrigin, shader } = group;
+    const { fromOrigin, shader, gradient } = group;
     const kernel = (summed: boolean) =>
       new Kernel(context.device, {
         label: context.label,
@@ -85,7 +84,9 @@ export class Step {
     this.#kernel = kernel(false);
     this.#summed = extension && kernel(true);
     this.#direct = new Plans(planner, gradient);
-    this.#accumulated = accumulation ? new Plans(planner, group.range(ACCUMULATOR)) : undefined;
+    // What is read in the gradients' place is made of either.
+    this.#accumulated =
+      accumulation && gradient === gradientOf ? new Plans(planner, group.range(ACCUMULATOR)) : undefined;
   }
 
   /** Works out what steps over these tensors will encode. */

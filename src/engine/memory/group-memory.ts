@@ -1,8 +1,9 @@
 import type { Rule } from "../../rule.js";
 import type { Guard } from "../guards/guard.js";
 import type { StepShader } from "../kernels/compose.js";
+import type { UnitwiseGuard, UnitwisePlan } from "../unitwise/guard.js";
 import type { WholeMemory } from "../whole/index.js";
-import type { BufferRange, Range, Tensor } from "./parameters.js";
+import { type BufferRange, gradientOf, type Range, type Tensor } from "./parameters.js";
 import { sortTensors } from "./spans.js";
 import { type MemoryContext, StateMemory } from "./state.js";
 
@@ -35,6 +36,8 @@ export interface Extras {
   readonly caution: StepShader["caution"];
   /** Loaded where a rule has passes over whole tensors. */
   readonly whole: typeof import("../whole/index.js") | undefined;
+  /** What guards by unit ask for. */
+  readonly unitwise: UnitwisePlan | undefined;
 }
 
 /** The tensors of a group and all that is kept of each. */
@@ -52,15 +55,19 @@ export class GroupMemory {
   readonly kept: readonly string[];
   /** What passes over whole tensors need, where the rule has any. */
   readonly whole: WholeMemory | undefined;
+  /** Where guards by unit work, where there are any. */
+  readonly unitwise: UnitwiseGuard | undefined;
+  /** Where the step reads gradients. */
+  readonly gradient: (tensor: Tensor) => Range;
   readonly #memory: StateMemory;
   readonly #made: { destroy(): void }[] = [];
   readonly #states: readonly string[];
 
   constructor(context: MemoryContext, rule: Rule, extras: Extras, tensors: readonly Tensor[]) {
     const { shader } = rule.row;
-    const { accumulator, copies, sam, compensation, caution, whole } = extras;
+    const { accumulator, copies, sam, compensation, caution, whole, unitwise } = extras;
     this.rule = rule;
-    this.shader = { ...shader, compensation, caution };
+    this.shader = { ...shader, compensation, caution, ready: unitwise !== undefined };
     this.tensors = tensors;
     this.sorted = sortTensors(tensors);
     this.fromOrigin = shader.lookahead || sam;
@@ -69,7 +76,7 @@ export class GroupMemory {
     this.#states = [...shader.states, ...own, ...copies];
     const initial = rule.row.initial?.(rule.options) ?? {};
     const wholeKinds = rule.row.whole && whole ? whole.kindsOf(rule.row.whole) : [];
-    const kinds = [...this.kept, ...copies, ...accumulator, ...wholeKinds];
+    const kinds = [...this.kept, ...copies, ...accumulator, ...wholeKinds, ...(unitwise?.kinds ?? [])];
     context.own(this);
     const keep: MemoryContext["own"] = (resource) => {
       this.#made.push(resource);
@@ -81,6 +88,8 @@ export class GroupMemory {
       new Map(kinds.map((name) => [name, initial[name] ?? 0])),
     );
     this.whole = rule.row.whole && whole && new whole.WholeMemory({ ...context, own: keep }, this);
+    this.unitwise = unitwise?.guard({ ...context, own: keep }, this);
+    this.gradient = unitwise ? this.range(unitwise.kinds[0]!) : gradientOf;
   }
 
   destroy(): void {

@@ -20,8 +20,41 @@ export interface LossScaleOptions {
   readonly max?: number;
 }
 
+/**
+ * Which dimension counts the units of a tensor, its outputs: the `first` (PyTorch's [out, in] and [out, in, height, width]) or
+ * the `last` (Keras and Flax: [in, out], [height, width, in, out]).
+ */
+export type Units = "first" | "last";
+
+/** Adaptive gradient clipping: of each unit, g to at most λ·max(‖θ‖, ε), by g·λ·max(‖θ‖, ε)/‖g‖ (Brock et al. 2021, eq. 3). */
+export interface AdaptiveClipOptions {
+  /** λ; default 0.01. */
+  readonly clipping?: number;
+  /** ε, the least norm that counts for θ, so that zeros can move; default 1e-3. */
+  readonly eps?: number;
+  /** Default `first`. A tensor with at most one dimension above 1 is one unit. */
+  readonly units?: Units;
+}
+
+/** Gradient centralization: of each unit, g minus its mean (Yong et al. 2020, eq. 1). */
+export interface CentralizeOptions {
+  /** Default `first`. */
+  readonly units?: Units;
+}
+
+/**
+ * Guards of a tensor's units, for which it needs a shape. They act behind all others, the clip first. They cannot change after
+ * creation.
+ */
+export interface UnitwiseGuards {
+  /** λ, or all of it; Infinity (the default) is no limit. */
+  readonly adaptiveClip?: number | AdaptiveClipOptions | undefined;
+  /** Of tensors of two dimensions and more; default false. */
+  readonly centralize?: boolean | CentralizeOptions | undefined;
+}
+
 /** What is done to gradients before the rule sees them, on the GPU and without a read-back. */
-export interface GuardOptions {
+export interface GuardOptions extends UnitwiseGuards {
   /** Largest |g| of an element; here and below, Infinity (the default) is no limit. */
   readonly clipValue?: number;
   /** Largest norm of a tensor's gradient. */
@@ -37,6 +70,9 @@ export interface GuardOptions {
   /** Skipped steps that the host need not know of yet; more are skipped too, and reported as faults. Default 8. */
   readonly skipsInFlight?: number;
 }
+
+/** Guards that may change between steps. */
+export type ChangingGuards = Omit<GuardOptions, "lossScale" | "skipsInFlight" | keyof UnitwiseGuards>;
 
 /** Checked guards, defaults filled in. */
 export interface Guards {
@@ -63,6 +99,8 @@ const NAMES = [
   "nonFinite",
   "lossScale",
   "skipsInFlight",
+  "adaptiveClip",
+  "centralize",
 ];
 
 /** @throws OptimError `invalid-argument` */
@@ -125,13 +163,18 @@ function checkScale(given: number | LossScaleOptions): Required<LossScaleOptions
 }
 
 /** Smaller ones are subnormal in f32, which a GPU may take for zero. */
-const positive = (value: number): boolean => value >= 2 ** -126;
+export const positive = (value: number): boolean => value >= 2 ** -126;
 
 /** Nor is the reciprocal, which would make zeros of all gradients. */
 const invertible = (value: number): boolean => positive(value) && value <= 2 ** 126;
 const SCALES = "a number from 2^-126 (1.2e-38) to 2^126 (8.5e37)";
 
-function number(name: string, value: number, valid: (value: number) => boolean, expected: string): number {
+export function number(
+  name: string,
+  value: number,
+  valid: (value: number) => boolean,
+  expected: string,
+): number {
   const rounded = Math.fround(value);
   if (typeof value === "number" && Number.isFinite(rounded) && valid(value) && valid(rounded)) return value;
   throw new OptimError("invalid-argument", `'${name}' is out of range`, {
@@ -141,7 +184,7 @@ function number(name: string, value: number, valid: (value: number) => boolean, 
   });
 }
 
-function oneOf<T extends string>(name: string, value: T, values: readonly T[]): T {
+export function oneOf<T extends string>(name: string, value: T, values: readonly T[]): T {
   if (values.includes(value)) return value;
   throw new OptimError("invalid-argument", `'${name}' is unknown`, {
     expected: `one of ${values.join(", ")}`,

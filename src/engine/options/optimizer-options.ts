@@ -7,7 +7,7 @@ import { GROUP_BYTES } from "../memory/slots.js";
 import { USAGE } from "../memory/usage.js";
 import type { Parts } from "../parts.js";
 import type { AverageOptions, SlowWeightsOptions } from "./average-options.js";
-import type { GuardOptions, Guards } from "./guard-options.js";
+import type { GuardOptions, Guards, UnitwiseGuards } from "./guard-options.js";
 import type { AnyOptions, Hyperparameters, NoOptions } from "./hyperparameters.js";
 import { refuse } from "./refuse.js";
 import { checkOptionSchedules, checkSchedule, type OptionSchedules } from "./schedule-options.js";
@@ -26,6 +26,8 @@ export interface GroupParts<Own extends object = NoOptions> {
   readonly optionSchedules?: OptionSchedules | undefined;
   /** Instead of the optimizer's. */
   readonly compensated?: boolean | undefined;
+  /** Instead of the optimizer's. */
+  readonly guards?: UnitwiseGuards | undefined;
 }
 
 /**
@@ -102,6 +104,7 @@ export interface GivenGroup {
   readonly schedule?: Schedule | undefined;
   readonly optionSchedules?: OptionSchedules | undefined;
   readonly compensated?: boolean | undefined;
+  readonly guards?: UnitwiseGuards | undefined;
   readonly [option: string]: unknown;
 }
 
@@ -111,11 +114,16 @@ export interface CheckedGroup {
   readonly schedule: Schedule;
   readonly optionSchedules: OptionSchedules;
   readonly compensated: boolean;
+  /** Its own guards, which are checked where they are loaded. */
+  readonly guards: UnitwiseGuards | undefined;
   readonly tensors: readonly Tensor[];
 }
 
 /** What groups have where they have none of their own. */
-export type GroupDefaults = Pick<GivenGroup, "rule" | "schedule" | "optionSchedules" | "compensated">;
+export type GroupDefaults = Pick<
+  GivenGroup,
+  "rule" | "schedule" | "optionSchedules" | "compensated" | "guards"
+>;
 
 /** All that {@link createOptimizer} was asked for, checked. */
 export interface CheckedOptions {
@@ -149,6 +157,7 @@ export function checkOptimizerOptions(
     schedule,
     optionSchedules,
     compensated,
+    guards,
     accumulation = false,
     stepsInFlight = 64,
     slowWeights,
@@ -159,7 +168,7 @@ export function checkOptimizerOptions(
     if (!OPTION_NAMES.includes(name)) refuse((say) => say.unknownOption(name, OPTION_NAMES));
   if (!(parameters === undefined ? Array.isArray(given) : Array.isArray(parameters) && given === undefined))
     refuse((say) => say.noLists(parameters, given));
-  const defaults = { rule, schedule, optionSchedules, compensated };
+  const defaults = { rule, schedule, optionSchedules, compensated, guards };
   const groups = checkGroups(
     (given ?? [{ parameters: parameters! }]).map((group) => withDefaults(group, defaults)),
     (index) => `Group ${index}`,
@@ -213,7 +222,15 @@ export function checkGroups(
 }
 
 function checkedGroup(
-  { parameters: _, rule, schedule, optionSchedules = {}, compensated = false, ...overrides }: GivenGroup,
+  {
+    parameters: _,
+    rule,
+    schedule,
+    optionSchedules = {},
+    compensated = false,
+    guards,
+    ...overrides
+  }: GivenGroup,
   tensors: readonly Tensor[],
   what: string,
 ): CheckedGroup {
@@ -233,6 +250,7 @@ function checkedGroup(
     schedule: checkSchedule(row.name, schedule ?? constantRate),
     optionSchedules: checkOptionSchedules(row.name, row, optionSchedules),
     compensated: compensated && !(typeof absolute === "function" ? absolute(own) : absolute),
+    guards,
     tensors,
   };
 }
@@ -250,7 +268,11 @@ export function requireAtMost(
 }
 
 /** Refuses what the device does not allow. */
-export function checkLimits({ limits }: GPUDevice, checked: CheckedOptions, { guard, whole }: Parts): void {
+export function checkLimits(
+  { limits }: GPUDevice,
+  checked: CheckedOptions,
+  { guard, whole, unitwise }: Parts,
+): void {
   const { label, groups, stepsInFlight, sam } = checked;
   const { maxStorageBuffersPerShaderStage: most, maxBufferSize } = limits;
   for (const { rule, compensated } of groups) {
@@ -265,4 +287,5 @@ export function checkLimits({ limits }: GPUDevice, checked: CheckedOptions, { gu
   requireAtMost(label, "uniform bytes", "maxBufferSize", maxBufferSize, blocks, "lower stepsInFlight");
   guard?.checkGuardLimits(limits, checked, blocks);
   whole?.checkWhole(limits, checked);
+  unitwise?.checkUnitwise(limits, checked);
 }

@@ -1,11 +1,17 @@
 import { OptimError } from "../../errors.js";
 import { elements, keptOf } from "../../whole-tensor.js";
-import type { CheckedOptions } from "../options/optimizer-options.js";
+import type { CheckedGroup } from "../options/optimizer-options.js";
 import { requireAtMost } from "../options/optimizer-options.js";
 import { layOut } from "./layout.js";
 
 /** @throws OptimError `invalid-argument` for shapes that a rule cannot take, `limit-exceeded` */
-export function checkWhole(limits: GPUSupportedLimits, { label, groups }: CheckedOptions): void {
+export function checkWhole(
+  limits: GPUSupportedLimits,
+  {
+    label,
+    groups,
+  }: { readonly label: string; readonly groups: readonly Pick<CheckedGroup, "rule" | "tensors">[] },
+): void {
   const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = limits;
   const bound = Math.min(maxBufferSize, maxStorageBufferBindingSize);
   for (const { rule, tensors } of groups) {

@@ -60,7 +60,7 @@ export class WholeMemory {
   /** What was made for lists of tensors, and is gone with them. */
   readonly #listed: Passing;
 
-  constructor(context: MemoryContext, group: GroupMemory) {
+  constructor(context: MemoryContext, group: Pick<GroupMemory, "rule" | "sorted" | "range">) {
     const { row, options } = group.rule;
     const whole = row.whole!;
     this.#context = context;
