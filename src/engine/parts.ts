@@ -31,7 +31,7 @@ export function needsOf(options: OptimizerOptions): Needs {
 export async function loadParts(needs: Needs) {
   const { rows, guards, cautious, copies, accumulation, compensation: compensated } = needs;
   const some = (part: (row: RuleRow) => unknown) => rows.some((row) => Boolean(part(row)));
-  const [guard, copying, accumulating, lookahead, curvature, compensation, caution, whole] =
+  const [guard, copying, accumulating, lookahead, curvature, compensation, caution, whole, loss] =
     await Promise.all([
       guards || cautious || some(({ shader }) => shader.sums.length)
         ? import("./guards/index.js")
@@ -45,8 +45,9 @@ export async function loadParts(needs: Needs) {
       compensated ? import("./passes/compensation.js") : undefined,
       cautious ? import("./passes/caution.js") : undefined,
       some((row) => row.whole) ? import("./whole/index.js") : undefined,
+      some(({ shader }) => shader.sums.includes("loss")) ? import("./passes/loss.js") : undefined,
     ]);
-  return { guard, copying, accumulating, lookahead, curvature, compensation, caution, whole };
+  return { guard, copying, accumulating, lookahead, curvature, compensation, caution, whole, loss };
 }
 
 /** What was loaded. */

@@ -32,8 +32,16 @@ export const anyName: Neutral = {
 /** Two numbers, of which the first may be null where the default has that. */
 type Pair = readonly [number | null, number];
 
-/** A key's default, which also says its type: number, flag, pair of numbers, or what is passed over. */
-type Default = number | boolean | Pair | typeof required | typeof optional | Neutral;
+/** A key that is one of some names. */
+interface Names<T extends string = string> {
+  readonly names: readonly [T, ...T[]];
+}
+
+/** A key that is one of some names, the first if left out. */
+export const oneOf = <const T extends string>(...names: readonly [T, ...T[]]): Names<T> => ({ names });
+
+/** A key's default, which also says its type: number, flag, name, pair of numbers, or what is passed over. */
+type Default = number | boolean | Names | Pair | typeof required | typeof optional | Neutral;
 
 type Keys = Readonly<Record<string, Default>>;
 
@@ -41,13 +49,15 @@ type Keys = Readonly<Record<string, Default>>;
 type Config<D> = {
   readonly [K in keyof D as D[K] extends Neutral ? never : K]: D[K] extends boolean
     ? boolean
-    : D[K] extends readonly [number, number]
-      ? readonly [number, number]
-      : D[K] extends readonly [null, number]
-        ? Pair
-        : D[K] extends typeof optional
-          ? number | null
-          : number;
+    : D[K] extends Names<infer T>
+      ? T
+      : D[K] extends readonly [number, number]
+        ? readonly [number, number]
+        : D[K] extends readonly [null, number]
+          ? Pair
+          : D[K] extends typeof optional
+            ? number | null
+            : number;
 };
 
 /** One optimizer of a framework: its configuration keys with their defaults, and the rule it means. */
@@ -135,7 +145,7 @@ export function importRule(from: Framework, optimizer: string, config: object = 
     if (Object.hasOwn(values, key) || isNeutral(normal)) continue;
     if (normal === required)
       throw invalidConfig(`${title} needs '${key}', it has no default`, "a number", undefined, `pass ${key}`);
-    values[key] = normal === optional ? null : normal;
+    values[key] = normal === optional ? null : isNames(normal) ? normal.names[0] : normal;
   }
   return entry.rule(values as Config<Keys>);
 }
@@ -143,9 +153,13 @@ export function importRule(from: Framework, optimizer: string, config: object = 
 const isNumber = (value: unknown) => typeof value === "number" && Number.isFinite(value);
 const isNeutral = (normal: Default): normal is Neutral => typeof normal === "object" && "neutral" in normal;
 
+const isNames = (normal: Default): normal is Names => typeof normal === "object" && "names" in normal;
+
 /** What is expected in the place of `value`, if it is not of the type of the default. */
 function mismatch(normal: Exclude<Default, Neutral>, value: unknown): string | undefined {
   if (normal === optional) return value === null || isNumber(value) ? undefined : "a finite number or null";
+  if (isNames(normal))
+    return normal.names.some((name) => name === value) ? undefined : `one of ${normal.names.join(", ")}`;
   if (typeof normal === "boolean") return typeof value === "boolean" ? undefined : "true or false";
   if (Array.isArray(normal)) {
     const open = normal[0] === null;
