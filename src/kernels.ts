@@ -21,6 +21,7 @@ import { muon } from "./rules/muon.js";
 import { noisySgd } from "./rules/noisy-sgd.js";
 import { novograd } from "./rules/novograd.js";
 import { optimisticAdam, optimisticSgd } from "./rules/optimistic.js";
+import { polyakSgd } from "./rules/polyak-sgd.js";
 import { prodigy } from "./rules/prodigy.js";
 import { radam, radamAmsgrad } from "./rules/radam.js";
 import {
@@ -59,6 +60,7 @@ export * from "./rules/muon.js";
 export * from "./rules/noisy-sgd.js";
 export * from "./rules/novograd.js";
 export * from "./rules/optimistic.js";
+export * from "./rules/polyak-sgd.js";
 export * from "./rules/prodigy.js";
 export { radam, radamAmsgrad } from "./rules/radam.js";
 export * from "./rules/rmsprop.js";
@@ -114,6 +116,7 @@ export const rules: readonly RuleFactory[] = [
   lamb,
   fromage,
   stableAdamw,
+  polyakSgd,
   prodigy,
   angd,
   muon,

@@ -38,8 +38,9 @@ export async function findRate(
   for (let step = 1; step <= steps && !test.done; step++) {
     const start = (step - 1) * Number(batch);
     if (rule.row.shader.lookahead) optimizer.lookahead();
-    computeGradients(optimizer, parameters, training, order.subarray(start, start + Number(batch)), waiting);
-    optimizer.step();
+    const indices = order.subarray(start, start + Number(batch));
+    const loss = computeGradients(optimizer, parameters, training, indices, waiting);
+    optimizer.step({ loss });
     rates.push(optimizer.groups[0]?.rate ?? Number.NaN);
     if (!waiting.full && step < steps) continue;
     const losses = (await waiting.readAny()).map(({ value }) => value);

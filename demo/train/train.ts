@@ -96,10 +96,13 @@ export async function train(
         rule.row.whole?.outputs?.(rule.options) && step % OUTPUTS_EVERY === 0
           ? startOutputs(parameters, training, indices.subarray(0, MICRO_BATCH), seed + step)
           : [];
-      if (batch === "full")
-        ready.push(await accumulateGradients(optimizer, parameters, training, indices, curvature));
-      else computeGradients(optimizer, parameters, training, indices, waiting, curvature);
-      optimizer.step();
+      let loss: GPUBuffer | undefined;
+      if (batch === "full") {
+        const mean = await accumulateGradients(optimizer, parameters, training, indices, curvature);
+        ready.push(mean);
+        loss = np.array(new Float32Array([mean.value])).gpuBufferSync();
+      } else loss = computeGradients(optimizer, parameters, training, indices, waiting, curvature);
+      optimizer.step({ loss });
       for (const gradients of outputs) {
         optimizer.setGradients(buffersOf(gradients));
         optimizer.outputGradient();
@@ -153,6 +156,7 @@ export function withGradients(parameters: Parameters) {
 
 /**
  * Computes loss and gradients and hands the gradients to the optimizer, all on the GPU.
+ * @returns where the loss is until the next computation
  * @param curvature whether to hand in an estimate of the Hessian's diagonal first
  */
 export function computeGradients(
@@ -162,17 +166,18 @@ export function computeGradients(
   indices: Uint32Array,
   losses: WaitingLosses,
   curvature = false,
-): void {
+): GPUBuffer {
   const { count, images, labels } = uploadBatch(examples, indices);
   const { loss, gradients } = lossAndGradients(parameters, images, labels);
   // Asking for the buffers starts the computation. What still waits reads the parameters as they are later, so the
   // loss is started before the step, too. `ref` keeps an array that would otherwise be freed here.
-  loss.ref.gpuBufferSync();
+  const buffer = loss.ref.gpuBufferSync();
   if (curvature) handInCurvature(optimizer, gradients, count);
   optimizer.setGradients(buffersOf(gradients));
   losses.push(loss, count);
   // The buffers go back to jax-js, which writes them again only in work submitted after the step.
   tree.dispose(gradients);
+  return buffer;
 }
 
 /** Gradients of the outputs, under way. @param seed of the examples' signs */

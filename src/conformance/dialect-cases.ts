@@ -22,6 +22,8 @@ function others(value: unknown): unknown[] {
   if (Array.isArray(value)) return [value.map((item) => (typeof item === "number" ? item * 0.9 : item))];
   if (is("required", value)) return [0.02];
   if (is("optional", value)) return [0.5, 0.1, 3];
+  if (typeof value === "object" && value !== null && "names" in value)
+    return (value.names as readonly string[]).slice(1);
   // A key that changes no result.
   return [];
 }

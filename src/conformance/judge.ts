@@ -9,6 +9,7 @@ import {
 } from "../reference/step.js";
 import { keptOf } from "../whole-tensor.js";
 import { ulp } from "./numbers.js";
+import { lossAt } from "./record.js";
 
 /** One tensor's run: what went in, and after each step the parameters and what the rule keeps ({@link keptBy}). */
 export interface Run {
@@ -156,7 +157,7 @@ export function judgeSteps(
     const settled = Object.fromEntries(
       row.shader.settled.map((kind) => [kind, Float64Array.from(kept[kinds.indexOf(kind)]!)]),
     );
-    const at = { t, lr: rates[index]!, settled, name, ...(shape && { shape }) };
+    const at = { t, lr: rates[index]!, loss: lossAt(t), settled, name, ...(shape && { shape }) };
     let one = referenceStep(row, rule.options, at, parameters, gradient, given.state);
     (outputs?.[index] ?? []).forEach((values, output) => {
       const next = { ...at, t: t + 1 };
@@ -211,7 +212,7 @@ export function judgeTrajectory(
     const gradient = Float64Array.from(values);
     const lr = rates[index]!;
     ({ state } = handIn(rule, estimates, index, state));
-    const place = { t, lr, name, ...(shape && { shape }) };
+    const place = { t, lr, loss: lossAt(t), name, ...(shape && { shape }) };
     ({ parameters, state } = referenceStep(row, rule.options, place, parameters, gradient, state));
     (outputs?.[index] ?? []).forEach((values, output) => {
       const next = { ...place, t: t + 1 };

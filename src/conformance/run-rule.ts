@@ -10,7 +10,7 @@ import { isCautious } from "../rule.js";
 import { QUICK } from "../shaders/prelude.js";
 import { keptBy, type Run } from "./judge.js";
 import { normals } from "./numbers.js";
-import { type Recorded, record } from "./record.js";
+import { lossesOf, type Recorded, record } from "./record.js";
 import { beyond, ELEMENTS, RATE_CHANGE, type Regime, regimes, STEPS } from "./regimes.js";
 
 /** One tensor's part of a run over all regimes. */
@@ -64,6 +64,8 @@ function meansTheSame(regime: string, { row: { name, reference, shader }, option
     case "vanished":
       // Without an ε, a gradient whose square is zero is none at all. Prodigy moves by a millionth of a gradient at first.
       if (name === "rmsprop-nesterov" || name === "prodigy") return false;
+      // Nor does a loss below its least value belong to such gradients: the step back leaves f32.
+      if (name === "polyak-sgd") return false;
       // What m loses of such a gradient, its direction keeps as a state.
       if (name === "optimistic-adam") return regime === "tiny";
       // A tenth of the smallest normal number is zero: no moment to divide, and no sign for cautious decay to see.
@@ -84,7 +86,7 @@ function meansTheSame(regime: string, { row: { name, reference, shader }, option
       // At a rate of 1 and more, z leaves f32.
       if (name === "schedule-free-sgd") return false;
       // Elements that stop there have other shares of the norm, or of the distance.
-      return !["novograd", "lars", "fromage", "prodigy"].includes(name);
+      return !["novograd", "lars", "fromage", "polyak-sgd", "prodigy"].includes(name);
     default:
       return true;
   }
@@ -182,6 +184,7 @@ async function runRegimes(
         steps: STEPS,
         grads: tensors.map(({ grad }) => grad),
         gradients: (t) => kernels.flatMap(() => rows[t - 1]!),
+        losses: lossesOf(rule.row),
         estimates: (t) => estimates[t - 1] && tensors.map(() => estimates[t - 1]!),
         watch: [
           ...tensors.map(({ param }) => param),
@@ -241,6 +244,7 @@ async function runTensor(
         steps,
         grads: [whole(grads)],
         gradients: (t) => [gradients(t)],
+        losses: lossesOf(rule.row),
         watch: [whole(params), ...keptBy(rule).map((kind) => optimizer.state("x", kind))],
       });
     } finally {

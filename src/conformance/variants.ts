@@ -66,6 +66,11 @@ const together: Readonly<Record<string, readonly Options[]>> = {
     { decayFirst: true, decay: "decoupled", weightDecay: 0.1 },
     { maxNorm: 1, maxTrust: 0.5, decay: "decoupled", weightDecay: 0.1 },
   ],
+  "polyak-sgd": [
+    { minimum: 5, variant: "sps+" },
+    { leastSquare: 30, eps: 10 },
+    { maxRate: 0.1, scale: 3 },
+  ],
   prodigy: [{ biasCorrection: true, newDistance: true, eps: 1 }],
   ademamix: [{ alphaWarmup: 8, beta3Warmup: 8 }],
   angd: [

@@ -37,7 +37,7 @@ export function needsOf(options: OptimizerOptions): Needs {
 export async function loadParts(needs: Needs) {
   const { rows, guards, cautious, copies, accumulation, compensation: compensated, unitwise: byUnit } = needs;
   const some = (part: (row: RuleRow) => unknown) => rows.some((row) => Boolean(part(row)));
-  const [guard, copying, accumulating, lookahead, curvature, compensation, caution, whole, unitwise] =
+  const [guard, copying, accumulating, lookahead, curvature, compensation, caution, whole, unitwise, loss] =
     await Promise.all([
       guards || cautious || some(({ shader }) => shader.sums.length)
         ? import("./guards/index.js")
@@ -52,8 +52,9 @@ export async function loadParts(needs: Needs) {
       cautious ? import("./passes/caution.js") : undefined,
       some((row) => row.whole) ? import("./whole/index.js") : undefined,
       byUnit ? import("./unitwise/index.js") : undefined,
+      some(({ shader }) => shader.sums.includes("loss")) ? import("./passes/loss.js") : undefined,
     ]);
-  return { guard, copying, accumulating, lookahead, curvature, compensation, caution, whole, unitwise };
+  return { guard, copying, accumulating, lookahead, curvature, compensation, caution, whole, unitwise, loss };
 }
 
 /** What was loaded. */

@@ -4,6 +4,7 @@ import type { Cohort } from "./cohorts.js";
 import type { Engine } from "./engine.js";
 import { loadParting } from "./kernels/plan.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
+import type { PartialRange } from "./memory/parameters.js";
 import { GROUP_BYTES } from "./memory/slots.js";
 import type { PendingStep } from "./scalars.js";
 
@@ -14,6 +15,11 @@ export interface StepOptions {
    * parameters, states and step counts stay as they are.
    */
   readonly without?: readonly string[] | undefined;
+  /**
+   * Where the loss lies at the point of the gradients, for rules that step by it (`polyakSgd()`); others pass it over. One f32 on the GPU, usage
+   * `STORAGE | COPY_SRC`, that of the whole batch and without a loss scale. The buffer must live until the submit.
+   */
+  readonly loss?: GPUBuffer | PartialRange | undefined;
 }
 
 /** A cohort of a group, and which block of scalars it reads. */
@@ -36,7 +42,7 @@ export function steppedCohorts(engine: Engine, without = engine.frozen): readonl
 
 /** Tensors that a step leaves out. @throws OptimError `invalid-argument` or `unknown-name` */
 function leftOut(engine: Engine, options: StepOptions): Engine["frozen"] {
-  checkKeys("invalid-argument", "step", options, ["without"]);
+  checkKeys("invalid-argument", "step", options, ["without", "loss"]);
   const { without = [] } = options;
   if (!Array.isArray(without))
     throw engine.refusal("leaves out no list", "a list of names in 'without'", briefly(without));
@@ -52,6 +58,7 @@ export function encodeStep(engine: Engine, encoder: GPUCommandEncoder, options: 
   engine.requireLookahead();
   engine.machine.parts.whole?.requireOutputs(engine);
   const without = leftOut(engine, options);
+  const handIn = engine.machine.parts.loss?.takeLoss(engine, options.loss);
   const { guarding, slots, copies, memories } = engine.machine;
   slots.requireFree();
   const { groups, label, samples, lookedAhead } = engine;
@@ -66,6 +73,7 @@ export function encodeStep(engine: Engine, encoder: GPUCommandEncoder, options: 
     stepped.map(({ cohort, group, block }) => groups[group]!.prepare(staged[block]!, scale, cohort));
   engine.beginCopies(encoder);
   guard?.begin(encoder, stepped, accumulated);
+  handIn?.(encoder);
   const pass = encoder.beginComputePass({
     label: `${label} step`,
     ...(guarding?.timestampWrites && { timestampWrites: guarding.timestampWrites }),

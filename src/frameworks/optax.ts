@@ -20,6 +20,7 @@ import {
   novograd,
   optimisticAdam,
   optimisticSgd,
+  polyakSgd,
   radam,
   rmsprop,
   rmspropCentered,
@@ -33,7 +34,16 @@ import {
   yogi,
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
-import { type Framework, framework, importRule, invalidConfig, only, optional, required } from "./import.js";
+import {
+  type Framework,
+  framework,
+  importRule,
+  invalidConfig,
+  oneOf,
+  only,
+  optional,
+  required,
+} from "./import.js";
 import { contrib } from "./optax-contrib.js";
 import {
   type AdamConfig,
@@ -301,6 +311,35 @@ const aliases = /* @__PURE__ */ framework(
     fromage: {
       keys: { learning_rate: required, min_norm: 1e-6 },
       rule: ({ learning_rate: lr, min_norm: minNorm }) => fromage({ lr, minNorm }),
+    },
+    polyak_sgd: {
+      keys: {
+        max_learning_rate: 1,
+        scaling: 1,
+        f_min: 0,
+        eps: 0,
+        variant: /* @__PURE__ */ oneOf("sps", "sps+"),
+      },
+      rule: ({ max_learning_rate: maxRate, scaling, f_min: minimum, eps, variant }) => {
+        if (!(scaling > 0))
+          throw invalidConfig(
+            "Key 'scaling' of optax's polyak_sgd cannot be carried out",
+            "a number above 0",
+            scaling,
+            "let a schedule be 0 instead",
+          );
+        // optax scales the gradient first, and so the norm that it divides by, too.
+        const squared = scaling ** 2;
+        return polyakSgd({
+          lr: scaling,
+          maxRate,
+          minimum,
+          scale: 1 / squared,
+          eps: eps / squared,
+          leastSquare: 2 ** -52 / squared,
+          variant,
+        });
+      },
     },
     optimistic_gradient_descent: {
       keys: { learning_rate: required, alpha: 1, beta: 1 },

@@ -35,6 +35,8 @@ export interface TensorInput<O = ReferenceOptions, V extends string = string> {
   readonly t: number;
   /** Rate of this step, schedule applied. */
   readonly lr: number;
+  /** What the caller handed in, where the rule takes that. */
+  readonly loss: number;
   /** What `measure` gave, added up; the largest summand is the sum of every element's largest. */
   readonly sums: Readonly<Record<string, Summands>>;
   /** Values before the step. */

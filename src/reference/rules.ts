@@ -19,6 +19,7 @@ import { muon } from "./muon.js";
 import { noisySgd } from "./noisy-sgd.js";
 import { novograd } from "./novograd.js";
 import { optimisticAdam, optimisticSgd } from "./optimistic.js";
+import { polyakSgd } from "./polyak-sgd.js";
 import { prodigy } from "./prodigy.js";
 import { radam, radamAmsgrad } from "./radam.js";
 import type { ReferenceRule } from "./reference-rule.js";
@@ -81,6 +82,7 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   lamb,
   fromage,
   "stable-adamw": stableAdamw,
+  "polyak-sgd": polyakSgd,
   prodigy,
   angd,
   muon,

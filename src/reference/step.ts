@@ -35,6 +35,8 @@ export interface StepAt {
   readonly shape?: readonly number[];
   /** Name of the tensor, where the rule looks at that. */
   readonly name?: string | undefined;
+  /** The loss that is handed in, where the rule takes it. */
+  readonly loss?: number | undefined;
   /** Factor on the gradients (one over the loss scale, a clip factor); 1 if left out. */
   readonly gradientScale?: number;
   /** What a tensor settles in this step, where elements are to go on from what another came to. */
@@ -148,7 +150,7 @@ export function referenceLookahead(
 export function referenceStep(
   of: Referenced,
   options: StageOptions,
-  { t, lr, gradientScale = 1, settled: given = {}, shape, name }: StepAt,
+  { t, lr, gradientScale = 1, settled: given = {}, shape, name, loss = Number.NaN }: StepAt,
   parameters: Float64Array,
   gradients: Float64Array,
   state: ReferenceState,
@@ -191,7 +193,7 @@ export function referenceStep(
         result.largest.state[name]![i] = largest(summands);
       });
   }
-  const settling = rule.settle?.({ options, t, lr, sums: sumsOf(rule, elements), settled: kept }) ?? {};
+  const settling = rule.settle?.({ options, t, lr, loss, sums: sumsOf(rule, elements), settled: kept }) ?? {};
   for (const [name, summands] of Object.entries(settling)) {
     result.state[name]![0] = sum(summands);
     result.largest.state[name]![0] = largest(summands);

@@ -17,6 +17,7 @@ const argumentsOf = (keys: Keys) =>
   Object.entries(keys).map(([key, normal]) => {
     if (typeof normal !== "object") return `${key} ${normal}`;
     if (Array.isArray(normal)) return `${key} (${normal.join(", ")})`;
+    if ("names" in normal) return `${key} ${normal.names[0]}`;
     if ("required" in normal) return `**${key}**`;
     return "optional" in normal ? `${key} null` : `(${key})`;
   });

@@ -168,6 +168,7 @@ const documented: readonly (readonly [string, string, object, string, object])[]
     "sophia",
     { lr, beta1: 0.965, beta2: 0.99, eps: 1e-8, gamma: 0.01, weightDecay: 1e-4, biasCorrection: true },
   ],
+  ["optax", "polyak_sgd", {}, "polyak-sgd", { lr: 1, maxRate: 1, scale: 1, leastSquare: 2 ** -52 }],
   ["optax", "prodigy", {}, "prodigy", { lr: 1, d0: 1e-6, biasCorrection: true, newDistance: true }],
 ];
 
@@ -202,7 +203,7 @@ describe("spellings", () => {
       fromOptax("ademamix", { learning_rate }),
     );
     expect(() => fromOptax("Adam", { learning_rate })).toThrow(unknown(/'Adam'.*one of sgd, adagrad/));
-    const refused = "lbfgs polyak_sgd";
+    const refused = "lbfgs";
     for (const name of refused.split(" "))
       expect(() => fromOptax(name, { learning_rate })).toThrow(unknown(new RegExp(`'${name}'`)));
   });
@@ -239,6 +240,13 @@ describe("which rule", () => {
       { learning_rate, alpha: 3, beta: 2 },
       "optimistic-adam",
       { alpha: 3, beta: 2 },
+    ],
+    [
+      "optax",
+      "polyak_sgd",
+      { max_learning_rate: 3, scaling: 0.5, f_min: -1, eps: 2, variant: "sps+" },
+      "polyak-sgd",
+      { lr: 0.5, maxRate: 3, scale: 4, minimum: -1, eps: 8, leastSquare: 2 ** -50, variant: "sps+" },
     ],
     ["optax", "sgd", { learning_rate, momentum: 0 }, "momentum", { momentum: 0 }],
     ["optax", "sgd", { learning_rate, nesterov: true }, "sgd", {}],
@@ -301,6 +309,10 @@ describe("what changes no result is passed over, and nothing else", () => {
     );
     expect(() => fromOptax("rprop", { learning_rate: 100 })).toThrow(
       invalid(/'learning_rate'.*from min_step_size 0\.000001 to max_step_size 50, got 100/),
+    );
+    expect(() => fromOptax("polyak_sgd", { scaling: 0 })).toThrow(invalid(/'scaling'.*above 0/));
+    expect(() => fromOptax("polyak_sgd", { variant: "SPS" })).toThrow(
+      invalid(/'variant'.*one of 'sps', 'sps\+/),
     );
     expect(() => fromOptax("prodigy", { beta3: 0 })).toThrow(invalid(/'beta3'.*above 0/));
     expect(() => fromOptax("adam")).toThrow(invalid(/needs 'learning_rate'/));

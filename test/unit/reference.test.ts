@@ -84,11 +84,11 @@ describe("rows and references are the same rules", () => {
       const given = reference[name]!.curvature
         ? referenceCurvature(name, options, f64(1, 2), before).state
         : before;
-      const first = referenceStep(name, options, { t: 1, lr: 0.1 }, start, f64(0.5, 3), given);
+      const first = referenceStep(name, options, { t: 1, lr: 0.1, loss: 2 }, start, f64(0.5, 3), given);
       const after = referenceStep(
         name,
         options,
-        { t: 2, lr: 0.1 },
+        { t: 2, lr: 0.1, loss: 1 },
         first.parameters,
         f64(0.75, 2.5),
         first.state,

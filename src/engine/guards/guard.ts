@@ -103,6 +103,7 @@ export class Guard {
       stepPartials: own(create("partial sums of steps", sums ? table.count * 16 : 0)),
       values,
       owners,
+      loss: own(create("loss", 4)),
       control,
       history,
       attempts: this.attempts,
@@ -150,6 +151,11 @@ export class Guard {
         this.#context.device.queue.writeBuffer(buffer, offset, new Float32Array([initial[name]!]));
       }
     });
+  }
+
+  /** The f32 that rules are handed in. */
+  get loss(): GPUBuffer {
+    return this.#memory.loss;
   }
 
   /** Where a value that is settled for a tensor lies: one f32 for each field of `Settled`. */

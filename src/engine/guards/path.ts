@@ -39,6 +39,8 @@ export interface GuardMemory {
   readonly values: GPUBuffer;
   /** Index of these owners, in vec4f. */
   readonly owners: number;
+  /** The f32 that the caller hands in. */
+  readonly loss: GPUBuffer;
   readonly control: GPUBuffer;
   readonly history: GPUBuffer;
   readonly attempts: Attempts;
@@ -100,7 +102,7 @@ export class Path {
     kind: PathKind,
     memory: GuardMemory,
   ) {
-    const { table, partials, stepPartials, values, control, history, attempts } = memory;
+    const { table, partials, stepPartials, values, loss, control, history, attempts } = memory;
     const whole = (access: Access, buffer: GPUBuffer): Stream => ({ access, whole: buffer });
     const apart = kind.byTensor || kind.values;
     const strips: Strips = apart ? table.apart(memory.owners) : table.together;
@@ -164,6 +166,7 @@ export class Path {
             table,
             stepPartials,
             values,
+            loss,
           ),
       );
     const { buffer, count } = this.#gradientSums;

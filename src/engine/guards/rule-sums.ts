@@ -60,11 +60,15 @@ export const OWN: Summing = {
   }),
 };
 
+/** Sums that are not measured. */
+const GIVEN: Readonly<Record<string, string>> = {
+  count: "engine_counts[engine_run]",
+  loss: "engine_loss[0]",
+};
+
 /** Settles what a rule measured. */
 export function composeSettle(shader: RuleShader): string {
-  const sums = shader.sums
-    .map((name, i) => (name === "count" ? "engine_counts[engine_run]" : `engine_sum.${COMPONENTS[i]}`))
-    .join(", ");
+  const sums = shader.sums.map((name, i) => GIVEN[name] ?? `engine_sum.${COMPONENTS[i]}`).join(", ");
   const kept = shader.settled.map((_, i) => `engine_kept.${COMPONENTS[i]}`).join(", ");
   return settleKernel(
     shader.code,
@@ -75,7 +79,9 @@ export function composeSettle(shader: RuleShader): string {
 }
 
 /**
- * Settles the sums of a group's tensors, a tensor an invocation; those that share a sum settle the same.
+ * Settles the sums of a group's tensors, a tensor an invocation; those that share a sum settle the same. It binds sums of
+ * pieces, where those of each run begin and the last ones end, the values of all tensors, counts of elements of each run,
+ * which tensors to settle and by which runs, and the caller's loss. A step that is skipped settles nothing.
  * @param code of a rule, or none
  * @param body that sees `engine_sum` and writes to `engine_tensors[engine_tensor]`
  */
@@ -91,12 +97,12 @@ struct engine_Settling {
   count: u32,
 }
 @group(1) @binding(0) var<uniform> engine_settling: engine_Settling;
-${sumsOf(RULE)}// Of pieces; where those of each run begin, and where the last ones end.
-@group(1) @binding(1) var<storage, read> engine_sums: array<vec4f>;
+${sumsOf(RULE)}@group(1) @binding(1) var<storage, read> engine_sums: array<vec4f>;
 @group(1) @binding(2) var<storage, read> engine_firsts: array<u32>;
 @group(1) @binding(3) var<storage, read_write> engine_tensors: array<Values>;
-@group(1) @binding(4) var<storage, read> engine_counts: array<f32>; // of elements, of each run
-@group(1) @binding(5) var<storage, read> engine_settled: array<vec2u>; // which tensors, and their runs
+@group(1) @binding(4) var<storage, read> engine_counts: array<f32>;
+@group(1) @binding(5) var<storage, read> engine_settled: array<vec2u>;
+@group(1) @binding(6) var<storage, read> engine_loss: array<f32>;
 
 fn engine_leaf(k: u32) -> vec4f {
   return engine_sums[k];
@@ -104,7 +110,6 @@ fn engine_leaf(k: u32) -> vec4f {
 
 @compute @workgroup_size(${WORKGROUP})
 fn engine_main(@builtin(global_invocation_id) engine_id: vec3u, @builtin(num_workgroups) engine_groups: vec3u) {
-  // A step that is skipped settles nothing.
   if (engine_stage.skip != 0u) {
     return;
   }
@@ -141,6 +146,7 @@ export class TensorSums {
     table: StripTable,
     partials: GPUBuffer,
     values: GPUBuffer,
+    loss: GPUBuffer,
   ) {
     const { device, label } = context;
     const sumContext = { ...context, parts: RULE } as const;
@@ -180,6 +186,7 @@ export class TensorSums {
                 tensors.flatMap((tensor) => [indexOf.get(tensor)!, joinOf(tensor)]),
               ),
             ],
+            ["read-only-storage", loss],
           ],
           workgroups: Math.ceil(tensors.length / WORKGROUP),
         });
@@ -257,12 +264,12 @@ function countElements(context: MemoryContext, runs: readonly Run[], tensors: re
   const counts = runs.map(({ first, count }) =>
     tensors.slice(first, first + count).reduce((sum, { size }) => sum + size / 4, 0),
   );
-  return upload(context, "counts of elements", Float32Array.from(counts));
+  return upload(context, "element counts", Float32Array.from(counts));
 }
 
 /** Which tensors a pass settles, and by which runs. */
 const listOf = (context: MemoryContext, pairs: readonly number[]): GPUBuffer =>
-  upload(context, "settled tensors", Uint32Array.from(pairs));
+  upload(context, "settled", Uint32Array.from(pairs));
 
 function upload(
   { device, label, own }: MemoryContext,

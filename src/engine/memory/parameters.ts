@@ -139,7 +139,8 @@ export function elementCount(name: string, shape: readonly number[]): number {
 
 type CheckedRange = Range & { readonly size: number };
 
-function checkRange(what: string, given: GPUBuffer | PartialRange): CheckedRange {
+/** @throws OptimError `invalid-buffer` */
+export function checkRange(what: string, given: GPUBuffer | PartialRange): CheckedRange {
   const range = isRange(given) ? given : { buffer: given };
   checkNames("range", range, ["buffer", "offset", "size", "padding"]);
   const { buffer, offset = 0, padding = 0 } = range;
