@@ -34,6 +34,7 @@ import { read, upload, whole, write } from "../support/buffers.js";
 import { descend } from "../support/descend.js";
 import { useDevice, type Watched } from "../support/device.js";
 import { bits, statesOf, stepBound, stepErrors, trajectoryErrors } from "../support/judge.js";
+import { long } from "../support/long.js";
 import { gradients, normals, ulp } from "../support/numbers.js";
 import { record } from "../support/record.js";
 import { byGradients, shapeless } from "../support/shapeless.js";
@@ -90,6 +91,9 @@ const MOVES_AT_ZERO_RATE: Readonly<Record<string, string>> = {
 /** A rate that changes in mid-run. */
 const schedule = (step: number) => (step < 6 ? 1 : 0.25);
 
+/** Of what tells little about a rule that its defaults and the reference do not, a third; all of it in `test --long`. */
+const some = <T>(list: readonly T[]): T[] => list.filter((_, index) => long || index % 3 === 0);
+
 /** Values that differ by more than the tolerance. */
 const far = (values: Float32Array, expected: Float32Array) =>
   [...values].filter((value, i) => !(Math.abs(value - expected[i]!) <= TOLERANCE * (1 + Math.abs(value))));
@@ -109,7 +113,10 @@ describe("on a device as it is", () => {
 
   // Those that look at whole tensors are held to the reference by the conformance run, over shapes.
   const judged = variants.filter(({ factory }) => !factory.row.whole && byGradients.includes(factory));
-  describe.each(judged)("$name", ({ factory, options }) => {
+  const thorough = new Set([...some(judged), ...judged.filter(({ name }) => name.endsWith(" {}"))]);
+  describe.each(judged)("$name", (variant) => {
+    const { factory, options } = variant;
+    const testMore = test.runIf(thorough.has(variant));
     const rule = factory(options);
     const states = statesOf(rule);
 
@@ -192,7 +199,7 @@ describe("on a device as it is", () => {
         for (let i = 0; i < length; i += 4) expect(result.after.at(-1)![0]![i]).toBe(result.initial[i]);
     });
 
-    test("follows the reference under gradients that never change", async () => {
+    testMore("follows the reference under gradients that never change", async () => {
       // By then an average with the decay rate 0.6 is its limit: of centered rules, the variance is rounding alone.
       const result = await run(
         normals(9, 32),
@@ -201,7 +208,7 @@ describe("on a device as it is", () => {
       expect(stepErrors(result, stepBound(watched().software)).slice(0, 5)).toEqual([]);
     });
 
-    test("a zero rate leaves the parameters bit-equal", async () => {
+    testMore("a zero rate leaves the parameters bit-equal", async () => {
       const still = factory({ ...options, lr: 0 });
       const result = await run(
         normals(4, 13),
@@ -217,7 +224,7 @@ describe("on a device as it is", () => {
       else expect(bits(end)).toEqual(bits(result.initial));
     });
 
-    test("zero gradients without decay leave the parameters bit-equal", async () => {
+    testMore("zero gradients without decay leave the parameters bit-equal", async () => {
       const result = await run(
         normals(6, 13),
         rows(5, () => new Float32Array(13)),
@@ -403,7 +410,7 @@ describe("on a device as it is", () => {
     });
   });
 
-  test.each(shapeless.map((factory) => [factory.row.name, factory] as const))(
+  test.each(some(shapeless).map((factory) => [factory.row.name, factory] as const))(
     "%s: 2 000 steps of a noisy quadratic end far below the start",
     async (name, factory) => {
       const steps = 2000;
@@ -573,7 +580,7 @@ describe.each([
 
   // Whole tensors are bound whole: test/gpu/whole.test.ts.
   test.each(
-    byGradients.filter(({ row }) => !row.whole).map((factory) => [factory.row.name, factory] as const),
+    some(byGradients.filter(({ row }) => !row.whole)).map((factory) => [factory.row.name, factory] as const),
   )("%s: chunks give the bits of the whole", async (_, factory) => {
     const run = async (on: Watched) => {
       const arena = createArena(on.device, [{ a: [1500], b: [300] }]);
