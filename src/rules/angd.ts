@@ -31,8 +31,8 @@ export const angd = /* @__PURE__ */ ruleFactory(() => ({
     form: choice("exact", "firstOrder"),
     /** Elements, one behind the other in a tensor, that share a matrix; `block²` floats are kept for each block. */
     block: wholeNumber(64, 1),
-    /** Gradients of outputs that are handed over each step; 0 takes the loss's. */
-    outputs: wholeNumber(0, 0),
+    /** Gradients of outputs that are handed over each step, at most 65536; 0 takes the loss's. */
+    outputs: { ...wholeNumber(0, 0), max: 65536 },
     /**
      * λ, which damping adds to the diagonal of the estimate on average: one element of a block a step, spread over it, as many
      * times λ as it has elements. A block should have fewer than a few times 1/δ of them.

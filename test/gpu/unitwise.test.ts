@@ -300,7 +300,7 @@ async function twice(rule: Rule, extras: Partial<OptimizerOptions>, within: bool
 
 test.each<readonly [string, Rule, Partial<OptimizerOptions>]>([
   ["sums", lamb({ weightDecay: 0.1 }), { telemetry: { perTensor: true } }],
-  ["passes", muon({ weightDecay: 0.1 }), {}],
+  ["passes", muon({ weightDecay: 0.1, steps: 1 }), {}],
   ["passes and parameters", adafactor(), { compensated: true }],
   ["look-ahead", nesterovLookahead(), {}],
   ["caution", adam({ cautious: "scaled", maximize: true }), {}],
@@ -371,6 +371,30 @@ test("in an arena as in loose buffers; a step that is skipped leaves no trace; m
   });
   expect(batched).toEqual(clean);
   expect(await march({ guards: {} }, steps(1, 2))).not.toEqual(clean);
+});
+
+test("gradients that move are read where they are; reports are of what came in", async () => {
+  const { device } = watched();
+  const tensors = loose(device, { x: [2, 2] });
+  write(device, tensors[0]!.grad, [1, 3, 5, 9]);
+  const moved = upload(device, [0, 6, 0, 8]);
+  const norms: number[] = [];
+  const optimizer = await createOptimizer(device, {
+    rule: momentum({ lr: 0, momentum: 0 }),
+    parameters: tensors,
+    guards: { centralize: true },
+    telemetry: { onReport: ({ gradientNorm }) => norms.push(gradientNorm) },
+  });
+  optimizer.step();
+  expect([...(await seenBy(optimizer, tensors))[0]!]).toEqual([-1, 1, -2, 2]);
+  optimizer.setGradients({ x: moved });
+  optimizer.step();
+  expect([...(await seenBy(optimizer, tensors))[0]!]).toEqual([-3, 3, -4, 4]);
+  await optimizer.settled();
+  expect(norms.map((norm) => norm ** 2).map(Math.round)).toEqual([116, 100]);
+  optimizer.destroy();
+  moved.buffer.destroy();
+  destroyTensors(tensors);
 });
 
 test("what is not finite and kept ends in its unit: infinity in its place, NaN in all", async () => {
