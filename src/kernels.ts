@@ -16,6 +16,7 @@ import { ftrl } from "./rules/ftrl.js";
 import { lamb } from "./rules/lamb.js";
 import { laprop } from "./rules/laprop.js";
 import { lars } from "./rules/lars.js";
+import { lbfgs } from "./rules/lbfgs.js";
 import { momentum, nesterov, nesterovLookahead } from "./rules/momentum.js";
 import { muon } from "./rules/muon.js";
 import { noisySgd } from "./rules/noisy-sgd.js";
@@ -55,6 +56,7 @@ export * from "./rules/ftrl.js";
 export * from "./rules/lamb.js";
 export * from "./rules/laprop.js";
 export * from "./rules/lars.js";
+export * from "./rules/lbfgs.js";
 export * from "./rules/momentum.js";
 export * from "./rules/muon.js";
 export * from "./rules/noisy-sgd.js";
@@ -124,4 +126,5 @@ export const rules: readonly RuleFactory[] = [
   adafactor,
   adafactorMomentum,
   noisySgd,
+  lbfgs,
 ] as unknown as readonly RuleFactory[];

@@ -17,11 +17,16 @@ export interface WholeShape {
   readonly count: number;
 }
 
-/** One pass: `fn RUN(tensor: Tensor, work: u32, lane: u32)`, with `round: u32` behind where it is repeated. */
+/**
+ * One pass: `fn RUN(tensor: Tensor, work: u32, lane: u32)`, with `round: u32` behind where it is repeated; or `together`,
+ * `fn RUN(batch: u32, tensors: u32, work: u32, lane: u32)`, of tensors `tensor_at(k)`.
+ */
 export interface WholePass {
   readonly run: string;
   /** Which repetition it is. */
   readonly round?: number;
+  /** Whether it goes over all tensors at once, those bound at a time as a batch. */
+  readonly together?: true;
   /** How many workgroups of 64 invocations a tensor needs; `work` counts them. */
   readonly workgroups: (tensor: WholeShape) => number;
 }
@@ -44,6 +49,8 @@ export interface WholeTensor<O = RuleOptions> {
   readonly kept?: (tensor: WholeShape, options: O) => Readonly<Record<string, readonly number[]>>;
   /** Lengths in vec4f of what a step needs of a tensor in `scratch`. */
   readonly scratch?: (tensor: WholeShape, options: O) => Readonly<Record<string, number>>;
+  /** Lengths in vec4f of what a step needs once, in `scratch`: for rules of scope `all`, which have one group. */
+  readonly shared?: (options: O) => Readonly<Record<string, number>>;
   /** Other fields of `Tensor`, by their names. */
   readonly fields?: (tensor: WholeShape, options: O) => Readonly<Record<string, number>>;
   /** Bytes that may be kept of all tensors of a group. */

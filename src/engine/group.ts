@@ -88,6 +88,14 @@ export class ParameterGroup {
     this.#cohorts.add(all, this.#freshCohort(all.filter((tensor) => added.has(tensor))));
   }
 
+  /** The cohorts of all tensors but some; one where what is summed over all is one. @internal */
+  stepped(without: ReadonlySet<Tensor>): readonly Cohort[] {
+    const stepped = this.#cohorts.without(without);
+    if (stepped.length < 2 || this.countsByTensor) return stepped;
+    this.#cohorts.join(stepped, (cohort) => this.#likeness(cohort));
+    return this.#cohorts.without(without);
+  }
+
   /** What stands for the group in a step that leaves all of it out. @internal */
   get nobody(): Cohort {
     return new Cohort([], this.#steps, new Map());

@@ -33,7 +33,7 @@ export interface SteppedCohort {
 export function steppedCohorts(engine: Engine, without = engine.frozen): readonly SteppedCohort[] {
   let block = 0;
   return engine.groups.flatMap((group, index) => {
-    const stepped = group.cohorts.without(without);
+    const stepped = group.stepped(without);
     // What is summed over all is settled for them, too.
     const own = stepped.length > 0 || group.countsByTensor ? stepped : [group.nobody];
     return own.map((cohort) => ({ cohort, group: index, block: block++ }));

@@ -14,6 +14,7 @@ import { ftrl } from "./ftrl.js";
 import { lamb } from "./lamb.js";
 import { laprop } from "./laprop.js";
 import { lars } from "./lars.js";
+import { lbfgs } from "./lbfgs.js";
 import { momentum, nesterov, nesterovLookahead } from "./momentum.js";
 import { muon } from "./muon.js";
 import { noisySgd } from "./noisy-sgd.js";
@@ -90,6 +91,7 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   adafactor,
   "adafactor-momentum": adafactorMomentum,
   "noisy-sgd": noisySgd,
+  lbfgs,
 };
 
 /** A rule by its name, or by its row, which may carry a reference of its own. */

@@ -55,7 +55,7 @@ const RESOURCES: Readonly<Record<string, string>> = {
 };
 
 /** A pass over whole tensors, as many workgroups for each as it asks for. */
-export function composePass({ shader, whole }: RuleRow, { run, round }: WholePass): string {
+export function composePass({ shader, whole }: RuleRow, { run, round, together }: WholePass): string {
   const names = ["engine_tensors", "engine_works", ...kindsOf(whole!), "kept", "scratch"];
   return `${shader.code}
 ${STAGE_STRUCT}@group(0) @binding(1) var<uniform> engine_stage: engine_Stage;
@@ -63,6 +63,8 @@ struct engine_Pass {
   first: u32,
   count: u32,
   round: u32,
+  tensors: u32,
+  batch: u32,
 }
 @group(1) @binding(0) var<uniform> engine_pass: engine_Pass;
 ${names.map((name, index) => `@group(1) @binding(${1 + index}) var<storage, ${RESOURCES[name]};\n`).join("")}${whole!.shader.code}
@@ -78,8 +80,19 @@ fn engine_main(
   if (engine_at >= engine_pass.count || engine_stage.skip != 0u) {
     return;
   }
-  let engine_work = engine_works[engine_pass.first + engine_at];
-  ${run}(engine_tensors[engine_work.x], engine_work.y, engine_lane${round === undefined ? "" : ", engine_pass.round"});
+  ${
+    together
+      ? `${run}(engine_pass.batch, engine_pass.tensors, engine_at, engine_lane);`
+      : `let engine_work = engine_works[engine_pass.first + engine_at];
+  ${run}(engine_tensors[engine_work.x], engine_work.y, engine_lane${round === undefined ? "" : ", engine_pass.round"});`
+  }
 }
-`;
+${
+  whole!.shared
+    ? `fn tensor_at(k: u32) -> Tensor {
+  return engine_tensors[engine_works[engine_pass.first + k].x];
+}
+`
+    : ""
+}`;
 }

@@ -19,6 +19,17 @@ export interface Layout {
   readonly scratchBytes: number;
 }
 
+/** Where arrays of vec4f of these lengths begin, one behind the other. */
+export function layArrays(lengths: Readonly<Record<string, number>>) {
+  let vectors = 0;
+  const firsts = Object.entries(lengths).map(([name, length]) => {
+    const first = vectors;
+    vectors += length;
+    return [name, first] as const;
+  });
+  return { firsts: Object.fromEntries(firsts) as Readonly<Record<string, number>>, bytes: 16 * vectors };
+}
+
 /** Lays out what a rule needs of a tensor. */
 export function layOut(
   rule: WholeTensor,
@@ -33,18 +44,13 @@ export function layOut(
     keptBytes += aligned(size);
     return [name, { offset, size }] as const;
   });
-  let vectors = 0;
-  const scratch = Object.entries(rule.scratch?.(whole, options) ?? {}).map(([name, length]) => {
-    const first = vectors;
-    vectors += length;
-    return [name, first] as const;
-  });
+  const scratch = layArrays(rule.scratch?.(whole, options) ?? {});
   return {
     whole,
     kept: Object.fromEntries(kept),
-    scratch: Object.fromEntries(scratch),
+    scratch: scratch.firsts,
     fields: rule.fields?.(whole, options) ?? {},
     keptBytes,
-    scratchBytes: 16 * vectors,
+    scratchBytes: scratch.bytes,
   };
 }

@@ -12,7 +12,7 @@ import type { MemoryContext } from "../memory/state.js";
 import { packStruct } from "../memory/struct.js";
 import { USAGE } from "../memory/usage.js";
 import { composePass, kindsOf, passAccesses } from "./compose.js";
-import { type Layout, layOut } from "./layout.js";
+import { type Layout, layArrays, layOut } from "./layout.js";
 import { WholeStep } from "./step.js";
 
 /** Tensors whose memory can be bound at once. */
@@ -41,7 +41,7 @@ interface Dispatch {
   readonly workgroups: readonly [x: number, y: number];
 }
 
-const PASS = { first: "u32", count: "u32", round: "u32" } as const;
+const PASS = { first: "u32", count: "u32", round: "u32", tensors: "u32", batch: "u32" } as const;
 
 /** The memory of a group's passes over whole tensors, and the passes. */
 export class WholeMemory {
@@ -78,12 +78,15 @@ export class WholeMemory {
     this.names = [...new Set(layouts.flatMap(({ kept }) => Object.keys(kept)))];
     const ranges = kindsOf(whole).map((name) => group.range(name));
     const places = new Map<Tensor, Place>();
-    let scratch = 16;
+    // What all share comes first, and then each batch has its own; where they share nothing, all have the same.
+    const shared = layArrays(whole.shared?.(options) ?? {});
+    let scratch = Math.max(16, shared.bytes);
     for (const run of cut(context.limits, group.sorted, layouts, ranges[0]!)) {
       const tensors = group.sorted.slice(run.first, run.end);
       const own = layouts.slice(run.first, run.end);
-      const { batch, offsets, scratchBytes } = this.#makeBatch(tensors, own, ranges);
-      scratch = Math.max(scratch, scratchBytes);
+      const start = whole.shared ? scratch / 16 : 0;
+      const { batch, offsets, scratchEnd } = this.#makeBatch(tensors, own, ranges, shared.firsts, start);
+      scratch = Math.max(scratch, scratchEnd);
       tensors.forEach((tensor, index) => {
         places.set(tensor, { batch, index, offset: offsets[index]!, layout: own[index]! });
       });
@@ -102,12 +105,14 @@ export class WholeMemory {
     tensors: readonly Tensor[],
     layouts: readonly Layout[],
     ranges: readonly ((tensor: Tensor) => Range)[],
+    shared: Readonly<Record<string, number>>,
+    start: number,
   ) {
     const { device, limits } = this.#context;
     const windows = ranges.map((range) => windowOf(tensors, range, limits));
     const fields = this.#row.whole!.shader.structs.Tensor ?? {};
     let keptBytes = 0;
-    let vectors = 0;
+    let vectors = start;
     const offsets: number[] = [];
     const entries = tensors.map((tensor, index) => {
       const { whole, kept, scratch, fields: own, ...sizes } = layouts[index]!;
@@ -125,6 +130,7 @@ export class WholeMemory {
         rows,
         columns,
         count,
+        ...shared,
         ...own,
         ...Object.fromEntries(arrays),
       });
@@ -135,7 +141,7 @@ export class WholeMemory {
       device.queue.writeBuffer(table, index * entry.byteLength, entry);
     });
     const kept = this.#buffer("kept", keptBytes, usage | USAGE.COPY_SRC);
-    return { batch: { windows, kept, table }, offsets, scratchBytes: 16 * vectors };
+    return { batch: { windows, kept, table }, offsets, scratchEnd: 16 * vectors };
   }
 
   /** The step of the group. */
@@ -192,29 +198,38 @@ export class WholeMemory {
         const place = this.#places.get(tensor)!;
         memo(batches, place.batch, (): Place[] => []).push(place);
       }
-      return [...batches].flatMap(([batch, places]) => this.#bind(batch, places, passes));
+      const bound = [...batches].map(([batch, places], index) => this.#bind(batch, places, passes, index));
+      // One pass of all batches after the other, where they share what one leaves.
+      return this.#row.whole!.shared
+        ? passes.flatMap((_, pass) => bound.flatMap((dispatches) => dispatches[pass] ?? []))
+        : bound.flat().flatMap((dispatch) => dispatch ?? []);
     });
   }
 
   /** The dispatches of passes over tensors of a batch. Passes with the same works share their list. */
-  #bind(batch: Batch, places: readonly Place[], passes: readonly WholePass[]): readonly Dispatch[] {
+  #bind(
+    batch: Batch,
+    places: readonly Place[],
+    passes: readonly WholePass[],
+    number: number,
+  ): readonly (Dispatch | undefined)[] {
     const { device, label, limits } = this.#context;
     const lists = new Map<string, { first: number; count: number }>();
-    const works: number[] = [];
+    const listed: number[] = [];
     const planned = passes.map((pass) => {
-      const counts = places.map(({ layout }) => pass.workgroups(layout.whole));
+      const counts = places.map(({ layout }) => (pass.together ? 1 : pass.workgroups(layout.whole)));
       const list = memo(lists, counts.join(), () => {
-        const first = works.length / 2;
+        const first = listed.length / 2;
         counts.forEach((count, index) => {
-          for (let work = 0; work < count; work += 1) works.push(places[index]!.index, work);
+          for (let work = 0; work < count; work += 1) listed.push(places[index]!.index, work);
         });
-        return { first, count: works.length / 2 - first };
+        return { first, count: listed.length / 2 - first };
       });
       return { pass, list };
     });
     const usage = USAGE.STORAGE | USAGE.COPY_DST;
-    const listed = this.#buffer("works", works.length * 4, usage, this.#listed);
-    device.queue.writeBuffer(listed, 0, new Uint32Array(works));
+    const works = this.#buffer("works", listed.length * 4, usage, this.#listed);
+    device.queue.writeBuffer(works, 0, new Uint32Array(listed));
     const uniforms = this.#buffer(
       "passes",
       passes.length * BLOCK,
@@ -222,22 +237,24 @@ export class WholeMemory {
       this.#listed,
     );
     const accesses = passAccesses(kindsOf(this.#row.whole!));
-    return planned.flatMap(({ pass, list }, index) => {
-      if (list.count === 0) return [];
-      const { round = 0, run } = pass;
-      device.queue.writeBuffer(uniforms, index * BLOCK, packStruct(PASS, { ...list, round }));
+    return planned.map(({ pass, list: { first, count: listed } }, index) => {
+      const { round = 0, run, together } = pass;
+      const count = together ? pass.workgroups(places[0]!.layout.whole) : listed;
+      if (count === 0) return undefined;
+      const values = { first, count, round, tensors: places.length, batch: number };
+      device.queue.writeBuffer(uniforms, index * BLOCK, packStruct(PASS, values));
       const kernel = memo(this.#kernels, run, () => this.#kernel(pass));
       const most = limits.maxComputeWorkgroupsPerDimension;
-      const y = Math.ceil(list.count / most);
+      const y = Math.ceil(count / most);
       const bindGroup = bindChunk(device, `${label} ${run}`, accesses, [
-        { buffer: uniforms, offset: index * BLOCK, size: 16 },
+        { buffer: uniforms, offset: index * BLOCK, size: 32 },
         { buffer: batch.table },
-        { buffer: listed },
+        { buffer: works },
         ...batch.windows,
         { buffer: batch.kept },
         { buffer: this.#scratch },
       ]);
-      return [{ kernel, bindGroup, workgroups: [Math.ceil(list.count / y), y] as const }];
+      return { kernel, bindGroup, workgroups: [Math.ceil(count / y), y] as const };
     });
   }
 
