@@ -33,6 +33,7 @@ import {
 import { rprop } from "./rules/rprop.js";
 import { scheduleFreeAdamw, scheduleFreeSgd } from "./rules/schedule-free.js";
 import { sgd } from "./rules/sgd.js";
+import { shampoo } from "./rules/shampoo.js";
 import { lion, signSgd, signum } from "./rules/sign.js";
 import { sm3 } from "./rules/sm3.js";
 import { sophia } from "./rules/sophia.js";
@@ -65,6 +66,7 @@ export * from "./rules/rmsprop.js";
 export * from "./rules/rprop.js";
 export * from "./rules/schedule-free.js";
 export * from "./rules/sgd.js";
+export * from "./rules/shampoo.js";
 export * from "./rules/sign.js";
 export * from "./rules/sm3.js";
 export * from "./rules/sophia.js";
@@ -117,6 +119,7 @@ export const rules: readonly RuleFactory[] = [
   prodigy,
   angd,
   muon,
+  shampoo,
   sm3,
   adafactor,
   adafactorMomentum,

@@ -6,6 +6,8 @@ const options: Readonly<Record<string, Readonly<Record<string, number | string>>
   // 0.1 is more than the squares of most gradients here add up to.
   ftrl: { initialAccumulatorValue: 0 },
   angd: { outputs: CLASSES, delta: 0.05, damping: 0.05 },
+  // One rate for what it takes and the rest: with the length of RMSProp's steps.
+  shampoo: { grafting: "rmsprop", momentum: 0.9, accumulation: "average" },
   // So that one rate serves what it takes and the rest.
   muon: { scaling: "match_rms_adamw" },
 };

@@ -32,6 +32,7 @@ import {
 import { rprop } from "./rprop.js";
 import { scheduleFreeAdamw, scheduleFreeSgd } from "./schedule-free.js";
 import { sgd } from "./sgd.js";
+import { shampoo } from "./shampoo.js";
 import { lion, signSgd, signum } from "./sign.js";
 import { sm3 } from "./sm3.js";
 import { sophia } from "./sophia.js";
@@ -84,6 +85,7 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   prodigy,
   angd,
   muon,
+  shampoo,
   sm3,
   adafactor,
   "adafactor-momentum": adafactorMomentum,

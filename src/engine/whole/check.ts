@@ -40,7 +40,7 @@ export function checkWhole(limits: GPUSupportedLimits, { label, groups }: Checke
           name,
           expected,
           `[${shape.join(", ")}]`,
-          "put it into a group with another rule",
+          "put it into a group with another rule, as partition() does",
         );
       if (size === 0) continue;
       kept += Object.values(keptOf(row, shape, options)).reduce((sum, own) => sum + 4 * elements(own), 0);
