@@ -36,6 +36,7 @@ import { sgd } from "./rules/sgd.js";
 import { shampoo } from "./rules/shampoo.js";
 import { lion, signSgd, signum } from "./rules/sign.js";
 import { sm3 } from "./rules/sm3.js";
+import { soap } from "./rules/soap.js";
 import { sophia } from "./rules/sophia.js";
 import { stableAdamw } from "./rules/stable-adamw.js";
 import { yogi } from "./rules/yogi.js";
@@ -69,6 +70,7 @@ export * from "./rules/sgd.js";
 export * from "./rules/shampoo.js";
 export * from "./rules/sign.js";
 export * from "./rules/sm3.js";
+export * from "./rules/soap.js";
 export * from "./rules/sophia.js";
 export * from "./rules/stable-adamw.js";
 export * from "./rules/yogi.js";
@@ -120,6 +122,7 @@ export const rules: readonly RuleFactory[] = [
   angd,
   muon,
   shampoo,
+  soap,
   sm3,
   adafactor,
   adafactorMomentum,

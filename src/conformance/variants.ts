@@ -18,6 +18,7 @@ function otherNumber(spec: Spec & { readonly kind: "number" }): number | undefin
 
 /** Options that do nothing without others, or to no small tensor, and are tried together with those. */
 const byOthers: Readonly<Record<string, readonly string[]>> = {
+  soap: ["every", "maxDimension"],
   shampoo: ["beta", "every", "block", "graftBeta", "graftEps"],
 };
 
@@ -87,6 +88,10 @@ const together: Readonly<Record<string, readonly Options[]>> = {
     { block: 20, every: 4, root: "square", momentum: 0.6 },
     { accumulation: "average", beta: 0.6, every: 4 },
     { grafting: "rmsprop", graftBeta: 0.6, graftEps: 0.1, momentum: 0.6, every: 4 },
+  ],
+  soap: [
+    { every: 3, maxDimension: 8 },
+    { shampooBeta: 0.6, beta2: 0.6, every: 4 },
   ],
   adafactor: [
     { eps1: 0.3 },

@@ -35,6 +35,7 @@ import { sgd } from "./sgd.js";
 import { shampoo } from "./shampoo.js";
 import { lion, signSgd, signum } from "./sign.js";
 import { sm3 } from "./sm3.js";
+import { soap } from "./soap.js";
 import { sophia } from "./sophia.js";
 import { stableAdamw } from "./stable-adamw.js";
 import { yogi } from "./yogi.js";
@@ -86,6 +87,7 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   angd,
   muon,
   shampoo,
+  soap,
   sm3,
   adafactor,
   "adafactor-momentum": adafactorMomentum,
