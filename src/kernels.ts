@@ -35,8 +35,10 @@ import {
 import { rprop } from "./rules/rprop.js";
 import { scheduleFreeAdamw, scheduleFreeSgd } from "./rules/schedule-free.js";
 import { sgd } from "./rules/sgd.js";
+import { shampoo } from "./rules/shampoo.js";
 import { lion, signSgd, signum } from "./rules/sign.js";
 import { sm3 } from "./rules/sm3.js";
+import { soap } from "./rules/soap.js";
 import { sophia } from "./rules/sophia.js";
 import { stableAdamw } from "./rules/stable-adamw.js";
 import { yogi } from "./rules/yogi.js";
@@ -69,8 +71,10 @@ export * from "./rules/rmsprop.js";
 export * from "./rules/rprop.js";
 export * from "./rules/schedule-free.js";
 export * from "./rules/sgd.js";
+export * from "./rules/shampoo.js";
 export * from "./rules/sign.js";
 export * from "./rules/sm3.js";
+export * from "./rules/soap.js";
 export * from "./rules/sophia.js";
 export * from "./rules/stable-adamw.js";
 export * from "./rules/yogi.js";
@@ -122,6 +126,8 @@ export const rules: readonly RuleFactory[] = [
   prodigy,
   angd,
   muon,
+  shampoo,
+  soap,
   sm3,
   adafactor,
   adafactorMomentum,

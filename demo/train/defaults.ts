@@ -35,6 +35,7 @@ const tunedRates: Readonly<Record<string, number>> = {
   ftrl: 0.03,
   sophia: 3e-4,
   muon: 3e-3,
+  shampoo: 3e-3,
   lars: 10,
   lamb: 0.01,
   fromage: 0.03,

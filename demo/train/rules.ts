@@ -7,6 +7,8 @@ const options: Readonly<Record<string, Readonly<Record<string, number | string>>
   ftrl: { initialAccumulatorValue: 0 },
   // What no gradient has told of yet is damped from the start.
   angd: { outputs: CLASSES, delta: 0.02, damping: 0.1, start: 10 },
+  // One rate for what it takes and the rest: with the length of RMSProp's steps.
+  shampoo: { grafting: "rmsprop", momentum: 0.9, accumulation: "average" },
   // So that one rate serves what it takes and the rest.
   muon: { scaling: "match_rms_adamw" },
 };

@@ -16,6 +16,12 @@ function otherNumber(spec: Spec & { readonly kind: "number" }): number | undefin
   return candidates.find((value) => value !== given && mismatch(spec, value) === undefined);
 }
 
+/** Options that do nothing without others, or to no small tensor, and are tried together with those. */
+const byOthers: Readonly<Record<string, readonly string[]>> = {
+  soap: ["every", "maxDimension"],
+  shampoo: ["beta", "every", "block", "graftBeta", "graftEps"],
+};
+
 /**
  * Non-default values that an option is tried at, by its spec: every flag, every choice, and one other number. The rarer
  * styles of decay are the engine's alone, and are tried with one rule.
@@ -32,7 +38,7 @@ function alternatives(rule: string, name: string, spec: Spec): Options[] {
           .filter((value) => rule === "adam" || value === "coupled" || value === "decoupled")
           .map((value) => ({ decay: value, weightDecay: 0.1 }))
       : spec.values.filter((value) => value !== spec.default).map((value) => ({ [name]: value }));
-  if (name === "weightDecay" || name === "lr") return [];
+  if (["weightDecay", "lr", "memoryLimit"].includes(name) || byOthers[rule]?.includes(name)) return [];
   const other = otherNumber(spec);
   return other === undefined ? [] : [{ [name]: other }];
 }
@@ -82,6 +88,16 @@ const together: Readonly<Record<string, readonly Options[]>> = {
     { delta: 0.5, adaptation: "inverse", outputs: 1, start: 0.25 },
   ],
   muon: [{ form: "sum", epsFloor: false, eps: 1 }, { biasCorrection: true, nesterov: false }, { steps: 0 }],
+  shampoo: [
+    { block: 5, every: 6 },
+    { block: 20, every: 4, root: "square", momentum: 0.6 },
+    { accumulation: "average", beta: 0.6, every: 4 },
+    { grafting: "rmsprop", graftBeta: 0.6, graftEps: 0.1, momentum: 0.6, every: 4 },
+  ],
+  soap: [
+    { every: 3, maxDimension: 8 },
+    { shampooBeta: 0.6, beta2: 0.6, every: 4 },
+  ],
   adafactor: [
     { eps1: 0.3 },
     { eps1: 1e-30, eps1Form: "added" },

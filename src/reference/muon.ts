@@ -1,3 +1,4 @@
+import { type Matrix, product, transposed } from "./matrix.js";
 import type { ReferenceRule } from "./reference-rule.js";
 import { bounded, largest, type Summands, sum, times } from "./summands.js";
 
@@ -14,23 +15,6 @@ type MuonOptions = {
   epsFloor: boolean;
   scaling: "original" | "match_rms_adamw" | "optax";
 };
-
-/** A matrix, row by row. */
-type Matrix = readonly Float64Array[];
-
-const transposed = (matrix: Matrix): Matrix =>
-  Array.from(matrix[0]!, (_, column) => Float64Array.from(matrix, (row) => row[column]!));
-
-/** left·right. */
-const product = (left: Matrix, right: Matrix): Matrix =>
-  left.map((row) => {
-    const result = new Float64Array(right[0]!.length);
-    row.forEach((factor, k) => {
-      const other = right[k]!;
-      for (let column = 0; column < result.length; column += 1) result[column]! += factor * other[column]!;
-    });
-    return result;
-  });
 
 /** α·left + β·right. */
 const combined = (alpha: number, left: Matrix, beta: number, right: Matrix): Matrix =>

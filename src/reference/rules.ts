@@ -34,8 +34,10 @@ import {
 import { rprop } from "./rprop.js";
 import { scheduleFreeAdamw, scheduleFreeSgd } from "./schedule-free.js";
 import { sgd } from "./sgd.js";
+import { shampoo } from "./shampoo.js";
 import { lion, signSgd, signum } from "./sign.js";
 import { sm3 } from "./sm3.js";
+import { soap } from "./soap.js";
 import { sophia } from "./sophia.js";
 import { stableAdamw } from "./stable-adamw.js";
 import { yogi } from "./yogi.js";
@@ -87,6 +89,8 @@ export const reference: Readonly<Record<string, ReferenceRule>> = {
   prodigy,
   angd,
   muon,
+  shampoo,
+  soap,
   sm3,
   adafactor,
   "adafactor-momentum": adafactorMomentum,

@@ -45,6 +45,8 @@ const defects: readonly Defect[] = [
   ["noisy-sgd", "one noise for all steps", "tensor.key, step", "tensor.key, 1u"],
   ["noisy-sgd", "a coarse cosine", " * (1.0 - z / 30.0 * (1.0 - z / 56.0 * (1.0 - z / 90.0)))", ""],
   ["noisy-sgd", "a coarse logarithm", "(1.0 / 3.0 + z * (0.2 + z * (1.0 / 7.0 + z / 9.0)))", "(1.0 / 3.0)"],
+  ["shampoo", "roots worked out at every step", "scalars.refresh == 0.0", "false"],
+  ["shampoo", "nothing on the diagonal", "scalars.eps * norm", "0.0"],
 ];
 
 const factoryOf = (name: string): RuleFactory => rules.find(({ row }) => row.name === name)!;

@@ -24,7 +24,7 @@ describe("the rules' files", () => {
       readdirSync(join(folder, "..", kind)).map((file) => file.replace(/\.ts$/, ""));
     const families = familiesIn("rules");
     // The table, and what all references share.
-    const others = ["reference-rule", "rules", "step", "summands"];
+    const others = ["blocks", "matrix", "reference-rule", "rules", "step", "summands"];
     expect(familiesIn("reference").filter((file) => !others.includes(file))).toEqual(families);
     for (const file of files)
       expect(

@@ -46,7 +46,7 @@ export function checkWhole(
           name,
           expected,
           `[${shape.join(", ")}]`,
-          "put it into a group with another rule",
+          "put it into a group with another rule, as partition() does",
         );
       if (size === 0) continue;
       kept += Object.values(keptOf(row, shape, options)).reduce((sum, own) => sum + 4 * elements(own), 0);
