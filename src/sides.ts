@@ -23,9 +23,8 @@ const both =
 export const matrices = both((size) => matrixLength(size, size));
 /** Workgroups that take four elements of such a matrix an invocation. */
 export const matrixWork = both((size) => Math.ceil(matrixLength(size, size) / 64));
-/** Workgroups that multiply to a symmetric matrix for each side, to any, and one each. */
+/** Workgroups that multiply to a symmetric matrix for each side, and one each. */
 export const symmetricSides = both(symmetricWork);
-export const squareSides = both((size) => productWork(size, size));
 export const singleSides = both((size) => Math.min(size, 1));
 
 /** vec4f in `scratch` of the cells of all blocks. */

@@ -34,7 +34,7 @@ const tunedRates: Readonly<Record<string, number>> = {
   "optimistic-sgd": 0.1,
   ftrl: 0.03,
   sophia: 3e-4,
-  muon: 3e-3,
+  muon: 0.01,
   shampoo: 3e-3,
   lars: 10,
   lamb: 0.01,

@@ -9,6 +9,7 @@ const options: Readonly<Record<string, Readonly<Record<string, number | string>>
   angd: { outputs: CLASSES, delta: 0.02, damping: 0.1, start: 10 },
   // One rate for what it takes and the rest: with the length of RMSProp's steps.
   shampoo: { grafting: "rmsprop", momentum: 0.9, accumulation: "average" },
+  soap: { maxDimension: 128 },
   // So that one rate serves what it takes and the rest.
   muon: { scaling: "match_rms_adamw" },
 };

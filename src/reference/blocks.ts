@@ -1,4 +1,4 @@
-import { frobenius, type Matrix, mapped, product, transposed } from "./matrix.js";
+import { type Matrix, mapped, product, transposed } from "./matrix.js";
 import { bounded, largest, type Summands, sum } from "./summands.js";
 
 /** A matrix of f32 arithmetic, and for each element what bounds its error: a magnitude whose rounding is as large. */
@@ -91,6 +91,3 @@ export function accumulated(kept: Matrix, gradient: Estimate, weight: number, fo
     most: mapped(kept, (before, i, k) => Math.max(Math.abs(before), entering.most[i]![k]!)),
   };
 }
-
-/** The error of a matrix as a whole. */
-export const doubt = ({ most }: Estimate): number => frobenius(most);

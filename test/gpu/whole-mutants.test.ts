@@ -47,6 +47,13 @@ const defects: readonly Defect[] = [
   ["noisy-sgd", "a coarse logarithm", "(1.0 / 3.0 + z * (0.2 + z * (1.0 / 7.0 + z / 9.0)))", "(1.0 / 3.0)"],
   ["shampoo", "roots worked out at every step", "scalars.refresh == 0.0", "false"],
   ["shampoo", "nothing on the diagonal", "scalars.eps * norm", "0.0"],
+  [
+    "soap",
+    "a basis of another side's moments",
+    "select(tensor.average, tensor.other_average, products % 2u == 1u)",
+    "tensor.average",
+  ],
+  ["soap", "columns that are not orthogonal", "let rest = column[row] - along;", "let rest = column[row];"],
 ];
 
 const factoryOf = (name: string): RuleFactory => rules.find(({ row }) => row.name === name)!;

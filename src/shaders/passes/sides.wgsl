@@ -25,13 +25,6 @@ fn symmetric_side(tensor: Tensor, work: u32) -> Side {
   return side_at(tensor, work, left * (left + 1u) / 2u, right * (right + 1u) / 2u);
 }
 
-// By workgroups that multiply to any.
-fn square_side(tensor: Tensor, work: u32) -> Side {
-  let left = tiles_of(tensor.left_size);
-  let right = tiles_of(tensor.right_size);
-  return side_at(tensor, work, left * left, right * right);
-}
-
 // A side a workgroup.
 fn single_side(tensor: Tensor, work: u32) -> Side {
   return side_at(tensor, work, min(tensor.left_size, 1u), min(tensor.right_size, 1u));

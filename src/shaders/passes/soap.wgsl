@@ -30,15 +30,18 @@ var<workgroup> addends: array<f32, 64>;
 var<workgroup> column: array<f32, 1024>;
 var<workgroup> shares: array<vec4f, 256>; // of the column along those before
 
+// The sum over all lanes, by which all may go one way.
 fn total(lane: u32, own: f32) -> f32 {
   addends[lane] = own;
   workgroupBarrier();
-  var sum = 0.0;
-  for (var k = 0u; k < 64u; k++) {
-    sum += addends[k];
+  if (lane == 0u) {
+    var sum = 0.0;
+    for (var k = 0u; k < 64u; k++) {
+      sum += addends[k];
+    }
+    addends[0] = sum;
   }
-  workgroupBarrier();
-  return sum;
+  return workgroupUniformLoad(&addends[0]);
 }
 
 // The gradient, and the first moment with it.
@@ -214,16 +217,15 @@ fn factor(power: Matrix, basis: Matrix, lane: u32) {
     workgroupBarrier();
     let once = orthogonalize(basis, k, lane);
     var length = orthogonalize(basis, k, lane);
-    let is_lost = !(length > 0.5 * once) || length < 0x1p-22f;
-    let axis = free_axis(basis, k, lane);
-    if (is_lost) {
+    if (!(length > 0.5 * once && length > 0x1p-22f)) {
+      let axis = free_axis(basis, k, lane);
       for (var row = lane; row < power.rows; row += 64u) {
         column[row] = select(0.0, 1.0, row == axis);
       }
+      workgroupBarrier();
+      length = orthogonalize(basis, k, lane);
+      length = orthogonalize(basis, k, lane);
     }
-    workgroupBarrier();
-    let again = orthogonalize(basis, k, lane);
-    length = again;
     for (var row = lane; row < power.rows; row += 64u) {
       // Each row is one invocation's own, the columns beside it too.
       scratch[basis.first + row * stride + k / 4u][k % 4u] = column[row] / length;
