@@ -72,6 +72,7 @@ const together: Readonly<Record<string, readonly Options[]>> = {
     { decayFirst: true, decay: "decoupled", weightDecay: 0.1 },
     { maxNorm: 1, maxTrust: 0.5, decay: "decoupled", weightDecay: 0.1 },
   ],
+  lbfgs: [{ historySize: 1 }],
   "polyak-sgd": [
     { minimum: 5, variant: "sps+" },
     { leastSquare: 30, eps: 10 },
@@ -119,6 +120,9 @@ const together: Readonly<Record<string, readonly Options[]>> = {
   ],
 };
 
+/** What a rule is tried with throughout: a history that a dozen steps fill. */
+const throughout: Readonly<Record<string, Options>> = { lbfgs: { historySize: 5 } };
+
 /** Values that options are tried at in the place of what their ranges suggest. */
 const apart: Readonly<Record<string, number>> = {
   dCoef: 0.5,
@@ -128,6 +132,7 @@ const apart: Readonly<Record<string, number>> = {
   a: 3,
   b: -5,
   c: 1.8,
+  historySize: 3,
 };
 
 /** What options without a default are given. */
@@ -142,6 +147,7 @@ export const neededBy = ({ row }: RuleFactory): Options =>
 export function variantsOf(factory: RuleFactory): Options[] {
   const { name, options } = factory.row;
   const needed = neededBy(factory);
+  const all = isOwn(factory) ? throughout[name] : {};
   const alone = Object.entries(options).flatMap(([option, spec]) =>
     // Ten times the estimate, and Prodigy's distance would run away.
     // At a δ of a half, H of what no gradient has told of yet soon leaves f32.
@@ -150,5 +156,5 @@ export function variantsOf(factory: RuleFactory): Options[] {
       : alternatives(name, option, spec),
   );
   const more = isOwn(factory) ? (together[name] ?? []) : [];
-  return [{}, ...alone, ...more].map((variant) => ({ ...needed, ...variant }));
+  return [{}, ...alone, ...more].map((variant) => ({ ...needed, ...all, ...variant }));
 }

@@ -43,21 +43,73 @@ export const SAMPLE: Tried = {
 
 /**
  * Whether a free run in f32 is that in float64: an inverse that adapts fast takes roundings up, as do roots of matrices that are
- * nearly singular, and bases of what no gradient has told of are any.
+ * nearly singular and what is made of the last steps, and bases of what no gradient has told of are any.
  */
 function runsFree({ row, options }: Rule): boolean {
-  if (row.name === "soap") return false;
+  if (row.name === "soap" || row.scope === "all") return false;
   if (row.name === "shampoo") return Number(options.eps) > 1e-2;
   return !(Number(options.delta) > 1e-3);
 }
 
-/** A rule over the shapes that it takes, under each regime, as tensors of one optimizer. */
+/** A rate that changes in mid-run. */
+const change: Schedule = (step) => (step < STEPS / 2 ? 1 : 0.25);
+
+/**
+ * A rule over the shapes that it takes, under each regime, as tensors of one optimizer; one regime after the other where sums
+ * go over all tensors, which are one then.
+ */
 export async function runWhole(
   device: GPUDevice,
   rule: Rule,
   extras: Extras = {},
-  schedule: Schedule = (step) => (step < STEPS / 2 ? 1 : 0.25),
+  schedule = change,
   over = EVERYTHING,
+): Promise<RegimeRun[]> {
+  if (rule.row.scope !== "all") return runShapes(device, rule, extras, schedule, over);
+  const runs: RegimeRun[] = [];
+  for (const regime of over.regimes) {
+    const parts = await runShapes(device, rule, extras, schedule, { ...over, regimes: [regime] });
+    runs.push(asOne(regime.name, parts));
+  }
+  return runs;
+}
+
+/** Tensors that share their sums as one vector, and arrays with a row of each as one array; others are the same for each. */
+function asOne(name: string, parts: readonly RegimeRun[]): RegimeRun {
+  const runs = parts.map(({ run }) => run);
+  const counts = runs.map(({ initial }) => initial.length);
+  const count = counts.reduce((sum, own) => sum + own, 0);
+  const joined = (lists: readonly Float32Array[]): Float32Array => {
+    const rows = lists[0]!.length / counts[0]!;
+    if (lists.some((list, i) => list.length !== rows * counts[i]!)) return lists[0]!;
+    return Float32Array.from(
+      Array.from({ length: rows }, (_, row) =>
+        lists.flatMap((list, i) => [...list.subarray(row * counts[i]!, (row + 1) * counts[i]!)]),
+      ).flat(),
+    );
+  };
+  const [{ rule, rates, gradients, after }] = runs as [Run];
+  return {
+    name,
+    stepwise: true,
+    free: parts[0]!.free,
+    run: {
+      rule,
+      rates,
+      shape: [count],
+      initial: joined(runs.map(({ initial }) => initial)),
+      gradients: gradients.map((_, step) => joined(runs.map((run) => run.gradients[step]!))),
+      after: after.map((kept, step) => kept.map((_, k) => joined(runs.map((run) => run.after[step]![k]!)))),
+    },
+  };
+}
+
+async function runShapes(
+  device: GPUDevice,
+  rule: Rule,
+  extras: Extras,
+  schedule: Schedule,
+  over: Tried,
 ): Promise<RegimeRun[]> {
   const { row, options } = rule;
   const tensors = over.shapes

@@ -52,6 +52,12 @@ export class Cohort {
     this.#memories.delete(this.steps - KEPT_MEMORIES);
   }
 
+  /** The same for cohorts that go on alike, whatever the GPU has skipped; none for one that stays alone. */
+  get likeness(): string | undefined {
+    if (this.missed.length > 0) return undefined;
+    return `${this.steps} ${JSON.stringify(this.memoryAfter(this.steps) ?? [])}`;
+  }
+
   /** What these tensors were, for the time being. */
   get snapshot(): CohortSnapshot {
     const { all, steps, missed } = this;
@@ -129,12 +135,12 @@ export class Cohorts {
     return parted;
   }
 
-  /** Makes one of cohorts that are alike. @param keyOf the same for those; undefined for one to be left alone */
-  join(cohorts: readonly Cohort[], keyOf: (cohort: Cohort) => string | undefined): void {
+  /** Makes one of cohorts that go on alike. */
+  join(cohorts: readonly Cohort[]): void {
     if (cohorts.length < 2) return;
     const alike = new Map<string, Cohort[]>();
     for (const cohort of cohorts) {
-      const key = keyOf(cohort);
+      const key = cohort.likeness;
       if (key !== undefined) alike.set(key, [...(alike.get(key) ?? []), cohort]);
     }
     for (const same of alike.values()) {

@@ -88,14 +88,6 @@ export class ParameterGroup {
     this.#cohorts.add(all, this.#freshCohort(all.filter((tensor) => added.has(tensor))));
   }
 
-  /** The cohorts of all tensors but some; one where what is summed over all is one. @internal */
-  stepped(without: ReadonlySet<Tensor>): readonly Cohort[] {
-    const stepped = this.#cohorts.without(without);
-    if (stepped.length < 2 || this.countsByTensor) return stepped;
-    this.#cohorts.join(stepped, (cohort) => this.#likeness(cohort));
-    return this.#cohorts.without(without);
-  }
-
   /** What stands for the group in a step that leaves all of it out. @internal */
   get nobody(): Cohort {
     return new Cohort([], this.#steps, new Map());
@@ -337,7 +329,7 @@ export class ParameterGroup {
     });
     if (attempt !== undefined && counted.length < list.length)
       for (const cohort of list) if (!counted.includes(cohort)) cohort.missed = [...cohort.missed, attempt];
-    this.#cohorts.join(cohorts, (cohort) => this.#likeness(cohort));
+    this.#cohorts.join(cohorts);
     const tensors = counted.map(({ all }) => all);
     return () => {
       const all = new Set(tensors.flat());
@@ -347,12 +339,6 @@ export class ParameterGroup {
       for (const cohort of this.#cohorts.list)
         cohort.missed = cohort.missed.filter((missed) => missed !== attempt);
     };
-  }
-
-  /** The same for cohorts that go on alike, whatever the GPU has skipped. */
-  #likeness(cohort: Cohort): string | undefined {
-    if (cohort.missed.length > 0) return undefined;
-    return `${cohort.steps} ${JSON.stringify(cohort.memoryAfter(cohort.steps) ?? [])}`;
   }
 
   /**

@@ -33,9 +33,11 @@ export interface SteppedCohort {
 export function steppedCohorts(engine: Engine, without = engine.frozen): readonly SteppedCohort[] {
   let block = 0;
   return engine.groups.flatMap((group, index) => {
-    const stepped = group.stepped(without);
-    // What is summed over all is settled for them, too.
-    const own = stepped.length > 0 || group.countsByTensor ? stepped : [group.nobody];
+    const { cohorts, countsByTensor } = group;
+    // What is summed over all is one, and settled for those, too.
+    if (!countsByTensor) cohorts.join(cohorts.without(without));
+    const stepped = cohorts.without(without);
+    const own = stepped.length > 0 || countsByTensor ? stepped : [group.nobody];
     return own.map((cohort) => ({ cohort, group: index, block: block++ }));
   });
 }

@@ -20,7 +20,6 @@ import {
   novograd,
   optimisticAdam,
   optimisticSgd,
-  polyakSgd,
   radam,
   rmsprop,
   rmspropCentered,
@@ -34,16 +33,7 @@ import {
   yogi,
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
-import {
-  type Framework,
-  framework,
-  importRule,
-  invalidConfig,
-  oneOf,
-  only,
-  optional,
-  required,
-} from "./import.js";
+import { type Framework, framework, importRule, invalidConfig, only, optional, required } from "./import.js";
 import { contrib } from "./optax-contrib.js";
 import {
   type AdamConfig,
@@ -58,6 +48,7 @@ import {
   optimisticKeys,
   zero,
 } from "./optax-keys.js";
+import { solvers } from "./optax-solvers.js";
 
 const constantNadam = (config: AdamConfig, weightDecay: number) =>
   nadam({ ...adamOptions(config), form: "constant", weightDecay, decay: "decoupled" });
@@ -312,35 +303,6 @@ const aliases = /* @__PURE__ */ framework(
       keys: { learning_rate: required, min_norm: 1e-6 },
       rule: ({ learning_rate: lr, min_norm: minNorm }) => fromage({ lr, minNorm }),
     },
-    polyak_sgd: {
-      keys: {
-        max_learning_rate: 1,
-        scaling: 1,
-        f_min: 0,
-        eps: 0,
-        variant: /* @__PURE__ */ oneOf("sps", "sps+"),
-      },
-      rule: ({ max_learning_rate: maxRate, scaling, f_min: minimum, eps, variant }) => {
-        if (!(scaling > 0))
-          throw invalidConfig(
-            "Key 'scaling' of optax's polyak_sgd cannot be carried out",
-            "a number above 0",
-            scaling,
-            "let a schedule be 0 instead",
-          );
-        // optax scales the gradient first, and so the norm that it divides by, too.
-        const squared = scaling ** 2;
-        return polyakSgd({
-          lr: scaling,
-          maxRate,
-          minimum,
-          scale: 1 / squared,
-          eps: eps / squared,
-          leastSquare: 2 ** -52 / squared,
-          variant,
-        });
-      },
-    },
     optimistic_gradient_descent: {
       keys: { learning_rate: required, alpha: 1, beta: 1 },
       rule: ({ learning_rate: lr, alpha, beta }) => optimisticSgd({ lr, alpha, beta }),
@@ -397,7 +359,7 @@ const aliases = /* @__PURE__ */ framework(
 /** optax's aliases: their names, arguments and defaults. A `learning_rate` is a number: schedules stand beside the rule. */
 export const optax: Framework = {
   ...aliases,
-  optimizers: { ...aliases.optimizers, ...contrib.optimizers },
+  optimizers: { ...aliases.optimizers, ...solvers.optimizers, ...contrib.optimizers },
   spelling: (name) => name.replace(/^contrib\./, ""),
 };
 

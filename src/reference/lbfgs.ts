@@ -45,7 +45,10 @@ export function twoLoop(gradient: Float64Array, pairs: readonly Pair[]) {
 /** Where rounding of a gradient decides about a pair or a direction: what it may come to in so many tries. */
 const TRIES = 6;
 
-/** L-BFGS (Nocedal 1980) as PyTorch's `LBFGS` steps without a line search, but s is what parameters changed by. */
+/**
+ * L-BFGS (Nocedal 1980) as PyTorch's `LBFGS` steps without a line search, but s is what parameters changed by. Changes are
+ * those that f32 holds: an inverse made of them takes up their roundings.
+ */
 export const lbfgs: ReferenceRule<LbfgsOptions> = {
   initial: () => ({}),
   arrays: ({ historySize: m }, shape) => {
@@ -65,8 +68,8 @@ export const lbfgs: ReferenceRule<LbfgsOptions> = {
     const before = arrays.progress![1]!;
     const row = (name: string, place: number) => arrays[name]!.subarray(place * count, (place + 1) * count);
     const along = (gradient: Float64Array) => {
-      const s = parameters.map((value, i) => (t > 1 ? value - arrays.prev_parameter![i]! : 0));
-      const y = gradient.map((value, i) => (t > 1 ? value - arrays.prev_flat_grad![i]! : 0));
+      const s = parameters.map((value, i) => (t > 1 ? Math.fround(value - arrays.prev_parameter![i]!) : 0));
+      const y = gradient.map((value, i) => (t > 1 ? Math.fround(value - arrays.prev_flat_grad![i]!) : 0));
       const accepted = dot(s, y) > 1e-10;
       const after = before + Number(accepted);
       const pairs = Array.from({ length: Math.min(after, m) }, (_, age): Pair & { place: number } => {
@@ -96,7 +99,7 @@ export const lbfgs: ReferenceRule<LbfgsOptions> = {
           (summands, i) => sum(summands) + 2 * rounding * largest(summands) * Math.sin(attempt * (7 * i + 3)),
         );
         along(Float64Array.from(turned)).direction.forEach((value, i) => {
-          bounds[i] = Math.max(bounds[i]!, Math.abs(value - direction[i]!) / rounding);
+          bounds[i] = Math.max(bounds[i]!, (2 * Math.abs(value - direction[i]!)) / rounding);
         });
       }
     const kept: Record<string, Summands[]> = Object.fromEntries(
@@ -109,23 +112,25 @@ export const lbfgs: ReferenceRule<LbfgsOptions> = {
         kept.old_stps![at + i] = [value];
         kept.old_dirs![at + i] = bounded(y[i]!, largest(gradients[i]!));
       });
-      const products = (one: (typeof pairs)[number], other: (typeof pairs)[number], isOlder: boolean) => {
-        const place = 4 * (one.place * m + other.place);
-        for (const [k, a] of [isOlder ? one.s : undefined, one.y].entries()) {
-          const value = a ? dot(a, other.y) : 0;
-          const most = a ? a.reduce((so, own, i) => so + Math.abs(own) * largest(gradients[i]!), 0) : 0;
-          const high = Math.fround(value);
-          const single = gradients.every((summands) => summands.length === 1);
-          kept.products![place + 2 * k] = bounded(high, single ? Math.abs(high) : most);
-          // What the first lost is known once that is.
-          kept.products![place + 2 * k + 1] = bounded(value - high, single ? Math.abs(high) : most);
-        }
+      // Roundings of the gradient that are not the tensor's own are in the newest y.
+      const off = gradients.map((summands) => (summands.length > 1 ? largest(summands) : 0));
+      const put = (at: number, a: Float64Array) => {
+        const value = dot(a, y);
+        const high = Math.fround(value);
+        const most = a.reduce((so, own, i) => so + 2 * Math.abs(own) * off[i]!, Math.abs(high));
+        kept.products![at] = bounded(high, most);
+        // What the first f32 lost is known once that is.
+        kept.products![at + 1] = bounded(value - high, most);
       };
-      const newest = pairs.at(-1)!;
-      pairs.forEach((pair) => {
-        products(pair, newest, true);
-        if (pair !== newest) products(newest, pair, false);
-      });
+      const newest = before % m;
+      for (const pair of pairs) {
+        put(4 * (pair.place * m + newest), pair.s);
+        put(4 * (pair.place * m + newest) + 2, pair.y);
+        if (pair.place === newest) continue;
+        const turned = 4 * (newest * m + pair.place);
+        kept.products!.splice(turned, 2, [0], [0]);
+        put(turned + 2, pair.y);
+      }
     }
     kept.prev_parameter = Array.from(parameters, (value) => [value]);
     kept.prev_flat_grad = [...gradients];

@@ -1,8 +1,8 @@
 import { type RuleFactory, rules } from "../../src/index.js";
 
-/** Rules that step by gradients alone: Polyak's takes the loss, too. */
+/** Rules that step by gradients alone, however noisy: Polyak's takes the loss, too, and L-BFGS goes by differences. */
 export const byGradients: readonly RuleFactory[] = rules.filter(
-  ({ row }) => !row.shader.sums.includes("loss"),
+  ({ row: { shader, scope, whole } }) => !shader.sums.includes("loss") && !(whole && scope === "all"),
 );
 
 /** Of these, rules that take tensors of any shape or none; the others have tests of their own. */

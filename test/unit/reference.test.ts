@@ -94,8 +94,12 @@ describe("rows and references are the same rules", () => {
         first.state,
       );
       expect(Object.keys(after.state)).toEqual(Object.keys(before));
+      // Histories fill in more steps.
       for (const state of Object.keys(before).filter((state) => !kept.includes(state)))
-        for (const [i, value] of after.state[state]!.entries()) expect(value).not.toBe(before[state]![i]);
+        if (reference[name]!.arrays && after.state[state]!.length > start.length)
+          expect(after.state[state]).not.toEqual(before[state]);
+        else
+          for (const [i, value] of after.state[state]!.entries()) expect(value).not.toBe(before[state]![i]);
       for (const [i, value] of after.parameters.entries()) {
         expect(value).not.toBe(start[i]);
         expect(after.largest.parameters[i]).toBeGreaterThanOrEqual(Math.abs(value) / 4);

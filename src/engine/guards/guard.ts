@@ -46,6 +46,8 @@ export class Guard {
   readonly attempts: Attempts;
   /** f32: what the caller multiplies the loss by. */
   readonly lossScale: BufferRange;
+  /** The f32 that rules are handed in. */
+  readonly loss: GPUBuffer;
   /** What outlives the guard, where another goes on from it. */
   readonly kept: Kept;
   readonly #context: PlanContext & MemoryContext;
@@ -97,13 +99,14 @@ export class Guard {
     this.lossScale = { buffer: control, offset: offsetsOf(CONTROL).loss_scale!, size: 4 };
     const values = own(create("values", Math.max(owners * 16 + Math.ceil(table.count / 4) * 16, VALUES)));
     device.queue.writeBuffer(values, owners * 16, table.owners());
+    this.loss = own(create("loss", 4));
     this.#memory = {
       table,
       partials: own(create("partial sums", table.count * 8)),
       stepPartials: own(create("partial sums of steps", sums ? table.count * 16 : 0)),
       values,
       owners,
-      loss: own(create("loss", 4)),
+      loss: this.loss,
       control,
       history,
       attempts: this.attempts,
@@ -151,11 +154,6 @@ export class Guard {
         this.#context.device.queue.writeBuffer(buffer, offset, new Float32Array([initial[name]!]));
       }
     });
-  }
-
-  /** The f32 that rules are handed in. */
-  get loss(): GPUBuffer {
-    return this.#memory.loss;
   }
 
   /** Where a value that is settled for a tensor lies: one f32 for each field of `Settled`. */

@@ -181,9 +181,10 @@ export class TensorSums {
             ["read-only-storage", counts],
             [
               "read-only-storage",
-              listOf(
+              upload(
                 context,
-                tensors.flatMap((tensor) => [indexOf.get(tensor)!, joinOf(tensor)]),
+                "settled",
+                new Uint32Array(tensors.flatMap((tensor) => [indexOf.get(tensor)!, joinOf(tensor)])),
               ),
             ],
             ["read-only-storage", loss],
@@ -264,12 +265,8 @@ function countElements(context: MemoryContext, runs: readonly Run[], tensors: re
   const counts = runs.map(({ first, count }) =>
     tensors.slice(first, first + count).reduce((sum, { size }) => sum + size / 4, 0),
   );
-  return upload(context, "element counts", Float32Array.from(counts));
+  return upload(context, "counts", new Float32Array(counts));
 }
-
-/** Which tensors a pass settles, and by which runs. */
-const listOf = (context: MemoryContext, pairs: readonly number[]): GPUBuffer =>
-  upload(context, "settled", Uint32Array.from(pairs));
 
 function upload(
   { device, label, own }: MemoryContext,

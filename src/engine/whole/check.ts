@@ -14,10 +14,16 @@ export function checkWhole(
 ): void {
   const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = limits;
   const bound = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-  for (const { rule, tensors } of groups) {
+  for (const [index, { rule, tensors }] of groups.entries()) {
     const { row, options } = rule;
     const { whole } = row;
     if (!whole) continue;
+    if (whole.shared && groups.slice(0, index).some((other) => other.rule.row === row))
+      throw new OptimError("invalid-argument", `${row.name} goes over all tensors of one group`, {
+        expected: `one group of '${label}' with this rule`,
+        got: "two",
+        fix: "put its tensors into one group",
+      });
     const most = maxStorageBuffersPerShaderStage;
     const fix = "request a larger limit from the adapter";
     requireAtMost(
@@ -62,7 +68,7 @@ export function checkWhole(
         {
           expected: `at most ${limit} bytes`,
           got: `${kept} bytes`,
-          fix: "lower the size of its blocks, or raise its limit",
+          fix: "lower the size of its blocks or its history, or raise its limit",
         },
       );
   }
