@@ -33,6 +33,7 @@ export type { GroupOptions, OptimizerOptions, SamOptions } from "./engine/option
 export { type GroupPattern, partition } from "./engine/options/partition.js";
 export type { OptionSchedules } from "./engine/options/schedule-options.js";
 export type { JoiningOptions } from "./engine/rebuild.js";
+export type { Closure, Minimized, MinimizeOptions } from "./engine/search/minimize.js";
 export type { StepOptions } from "./engine/verbs.js";
 export { OptimError, type OptimErrorCode, type OptimErrorDetails } from "./errors.js";
 export * from "./frameworks/index.js";

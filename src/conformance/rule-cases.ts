@@ -31,14 +31,17 @@ const edges: readonly (readonly [id: string, run: (device: GPUDevice, make: Make
   ["steady", runSteady],
 ];
 
-/** A rule at each of its variants through both forms of its kernels, and under gradients that f32 cannot square. */
-export function ruleJobs(factory: RuleFactory): Job[] {
+/**
+ * A rule at each of its variants through both forms of its kernels, and under gradients that f32 cannot square.
+ * @param isWanted of regimes
+ */
+export function ruleJobs(factory: RuleFactory, isWanted?: (regime: string) => boolean): Job[] {
   const { name } = factory.row;
   const head = (id: string) => ({ id: `rule/${name}/${id}`, kind: "rule", rule: name }) as const;
   const variant = (id: string, options: Options, extras?: Extras): Job => ({
     cases: [head(id)],
     run: async ({ device, software }) => [
-      judgeRuns(await runRule(device, factory(options), undefined, extras), software),
+      judgeRuns(await runRule(device, factory(options), undefined, extras, isWanted), software),
     ],
   });
   const needed = neededBy(factory);

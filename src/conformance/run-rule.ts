@@ -106,8 +106,9 @@ export async function runRule(
   rule: Rule,
   schedule: Schedule = change,
   extras: Extras = {},
+  isWanted: (regime: string) => boolean = () => true,
 ): Promise<RegimeRun[]> {
-  const judged = regimes.filter(({ name }) => meansTheSame(name, rule));
+  const judged = regimes.filter(({ name }) => meansTheSame(name, rule) && isWanted(name));
   if (rule.row.scope !== "all") return runRegimes(device, rule, schedule, judged, extras);
   const results: RegimeRun[] = [];
   for (const regime of judged)

@@ -13,7 +13,7 @@ import type { CaseHead, Job, Place } from "./job.js";
 import { histogramBounds } from "./judge.js";
 import { normJob } from "./norm-cases.js";
 import { addHistograms, noOutcome, type Outcome } from "./outcome.js";
-import type { AdapterDescription, ConformanceCase, ConformanceReport } from "./report.js";
+import type { AdapterDescription, CaseKind, ConformanceCase, ConformanceReport } from "./report.js";
 import { ruleJobs } from "./rule-cases.js";
 import { scheduleJobs } from "./schedule-cases.js";
 import { namedSchedules } from "./schedule-examples.js";
@@ -47,6 +47,8 @@ export interface ConformanceOptions {
   readonly vectors?: readonly VectorFile[];
   /** Schedules to drive beside one of each built-in kind. */
   readonly schedules?: Readonly<Record<string, Schedule>>;
+  /** Kinds of cases to judge, all if left out; what the device says of them is always one. */
+  readonly kinds?: readonly CaseKind[];
   readonly onProgress?: (progress: ConformanceProgress) => void;
   /** Ends the run: it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -64,7 +66,7 @@ const QUOTED = 3;
  */
 export async function runConformance(
   device: GPUDevice,
-  { rules = allRules, vectors = [], schedules: own, onProgress, signal }: ConformanceOptions = {},
+  { rules = allRules, vectors = [], schedules: own, kinds, onProgress, signal }: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
   for (const rule of rules as readonly unknown[])
     if (typeof rule !== "function" || typeof (rule as Partial<JudgedRule>).row?.name !== "string")
@@ -91,7 +93,7 @@ export async function runConformance(
     // As long as all cases of a rule or two.
     ...(allRules.every(({ row }) => names.has(row.name)) ? [longAverageJob] : []),
     normJob,
-  ]);
+  ]).filter(({ cases }) => !kinds || cases.some(({ kind }) => kinds.includes(kind)));
   const place: Place = { device, software: adapterInfo.software };
   const total = jobs.reduce((sum, { cases }) => sum + cases.length, 0);
   const results: (readonly ConformanceCase[])[] = [];

@@ -212,10 +212,14 @@ const forms: readonly { readonly name: string; readonly options: object; readonl
   { name: "compensated", options: {}, extras: { compensated: true } },
 ];
 
-/** A rule with passes over whole tensors at each of its variants, and through all forms of its kernels. */
-export function wholeJobs(factory: RuleFactory): Job[] {
+/**
+ * A rule with passes over whole tensors at each of its variants, and through all forms of its kernels.
+ * @param all what it is tried over once
+ * @param some what it is tried over in its other variants and forms
+ */
+export function wholeJobs(factory: RuleFactory, all = EVERYTHING, some = SAMPLE): Job[] {
   const { name } = factory.row;
-  const job = (id: string, options: object, extras?: Extras, over = SAMPLE): Job => ({
+  const job = (id: string, options: object, extras?: Extras, over = some): Job => ({
     cases: [{ id: `rule/${name}/${id}`, kind: "rule", rule: name }],
     run: async ({ device, software }) => [
       judgeRuns(await runWhole(device, factory(options), extras, undefined, over), software),
@@ -225,7 +229,7 @@ export function wholeJobs(factory: RuleFactory): Job[] {
   return [
     // All shapes and regimes once; the other forms have the same passes.
     ...forms.map(({ name, options, extras }, index) =>
-      job(`defaults/${name}`, { ...defaults, ...options }, extras, index === 0 ? EVERYTHING : SAMPLE),
+      job(`defaults/${name}`, { ...defaults, ...options }, extras, index === 0 ? all : some),
     ),
     ...others.map((options) => job(describeOptions(options), options)),
   ];

@@ -11,6 +11,7 @@ import type { ChangingGuards } from "./options/guard-options.js";
 import type { NoOptions } from "./options/hyperparameters.js";
 import type { GroupOptions } from "./options/optimizer-options.js";
 import type { JoiningOptions } from "./rebuild.js";
+import type { Closure, Minimized, MinimizeOptions } from "./search/minimize.js";
 import { encodeRestore, encodeStep, type StepOptions } from "./verbs.js";
 
 /** Runs a rule over the caller's parameters. Made by `createOptimizer`. */
@@ -53,6 +54,16 @@ export class Optimizer {
    */
   step(options: StepOptions = {}): void {
     this.#engine.submit("step", (encoder) => encodeStep(this.#engine, encoder, options));
+  }
+
+  /**
+   * Steps until nothing is gained any more, each by a line search along what the rule's step changes: for `lbfgs()`, as
+   * PyTorch's `LBFGS` with a closure. The parameters must be readable and writable by copies, the gradients readable.
+   * @param closure computes loss and gradients at the parameters as they are, and gives the loss
+   * @throws OptimError `invalid-argument` for a loss that is not finite: the parameters are as before the step that led there
+   */
+  async minimize(closure: Closure, options?: MinimizeOptions): Promise<Minimized> {
+    return (await import("./search/minimize.js")).minimize(this.#engine, closure, options);
   }
 
   /**

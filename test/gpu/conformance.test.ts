@@ -86,11 +86,11 @@ describe("a run over some rules", () => {
   ] as const)("finds a planted defect: %s", async (what, factory, from, to) => {
     const { device } = watched();
     const wrong = mutated(factory as unknown as RuleFactory, from, to);
-    const report = await runConformance(device, { rules: [wrong] });
+    const report = await runConformance(device, { rules: [wrong], kinds: ["rule"] });
     const all = report.cases.filter(({ passed }) => !passed);
     // Without ε there is 0/0, which is not finite either.
     const failed = all.filter(({ id }) => !isEdge(id));
-    // The dialects import the rule as it is; what is judged from the row is wrong everywhere.
+    // What is judged from the row is wrong everywhere.
     expect(new Set(failed.map(({ kind }) => kind))).toEqual(new Set(["rule"]));
     const judged = report.cases.filter(({ id, kind }) => kind === "rule" && !isEdge(id));
     // Decay of the parameters and an average that begins above zero hide ε; nothing hides the others.
@@ -107,7 +107,7 @@ describe("a run over some rules", () => {
 
   test("finds WGSL that does not compile", async () => {
     const wrong = mutated(sgd as unknown as RuleFactory, "scalars.rate", "scalars.nothing");
-    const { cases } = await runConformance(watched().device, { rules: [wrong] });
+    const { cases } = await runConformance(watched().device, { rules: [wrong], kinds: ["rule"] });
     const failed = cases.filter(({ passed }) => !passed);
     expect(failed.length).toBe(cases.filter(({ kind }) => kind === "rule").length);
     for (const { error } of failed) expect(error).toMatch(/does not compile.*sgd\.wgsl:\d+/);
@@ -179,7 +179,7 @@ describe("a rule of the caller's", () => {
         }),
       } satisfies ReferenceRule<{ look: number; dCoef: number; needed: number }>,
     });
-    const { cases } = await runConformance(watched().device, { rules: [rule] });
+    const { cases } = await runConformance(watched().device, { rules: [rule], kinds: ["rule"] });
     const own = cases.filter(({ kind }) => kind === "rule");
     expect(own.length).toBeGreaterThan(8);
     expect(own.filter(({ passed }) => !passed)).toEqual([]);
@@ -211,6 +211,7 @@ describe("files that are wrong", () => {
     const good = vectorFiles.find(({ file }) => file.endsWith("pytorch/optimizers/sgd.json"))!;
     const { cases } = await runConformance(watched().device, {
       rules: [sgd],
+      kinds: ["vector"],
       vectors: [{ file: "cut.json", text: good.text.slice(0, 1000) }, good],
     });
     const vectors = cases.filter(({ kind }) => kind === "vector");
@@ -228,6 +229,7 @@ describe("files that are wrong", () => {
     file.cases[1]!.learning_rates[1] = -1;
     const { cases } = await runConformance(watched().device, {
       rules: [adam],
+      kinds: ["vector"],
       vectors: [{ file: "adam.json", text: JSON.stringify(file) }],
     });
     const [failed, refused, ...others] = cases.filter(({ passed }) => !passed);

@@ -54,6 +54,7 @@ const defects: readonly Defect[] = [
     "a pair less than is kept",
     "used_pairs = min(after, pairs);",
     "used_pairs = min(after, max(pairs, 2u) - 1u);",
+    { historySize: 3 },
   ],
   ["noisy-sgd", "nine rounds", "n < 10u", "n < 9u"],
   ["noisy-sgd", "one noise for all tensors", "tensor.key, step", "0u, step"],

@@ -13,6 +13,7 @@ export type Call = readonly [
 export const calls: readonly Call[] = [
   ["encode", (optimizer, encoder) => optimizer.encode(encoder)],
   ["step", (optimizer) => optimizer.step()],
+  ["minimize", (optimizer) => optimizer.minimize(() => 0)],
   ["lookahead", (optimizer) => optimizer.lookahead()],
   ["outputGradient", (optimizer) => optimizer.outputGradient()],
   ["swapAverage", (optimizer) => optimizer.swapAverage()],
