@@ -80,7 +80,7 @@ describe("two workloads", () => {
   });
 });
 
-test.each([
+test.concurrent.each([
   ["an unknown workload", ["--workload", "10x10"], "Known: 1x2^24, 148, 1000x64, 10000x64, product"],
   ["no number of rounds", ["--rounds", "0"], "'--rounds'"],
   ["an unknown option", ["--optimizer", "adam"], "--optimizer"],

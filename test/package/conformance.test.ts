@@ -97,7 +97,7 @@ describe("bad input", () => {
     expect(good).toContain("vector/pytorch/sgd/plain");
   });
 
-  test.each([
+  test.concurrent.each([
     ["an unknown option", ["--vector", "x"], "--vector"],
     ["an unknown rule", ["--rule", "adamm"], "there is no 'adamm'"],
     ["an unknown library", ["--library", "torch"], "Known: tfjs, jax-js"],
