@@ -10,6 +10,8 @@ const options: Readonly<Record<string, Readonly<Record<string, number | string>>
   // One rate for what it takes and the rest: with the length of RMSProp's steps.
   shampoo: { grafting: "rmsprop", momentum: 0.9, accumulation: "average" },
   soap: { maxDimension: 128 },
+  // Of noisy gradients older changes tell nothing.
+  lbfgs: { historySize: 5 },
   // So that one rate serves what it takes and the rest.
   muon: { scaling: "match_rms_adamw" },
 };

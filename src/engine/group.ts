@@ -36,8 +36,6 @@ export class ParameterGroup {
   #steps: number;
   #cohorts: Cohorts;
   #rate: number | undefined;
-  /** Whether steps may be quick, and of what that was found. */
-  #quick: { options: RuleOptions; schedules: OptionSchedules; quick: boolean | undefined } | undefined;
 
   /** @internal */
   constructor(
@@ -294,16 +292,8 @@ export class ParameterGroup {
       memory,
       slow: weights.slow > 0,
       average: weights.average > 0,
-      stages: { ...stages, quick: this.#mayBeQuick(options) },
+      stages: { ...stages, quick: mayBeQuick(row, options, this.#optionSchedules) },
     };
-  }
-
-  #mayBeQuick(options: RuleOptions): boolean | undefined {
-    const known = this.#quick;
-    if (known?.options === options && known.schedules === this.#optionSchedules) return known.quick;
-    const quick = mayBeQuick(this.#rule.row, options, this.#optionSchedules);
-    this.#quick = { options, schedules: this.#optionSchedules, quick };
-    return quick;
   }
 
   /** The stages that steps may need with the options in force, or with a schedule's. @internal */

@@ -79,6 +79,9 @@ export function writeStep(
   return { decay, scaled: stage.gradient_scale !== 1 };
 }
 
+/** What was found of options, which steps of many groups ask again and again. */
+const knownQuick = new WeakMap<RuleOptions, { scheduled: OptionSchedules; quick: boolean }>();
+
 /** Whether averages may be kept by three quarters or less; undefined of a rule without any. */
 export function mayBeQuick(
   { shader, options: specs }: RuleRow,
@@ -86,12 +89,16 @@ export function mayBeQuick(
   scheduled: OptionSchedules,
 ): boolean | undefined {
   if (!shader.overrides.includes(QUICK)) return undefined;
-  return Object.entries(specs).some(
+  const known = knownQuick.get(options);
+  if (known?.scheduled === scheduled) return known.quick;
+  const quick = Object.entries(specs).some(
     ([name, spec]) =>
       spec.kind === "number" &&
       spec.exclusiveMax &&
       (Number(options[name]) <= 0.75 || Object.hasOwn(scheduled, name)),
   );
+  knownQuick.set(options, { scheduled, quick });
+  return quick;
 }
 
 /** The stages that steps may need with these options, or with a schedule's. */

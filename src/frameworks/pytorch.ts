@@ -7,6 +7,7 @@ import {
   adamw,
   amsgrad,
   asgd,
+  lbfgs,
   momentum,
   muon,
   nadam,
@@ -20,7 +21,7 @@ import {
   sgd,
 } from "../kernels.js";
 import type { Rule } from "../rule.js";
-import { type Framework, framework, importRule, invalidConfig, oneOf, only } from "./import.js";
+import { aNumber, type Framework, framework, importRule, invalidConfig, oneOf, only } from "./import.js";
 
 /** Of `decoupled_weight_decay`, in our terms. */
 const decayOf = (decoupled: boolean) => (decoupled ? "decoupled" : "coupled");
@@ -160,6 +161,22 @@ export const pytorch: Framework = /* @__PURE__ */ framework(
     ASGD: {
       keys: { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weight_decay: 0, maximize: false },
       rule: ({ weight_decay: weightDecay, ...rest }) => asgd({ ...rest, weightDecay }),
+    },
+    // The others are arguments of `optimizer.minimize()`.
+    LBFGS: {
+      keys: {
+        lr: 1,
+        history_size: 100,
+        max_iter: aNumber,
+        max_eval: {
+          neutral: "a number or null",
+          holds: (value: unknown) => value === null || aNumber.holds(value),
+        },
+        tolerance_grad: aNumber,
+        tolerance_change: aNumber,
+        line_search_fn: /* @__PURE__ */ only(null, "strong_wolfe"),
+      },
+      rule: ({ lr, history_size: historySize }) => lbfgs({ lr, historySize }),
     },
     // For its matrices; PyTorch takes no others. It iterates in bf16, where the rule does in f32.
     Muon: {

@@ -310,8 +310,8 @@ async function fails(factory: RuleFactory, among = ""): Promise<boolean> {
   return false;
 }
 
-/** Of what is planted in every rule alike a third; all of it in `test --long`. */
-const some = <T>(list: readonly T[]): T[] => list.filter((_, index) => long || index % 3 === 0);
+/** Of what is planted in every rule alike a sixth; all of it in `test --long`. */
+const some = <T>(list: readonly T[]): T[] => list.filter((_, index) => long || index % 6 === 0);
 
 /** Defects that any rule can have, from the text of its shader: the update turned round, and a state not kept. */
 function commonDefects({ row: { shader } }: RuleFactory): (readonly [what: string, code: string])[] {

@@ -100,6 +100,7 @@ describe("defaults", () => {
     ["Rprop", "rprop", { lr: 1e-2, etaMinus: 0.5, etaPlus: 1.2, stepSizeMin: 1e-6, stepSizeMax: 50 }],
     ["ASGD", "asgd", { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6 }],
     ["Adafactor", "adafactor", { lr: 1e-2, decayRate: 0.8, eps1: 2 ** -23, eps2: 1e-3, decay: "decoupled" }],
+    ["LBFGS", "lbfgs", { lr: 1, historySize: 100 }],
     ["Muon", "muon", { lr: 1e-3, weightDecay: 0.1, form: "average", eps: 1e-7, scaling: "original" }],
   ])("of PyTorch's %s", (name, rule, options) => {
     const made = fromPyTorch(name);

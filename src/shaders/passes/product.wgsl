@@ -147,8 +147,9 @@ fn multiply(product: Product, work: u32, lane: u32) {
   }
   let row = tile.x + lane / 8u * 4u;
   let quad = tile.y / 4u + lane % 8u;
-  put_result(product, a, row, quad);
-  put_result(product, b, row, quad + 8u);
-  put_result(product, c, row + 32u, quad);
-  put_result(product, d, row + 32u, quad + 8u);
+  // In a loop: written out four times it would be most of what a driver has to compile.
+  var blocks = array(a, b, c, d);
+  for (var k = 0u; k < 4u; k++) {
+    put_result(product, blocks[k], row + k / 2u * 32u, quad + k % 2u * 8u);
+  }
 }
