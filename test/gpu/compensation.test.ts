@@ -184,7 +184,9 @@ describe("compensated parameters", () => {
     "schedule-free-sgd": { lr: 1e-3 },
   };
 
-  test.each(shapeless.map((factory) => [factory.row.name, factory] as const))(
+  // Half of the rules, and with `test --long` all.
+  const some = shapeless.filter((_, index) => long || index % 2 === 0);
+  test.each(some.map((factory) => [factory.row.name, factory] as const))(
     "%s around 1e4 follows float64 where f32 stands still",
     async (name, factory) => {
       const rule = factory({ lr: 1e-5, ...small[name] });

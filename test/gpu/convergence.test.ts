@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type BufferRange, createOptimizer, fromOptax } from "../../src/index.js";
 import { read, upload } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
+import { long } from "../support/long.js";
 
 const watched = useDevice();
 
@@ -142,7 +143,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   return ends;
 }
 
-describe.each(targets)("$name", (target) => {
+// The second one takes as long again: with `test --long`.
+describe.each(targets.slice(0, long ? 2 : 1))("$name", (target) => {
   let ends: Float32Array[];
   beforeAll(async () => {
     ends = await descendAll(target);

@@ -20,9 +20,9 @@ const shapes: readonly Shape[] = [
     ? ([
         [200, 30],
         [256, 256],
+        [256, 1024],
       ] satisfies Shape[])
     : []),
-  [256, 1024],
   [1024, 256],
 ];
 

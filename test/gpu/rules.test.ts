@@ -91,8 +91,9 @@ const MOVES_AT_ZERO_RATE: Readonly<Record<string, string>> = {
 /** A rate that changes in mid-run. */
 const schedule = (step: number) => (step < 6 ? 1 : 0.25);
 
-/** Of what tells little about a rule that its defaults and the reference do not, a third; all of it in `test --long`. */
-const some = <T>(list: readonly T[]): T[] => list.filter((_, index) => long || index % 3 === 0);
+/** One in so many of what tells little that other tests do not; `test --long` takes all. */
+const some = <T>(list: readonly T[], one: number): T[] =>
+  list.filter((_, index) => long || index % one === 0);
 
 /** Values that differ by more than the tolerance. */
 const far = (values: Float32Array, expected: Float32Array) =>
@@ -114,7 +115,10 @@ describe("on a device as it is", () => {
   // Those that look at whole tensors are held to the reference by the conformance run, over shapes.
   const elementwise = variants.filter(({ factory }) => !factory.row.whole && byGradients.includes(factory));
   // Rules at their defaults, and some of their variants; the conformance run has them all.
-  const judged = new Set([...elementwise.filter(({ name }) => name.endsWith(" {}")), ...some(elementwise)]);
+  const judged = new Set([
+    ...elementwise.filter(({ name }) => name.endsWith(" {}")),
+    ...some(elementwise, 4),
+  ]);
   describe.each([...judged])("$name", ({ factory, options }) => {
     const rule = factory(options);
     const states = statesOf(rule);
@@ -409,7 +413,7 @@ describe("on a device as it is", () => {
     });
   });
 
-  test.each(some(shapeless).map((factory) => [factory.row.name, factory] as const))(
+  test.each(some(shapeless, 5).map((factory) => [factory.row.name, factory] as const))(
     "%s: 2 000 steps of a noisy quadratic end far below the start",
     async (name, factory) => {
       const steps = 2000;
@@ -579,7 +583,10 @@ describe.each([
 
   // Whole tensors are bound whole: test/gpu/whole.test.ts.
   test.each(
-    some(byGradients.filter(({ row }) => !row.whole)).map((factory) => [factory.row.name, factory] as const),
+    some(
+      byGradients.filter(({ row }) => !row.whole),
+      5,
+    ).map((factory) => [factory.row.name, factory] as const),
   )("%s: chunks give the bits of the whole", async (_, factory) => {
     const run = async (on: Watched) => {
       const arena = createArena(on.device, [{ a: [1500], b: [300] }]);
