@@ -21,9 +21,9 @@ const shapes: readonly Shape[] = [
         [200, 30],
         [256, 256],
         [256, 1024],
+        [1024, 256],
       ] satisfies Shape[])
     : []),
-  [1024, 256],
 ];
 
 /** Updates of a rule with rate 1 on a tensor that is zero before each step. */
