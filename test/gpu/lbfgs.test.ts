@@ -6,6 +6,7 @@ import { read, upload, write } from "../support/buffers.js";
 import { difference, useDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
 import { normals } from "../support/numbers.js";
+import { rosenbrock } from "../support/rosenbrock.js";
 import { bits } from "../support/tensors.js";
 
 const watched = useDevice();
@@ -62,18 +63,6 @@ const end = ({ optimizer, destroy }: Run) => {
   destroy();
 };
 
-/** Rosenbrock's function in ten dimensions: Σ 100(x₂ᵢ − x₂ᵢ₋₁²)² + (1 − x₂ᵢ₋₁)² over neighbours. */
-const rosenbrock = (x: ArrayLike<number>) => {
-  const gradient = new Float64Array(x.length);
-  let value = 0;
-  for (let i = 0; i + 1 < x.length; i += 1) {
-    const off = x[i + 1]! - x[i]! ** 2;
-    value += 100 * off ** 2 + (1 - x[i]!) ** 2;
-    gradient[i]! += -400 * x[i]! * off - 2 * (1 - x[i]!);
-    gradient[i + 1]! += 200 * off;
-  }
-  return { value, gradient };
-};
 const start = Float32Array.from({ length: 10 }, (_, i) => (i % 2 ? 1 : -1.2));
 
 describe("on Rosenbrock's function in ten dimensions", () => {

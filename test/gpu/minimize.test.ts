@@ -6,21 +6,10 @@ import { twoLoop } from "../../src/reference/lbfgs.js";
 import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
+import { rosenbrock } from "../support/rosenbrock.js";
 
 const watched = useDevice();
 
-/** Rosenbrock's function over neighbours. */
-function rosenbrock(x: ArrayLike<number>) {
-  const gradient = new Float64Array(x.length);
-  let value = 0;
-  for (let i = 0; i + 1 < x.length; i += 1) {
-    const off = x[i + 1]! - x[i]! ** 2;
-    value += 100 * off ** 2 + (1 - x[i]!) ** 2;
-    gradient[i]! += -400 * x[i]! * off - 2 * (1 - x[i]!);
-    gradient[i + 1]! += 200 * off;
-  }
-  return { value, gradient };
-}
 const start = Float64Array.from({ length: 10 }, (_, i) => (i % 2 ? 1 : -1.2));
 
 /** Two tensors, at offsets that no four lanes fit, and the loss with its gradients at their values. */

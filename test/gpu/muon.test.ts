@@ -6,7 +6,7 @@ import { referenceState, referenceStep } from "../../src/reference/step.js";
 import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
 import { long } from "../support/long.js";
-import { normals } from "../support/numbers.js";
+import { normals, relative } from "../support/numbers.js";
 
 const watched = useDevice();
 
@@ -89,12 +89,6 @@ const turn = (values: ArrayLike<number>, [rows, columns]: Shape) =>
     { length: rows * columns },
     (_, i) => values[(i % rows) * columns + Math.floor(i / rows)]!,
   );
-
-/** How far values are off, in proportion to the length of all that was expected. */
-function relative(values: ArrayLike<number>, expected: Float64Array): number {
-  const length = (all: Float64Array) => Math.sqrt(all.reduce((sum, value) => sum + value ** 2, 0));
-  return length(expected.map((value, i) => value - values[i]!)) / length(expected);
-}
 
 describe.each(shapes)("%i×%i", (...shape) => {
   const [rows, columns] = shape;

@@ -1,47 +1,20 @@
 // Shampoo: its directions are those of float64, whatever their size, and its roots survive what rounding does.
 import { describe, expect, test } from "vitest";
-import { createArena, createOptimizer, shampoo } from "../../src/index.js";
+import { createOptimizer, shampoo } from "../../src/index.js";
 import { referenceState, referenceStep } from "../../src/reference/step.js";
 import { read, upload, write } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
-import { normals } from "../support/numbers.js";
+import { dispatchesOf, matrix } from "../support/matrices.js";
+import { normals, relative } from "../support/numbers.js";
 import { bits } from "../support/tensors.js";
 
 const watched = useDevice();
 
 type Shape = readonly [rows: number, columns: number];
 
-/** A rule over one matrix that is zero before each step, and what a step makes of it. */
-async function matrixOf(shape: Shape, options: object = {}) {
-  const { device } = watched();
-  const rule = shampoo({ lr: 1, ...options });
-  const zeros = new Float32Array(shape[0] * shape[1]);
-  const [param, grad] = [upload(device, zeros), upload(device, zeros)];
-  const optimizer = await createOptimizer(device, { rule, parameters: [{ name: "w", shape, param, grad }] });
-  return {
-    rule,
-    optimizer,
-    async step(gradient: Float32Array) {
-      write(device, param, zeros);
-      write(device, grad, gradient);
-      optimizer.step();
-      const [after] = await read(device, [param]);
-      return after!.map((value) => -value);
-    },
-    destroy() {
-      optimizer.destroy();
-      param.buffer.destroy();
-      grad.buffer.destroy();
-    },
-  };
-}
-
-/** How far values are off, in proportion to the length of all that was expected. */
-function relative(values: ArrayLike<number>, expected: Float64Array): number {
-  const length = (all: Float64Array) => Math.sqrt(all.reduce((sum, value) => sum + value ** 2, 0));
-  return length(expected.map((value, i) => value - values[i]!)) / length(expected);
-}
+const matrixOf = (shape: Shape, options: object = {}) =>
+  matrix(watched(), shape, shampoo({ lr: 1, ...options }));
 
 test.each([
   [[24, 40], {}],
@@ -112,20 +85,7 @@ describe("from end to end of f32", () => {
 });
 
 test("takes as many dispatches for many matrices as for one", async () => {
-  const { device, counts } = watched();
-  const taken = async (many: number) => {
-    const arena = createArena(device, [
-      Object.fromEntries(Array.from({ length: many }, (_, index) => [`t${index}`, [5 + (index % 3), 4]])),
-    ]);
-    const optimizer = await createOptimizer(device, { rule: shampoo(), parameters: arena.groups[0]! });
-    const before = counts.dispatches;
-    optimizer.step();
-    const own = counts.dispatches - before;
-    optimizer.destroy();
-    arena.destroy();
-    return own;
-  };
-  expect(await taken(100)).toBe(await taken(1));
+  expect(await dispatchesOf(watched(), shampoo(), 100)).toBe(await dispatchesOf(watched(), shampoo(), 1));
 });
 
 test("refuses what it cannot take before there is any memory", async () => {

@@ -1,50 +1,16 @@
 // SOAP: its bases are orthonormal and come to eigenvectors, its directions are those of float64 between them.
 import { expect, test } from "vitest";
-import { adam, createArena, createOptimizer, type Rule, soap } from "../../src/index.js";
+import { adam, createOptimizer, type Rule, soap } from "../../src/index.js";
 import { referenceState, referenceStep } from "../../src/reference/step.js";
-import { read, upload, write } from "../support/buffers.js";
+import { upload } from "../support/buffers.js";
 import { useDevice } from "../support/device.js";
 import { expectError } from "../support/errors.js";
-import { normals } from "../support/numbers.js";
+import { dispatchesOf, matrix } from "../support/matrices.js";
+import { normals, relative } from "../support/numbers.js";
 
 const watched = useDevice();
 
-/** A rule over one tensor that is zero before each step, and what a step makes of it. */
-async function tensorOf(shape: readonly number[], rule: Rule) {
-  const { device } = watched();
-  const count = shape.reduce((product, extent) => product * extent, 1);
-  const zeros = new Float32Array(count);
-  const [param, grad] = [upload(device, zeros), upload(device, zeros)];
-  const optimizer = await createOptimizer(device, { rule, parameters: [{ name: "w", shape, param, grad }] });
-  return {
-    count,
-    async step(gradient: Float32Array) {
-      write(device, param, zeros);
-      write(device, grad, gradient);
-      optimizer.step();
-      const [after] = await read(device, [param]);
-      return after!.map((value) => -value);
-    },
-    async kept(names: readonly string[]) {
-      const values = await read(
-        device,
-        names.map((name) => optimizer.state("w", name)),
-      );
-      return Object.fromEntries(names.map((name, index) => [name, Float64Array.from(values[index]!)]));
-    },
-    destroy() {
-      optimizer.destroy();
-      param.buffer.destroy();
-      grad.buffer.destroy();
-    },
-  };
-}
-
-/** How far values are off, in proportion to the length of all that was expected. */
-function relative(values: ArrayLike<number>, expected: Float64Array): number {
-  const length = (all: Float64Array) => Math.sqrt(all.reduce((sum, value) => sum + value ** 2, 0));
-  return length(expected.map((value, i) => value - values[i]!)) / length(expected);
-}
+const tensorOf = (shape: readonly number[], rule: Rule) => matrix(watched(), shape, rule);
 
 const names = ["exp_avg", "exp_avg_sq", "left", "right", "left_basis", "right_basis"];
 
@@ -133,19 +99,7 @@ test("no gradient leaves the axes, and no update", async () => {
 
 test("takes as many dispatches for many matrices as for one, and refuses what it cannot take", async () => {
   const { device, counts } = watched();
-  const taken = async (many: number) => {
-    const arena = createArena(device, [
-      Object.fromEntries(Array.from({ length: many }, (_, index) => [`t${index}`, [5 + (index % 3), 4]])),
-    ]);
-    const optimizer = await createOptimizer(device, { rule: soap(), parameters: arena.groups[0]! });
-    const before = counts.dispatches;
-    optimizer.step();
-    const own = counts.dispatches - before;
-    optimizer.destroy();
-    arena.destroy();
-    return own;
-  };
-  expect(await taken(50)).toBe(await taken(1));
+  expect(await dispatchesOf(watched(), soap(), 50)).toBe(await dispatchesOf(watched(), soap(), 1));
   const [param, grad] = [upload(device, new Float32Array(6)), upload(device, new Float32Array(6))];
   const before = counts.buffers;
   const create = (shape: readonly number[] | undefined, options: object = {}) =>

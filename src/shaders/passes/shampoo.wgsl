@@ -191,16 +191,7 @@ fn find_root(tensor: Tensor, work: u32, lane: u32, turns: u32) {
 }
 
 fn load_root(tensor: Tensor, work: u32, lane: u32) {
-  let quad = side_quad(tensor, work, lane);
-  if (quad.elements == 0u) {
-    return;
-  }
-  let root = kept_of(quad.side, tensor.left_root, tensor.right_root) + quad.row * quad.side.size + quad.column;
-  var values = vec4f();
-  for (var k = 0u; k < quad.elements; k++) {
-    values[k] = kept[root + k];
-  }
-  scratch[matrix_of(tensor, quad.side, tensor.gram).first + quad.at] = values;
+  load_side(tensor, work, lane, tensor.left_root, tensor.right_root, tensor.gram);
 }
 
 // The direction of each block: first the root on the left, then that on the right.

@@ -63,6 +63,20 @@ fn side_quad(tensor: Tensor, work: u32, lane: u32) -> SideQuad {
   return SideQuad(side, select(0u, min(4u, side.size - column), at < area_of(side.size)), at, at / stride, column);
 }
 
+// To where it can be multiplied, what is kept of a side.
+fn load_side(tensor: Tensor, work: u32, lane: u32, left: u32, right: u32, to_first: u32) {
+  let quad = side_quad(tensor, work, lane);
+  if (quad.elements == 0u) {
+    return;
+  }
+  let from_first = kept_of(quad.side, left, right) + quad.row * quad.side.size + quad.column;
+  var values = vec4f();
+  for (var k = 0u; k < quad.elements; k++) {
+    values[k] = kept[from_first + k];
+  }
+  scratch[matrix_of(tensor, quad.side, to_first).first + quad.at] = values;
+}
+
 // Four cells of a row of a block.
 struct CellQuad {
   inside: bool, // the blocks

@@ -65,16 +65,7 @@ fn gather(tensor: Tensor, work: u32, lane: u32) {
 }
 
 fn load_basis(tensor: Tensor, work: u32, lane: u32) {
-  let quad = side_quad(tensor, work, lane);
-  if (quad.elements == 0u) {
-    return;
-  }
-  let basis = kept_of(quad.side, tensor.left_basis, tensor.right_basis) + quad.row * quad.side.size + quad.column;
-  var values = vec4f();
-  for (var k = 0u; k < quad.elements; k++) {
-    values[k] = kept[basis + k];
-  }
-  scratch[matrix_of(tensor, quad.side, tensor.basis).first + quad.at] = values;
+  load_side(tensor, work, lane, tensor.left_basis, tensor.right_basis, tensor.basis);
 }
 
 // Where gradient and first moment lie after so many products.
