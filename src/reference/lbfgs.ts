@@ -16,7 +16,7 @@ const dot = (a: Float64Array, b: Float64Array): number => a.reduce((so, value, i
  * @param pairs the oldest first
  * @returns also, of each element, Σ|·| over all that its value is made of
  */
-export function twoLoop(gradient: Float64Array, pairs: readonly Pair[]) {
+function twoLoop(gradient: Float64Array, pairs: readonly Pair[]) {
   const q = gradient.slice();
   const alphas = pairs.map(() => 0);
   for (let i = pairs.length - 1; i >= 0; i -= 1) {
