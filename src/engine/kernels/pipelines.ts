@@ -83,32 +83,34 @@ function layoutsOf(device: GPUDevice, storages: readonly Access[]): Layouts {
   });
 }
 
-const bind = (
-  device: GPUDevice,
+const describe = (
   label: string,
   layout: GPUBindGroupLayout,
   resources: readonly GPUBufferBinding[],
-): GPUBindGroup =>
-  device.createBindGroup({
-    label,
-    layout,
-    entries: resources.map((resource, binding) => ({ binding, resource })),
-  });
+): GPUBindGroupDescriptor => ({
+  label,
+  layout,
+  entries: resources.map((resource, binding) => ({ binding, resource })),
+});
 
 /** A bind group 0: the rule's scalars and the engine's, at dynamic offsets. */
 export const bindStep = (
   device: GPUDevice,
   label: string,
   ...blocks: readonly [scalars: GPUBufferBinding, stage: GPUBufferBinding]
-): GPUBindGroup => bind(device, label, cacheOf(device).step, blocks);
+): GPUBindGroup => device.createBindGroup(describe(label, cacheOf(device).step, blocks));
 
-/** A bind group 1. */
-export const bindChunk = (
+/** What a bind group 1 is made of. */
+export const describeChunk = (
   device: GPUDevice,
   label: string,
   storages: readonly Access[],
   resources: readonly GPUBufferBinding[],
-): GPUBindGroup => bind(device, label, layoutsOf(device, storages).chunk, resources);
+): GPUBindGroupDescriptor => describe(label, layoutsOf(device, storages).chunk, resources);
+
+/** A bind group 1. */
+export const bindChunk = (...[device, ...what]: Parameters<typeof describeChunk>): GPUBindGroup =>
+  device.createBindGroup(describeChunk(device, ...what));
 
 /** One text and its pipelines, by width and variant. */
 export class Kernel {

@@ -1,4 +1,4 @@
-import { memo, recent } from "../../memo.js";
+import { memo } from "../../memo.js";
 import * as chunkShader from "../../shaders/engine/chunk.wgsl?engine";
 import type { Range, Tensor } from "../memory/parameters.js";
 import { BLOCK } from "../memory/slots.js";
@@ -17,7 +17,7 @@ import {
 import { packStruct, sizeOf } from "../memory/struct.js";
 import { USAGE } from "../memory/usage.js";
 import type { PartedSpan } from "./parted.js";
-import { type Access, bindChunk, type Kernel, type Variant } from "./pipelines.js";
+import { type Access, describeChunk, type Kernel, type Variant } from "./pipelines.js";
 
 /** One dispatch, ready to encode. */
 export interface Dispatch {
@@ -103,11 +103,26 @@ export interface PlanContext {
   readonly bound: BoundDispatches;
 }
 
-/**
- * What was bound for a span, by gradient buffer, pass and place. The buffer holds it weakly: autodiff libraries recycle a
- * handful.
- */
-export type BoundDispatches = WeakMap<GPUBuffer, Map<Planner, Map<string, Map<string, readonly Dispatch[]>>>>;
+/** A dispatch but for where its gradient lies. Chunks that lie alike share it: a fresh gradient costs a bind group. */
+interface CutChunk extends Omit<Dispatch, "bindGroup"> {
+  readonly chunk: Chunk;
+  readonly descriptor: GPUBindGroupDescriptor;
+  /** The gradient's part, filled in where it is bound. */
+  readonly gradient?: { buffer: GPUBuffer; offset?: number };
+}
+
+/** The chunks of a span, by how its gradient is aligned. */
+type Cuts = Map<number, readonly CutChunk[]>;
+
+/** Dispatches of a span, and for which place of its gradient and which of its tensors. */
+interface BoundPlace {
+  readonly offset: number;
+  readonly without: string;
+  readonly dispatches: readonly Dispatch[];
+}
+
+/** What was bound for a span, by gradient buffer, which holds it weakly: autodiff libraries recycle a handful. */
+export type BoundDispatches = WeakMap<GPUBuffer, Map<Cuts, BoundPlace[]>>;
 
 /** How many places of a span's gradient in one buffer stay bound: some libraries suballocate it anew each step. */
 const KEPT_PLACES = 8;
@@ -178,19 +193,18 @@ export function firstStrip({ end, start }: Chunk, { first, count, head }: StripP
   return end === "tail" ? first + count - 1 : first + Number(head) + Math.floor(start / STRIP);
 }
 
-/** Dispatches of a pass over a span, one a chunk. */
-function bindSpan(
+/** Cuts a span of a pass into chunks. */
+function cutSpan(
   { device, label, limits, uniforms }: PlanContext,
   { name, lead, streams, strips }: PassKind,
   { span, stepped }: PartedSpan,
   gradient: Range | undefined,
-): readonly Dispatch[] {
+): readonly CutChunk[] {
   const { how } = parting;
   const [tensor] = span.tensors;
   const leading = lead(tensor);
   const offsets = gradient ? [leading.offset, gradient.offset] : [leading.offset];
   const place = strips?.place(span);
-  const accesses = accessesOf(streams);
   const within = stepped && how ? how.limited(limits) : limits;
   return cutChunks(span.size, offsets, within, place?.ends).map((chunk) => {
     const part = (range: Range) => partOf(range, chunk, limits);
@@ -209,19 +223,40 @@ function bindSpan(
             how.writeStepped(bytes, span, stepped, chunk.start, chunk.size),
           )
         : uniforms.binding(values);
+    const ofGradient = gradient && part(gradient).binding;
     const resources = streams.map((stream): GPUBufferBinding => {
       if ("whole" in stream) return { buffer: stream.whole };
-      return part("gradient" in stream ? gradient! : stream.range(tensor)).binding;
+      return "gradient" in stream ? ofGradient! : part(stream.range(tensor)).binding;
     });
     return {
+      chunk,
       form: stepped ? "parted" : chunk.width,
       width: chunk.width,
       lanes,
       strip,
-      bindGroup: bindChunk(device, `${label} ${name} ${tensor.name}`, accesses, [uniform, ...resources]),
+      descriptor: describeChunk(device, `${label} ${name} ${tensor.name}`, accessesOf(streams), [
+        uniform,
+        ...resources,
+      ]),
+      ...(ofGradient && { gradient: ofGradient }),
     };
   });
 }
+
+/** Dispatches of chunks whose gradient lies there. */
+const bindCut = (
+  { device, limits }: PlanContext,
+  cut: readonly CutChunk[],
+  range: Range | undefined,
+): readonly Dispatch[] =>
+  cut.map(({ chunk, form, width, lanes, strip, descriptor, gradient }) => {
+    if (gradient && range) {
+      const start = range.offset + chunk.start;
+      gradient.buffer = range.buffer;
+      gradient.offset = start - (start % limits.minStorageBufferOffsetAlignment);
+    }
+    return { form, width, lanes, strip, bindGroup: device.createBindGroup(descriptor) };
+  });
 
 /** Loads what joins spans over tensors that are left out. */
 export async function loadParting(): Promise<void> {
@@ -232,6 +267,8 @@ export async function loadParting(): Promise<void> {
 export class Planner {
   readonly #context: PlanContext;
   readonly #kind: PassKind;
+  /** By first tensor and size of the span. */
+  readonly #cuts = new Map<Tensor, Map<number, Cuts>>();
 
   constructor(context: PlanContext, kind: PassKind) {
     this.#context = context;
@@ -246,19 +283,37 @@ export class Planner {
     const spans: readonly PartedSpan[] =
       (some && parting.how?.joinOver(tensors, all, ranges, strips?.mayGoOn)) ||
       joinSpans(tensors, ranges, strips?.mayGoOn).map((span) => ({ span }));
-    return spans.flatMap((parted) => this.#bound(parted, gradient?.(parted.span.tensors[0])));
+    const dispatches: Dispatch[] = [];
+    for (const parted of spans) dispatches.push(...this.#bound(parted, gradient?.(parted.span.tensors[0])));
+    return dispatches;
   }
 
   #bound(parted: PartedSpan, gradient: Range | undefined): readonly Dispatch[] {
     const { span, stepped } = parted;
     const [first] = span.tensors;
     const { buffer, offset } = gradient ?? this.#kind.lead(first);
-    const ofBuffer = memo(this.#context.bound, buffer, () => new Map());
-    const ofPass = memo(ofBuffer, this, () => new Map());
-    const ofSpan = memo(ofPass, `${first.name}\n${span.size}`, () => new Map<string, readonly Dispatch[]>());
-    const without = stepped && span.tensors.filter((tensor) => !stepped.has(tensor));
-    const place = `${offset}\n${without?.map(({ name }) => name).join("\n")}`;
-    return recent(ofSpan, place, KEPT_PLACES, () => bindSpan(this.#context, this.#kind, parted, gradient));
+    const ofTensor = memo(this.#cuts, first, () => new Map<number, Cuts>());
+    const cuts = memo(ofTensor, span.size, (): Cuts => new Map());
+    const ofBuffer = memo(this.#context.bound, buffer, () => new Map<Cuts, BoundPlace[]>());
+    const places = memo(ofBuffer, cuts, () => []);
+    const left = stepped && span.tensors.filter((tensor) => !stepped.has(tensor));
+    const without = left?.map(({ name }) => name).join("\n") ?? "";
+    const known = places.findIndex((place) => place.offset === offset && place.without === without);
+    const place =
+      known < 0
+        ? { offset, without, dispatches: this.#bind(parted, gradient, cuts) }
+        : places.splice(known, 1)[0]!;
+    // The newest is the last.
+    places.push(place);
+    if (places.length > KEPT_PLACES) places.shift();
+    return place.dispatches;
+  }
+
+  #bind(parted: PartedSpan, gradient: Range | undefined, cuts: Cuts): readonly Dispatch[] {
+    const cut = () => cutSpan(this.#context, this.#kind, parted, gradient);
+    const aligned = (gradient?.offset ?? 0) % this.#context.limits.minStorageBufferOffsetAlignment;
+    // Uniforms of spans that leave out tensors go with what they are bound in.
+    return bindCut(this.#context, parted.stepped ? cut() : memo(cuts, aligned, cut), gradient);
   }
 }
 

@@ -81,7 +81,7 @@ export function checkParameters(
 
 function checkTensor({ name, param, grad, shape }: Parameter): Tensor {
   const elements = shape && elementCount(name, shape);
-  const range = checkRange(`Parameter of '${name}'`, param);
+  const range = checkRange(() => `Parameter of '${name}'`, param);
   const size = elements === undefined ? range.size : elements * 4;
   if (range.size < size) refuse((say) => say.tooShort(name, size, shape, range.size));
 
@@ -110,7 +110,7 @@ export function checkGradient(
   { name, size, param }: Pick<Tensor, "name" | "size" | "param">,
   grad: GPUBuffer | PartialRange,
 ): Range {
-  const range = checkRange(`Gradient of '${name}'`, grad);
+  const range = checkRange(() => `Gradient of '${name}'`, grad);
   if (range.size < size)
     throw new OptimError("invalid-buffer", `Gradient of '${name}' is shorter than its parameter`, {
       expected: `at least ${size} bytes`,
@@ -140,31 +140,34 @@ export function elementCount(name: string, shape: readonly number[]): number {
 type CheckedRange = Range & { readonly size: number };
 
 /** @throws OptimError `invalid-buffer` */
-export function checkRange(what: string, given: GPUBuffer | PartialRange): CheckedRange {
-  const range = isRange(given) ? given : { buffer: given };
-  checkNames("range", range, ["buffer", "offset", "size", "padding"]);
+export function checkRange(what: () => string, given: GPUBuffer | PartialRange): CheckedRange {
+  const whole = !isRange(given);
+  const range: PartialRange = whole ? { buffer: given } : given;
+  if (!whole) checkNames("range", range, ["buffer", "offset", "size", "padding"]);
   const { buffer, offset = 0, padding = 0 } = range;
   // As WebGPU has it: the rest of the buffer.
   const { size = Math.max(0, buffer?.size - offset - padding) } = range;
   const fail = (problem: string, expected: string, got: string, fix: string): never => {
-    throw new OptimError("invalid-buffer", `${what} ${problem}`, { expected, got, fix });
+    throw new OptimError("invalid-buffer", `${what()} ${problem}`, { expected, got, fix });
   };
   if (typeof buffer?.size !== "number" || typeof buffer.usage !== "number")
     fail("is not a GPUBuffer", "a GPUBuffer or { buffer, offset, size }", briefly(given), "pass the buffer");
-  const usage = `usage 0x${buffer.usage.toString(16)}`;
-  if (!(buffer.usage & USAGE.STORAGE))
+  if (!(buffer.usage & USAGE.STORAGE)) {
+    const usage = `usage 0x${buffer.usage.toString(16)}`;
     fail("cannot be bound", "usage STORAGE", usage, "create the buffer with GPUBufferUsage.STORAGE");
-  for (const [field, value] of Object.entries({ offset, size, padding }))
-    if (!Number.isSafeInteger(value) || value < 0 || value % 4 !== 0)
-      fail(
-        `has a wrong ${field}`,
-        "a multiple of 4 bytes, at least 0",
-        briefly(value),
-        "count in bytes of f32",
-      );
-  const end = `offset ${offset} + size ${size} + padding ${padding}`;
-  if (offset + size + padding > buffer.size)
+  }
+  const count = (field: string, value: number) => {
+    if (Number.isSafeInteger(value) && value >= 0 && value % 4 === 0) return;
+    const expected = "a multiple of 4 bytes, at least 0";
+    fail(`has a wrong ${field}`, expected, briefly(value), "count in bytes of f32");
+  };
+  count("offset", offset);
+  count("size", size);
+  count("padding", padding);
+  if (offset + size + padding > buffer.size) {
+    const end = `offset ${offset} + size ${size} + padding ${padding}`;
     fail("ends outside its buffer", `at most ${buffer.size} bytes`, end, "correct the range");
+  }
   return { buffer, offset, size, padding };
 }
 
@@ -178,6 +181,10 @@ function isRange(given: GPUBuffer | PartialRange): given is PartialRange {
  * @throws OptimError `aliased-buffers`
  */
 export function refuseOverlap(tensors: readonly Tensor[], at: (tensor: Tensor) => Range = gradientOf): void {
+  const buffers = new Set<GPUBuffer>();
+  for (const tensor of tensors) buffers.add(tensor.param.buffer).add(at(tensor).buffer);
+  // Each in a buffer of its own, as libraries hand them out.
+  if (buffers.size === 2 * tensors.length) return;
   const byBuffer = new Map<GPUBuffer, { tensor: Tensor; role: string; start: number; end: number }[]>();
   for (const tensor of tensors)
     for (const [role, { buffer, offset, padding }] of [

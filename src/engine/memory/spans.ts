@@ -48,14 +48,13 @@ export function joinSpans(
   mayGoOn: (start: number, end: number) => boolean = () => true,
 ): readonly Span[] {
   const spans: { tensors: [Tensor, ...Tensor[]]; size: number }[] = [];
+  let first: readonly Range[] = [];
   for (const tensor of tensors) {
     const ranges = rangesOf(tensor);
-    const size = tensor.size + Math.min(...ranges.map(({ padding }) => padding));
+    const size = tensor.size + ranges.reduce((least, { padding }) => Math.min(least, padding), Infinity);
     const span = spans.at(-1);
-    const first = span && rangesOf(span.tensors[0]);
     const joins =
       span &&
-      first &&
       mayGoOn(first[0]!.offset, first[0]!.offset + span.size) &&
       first.every(
         (range, index) =>
@@ -64,7 +63,10 @@ export function joinSpans(
     if (joins) {
       span.tensors.push(tensor);
       span.size += size;
-    } else spans.push({ tensors: [tensor], size });
+    } else {
+      spans.push({ tensors: [tensor], size });
+      first = ranges;
+    }
   }
   return spans;
 }

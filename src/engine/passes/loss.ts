@@ -16,7 +16,7 @@ export function takeLoss(engine: Engine, given: GPUBuffer | PartialRange | undef
       "none",
       "pass the loss where the gradients were taken",
     );
-  const range = checkRange("The loss", given);
+  const range = checkRange(() => "The loss", given);
   const { buffer, offset } = range;
   const target = engine.machine.guarding!.guard.loss;
   if (range.size >= 4 && buffer.usage & USAGE.COPY_SRC)
