@@ -78,7 +78,8 @@ export default defineConfig({
           include: ["test/package/**/*.test.ts"],
           environment: "node",
           pool: "threads",
-          fileParallelism: false,
+          // None asserts a time.
+          maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 120_000,
           provide,
