@@ -40,7 +40,7 @@ check_node() {
 
 install_packages() {
   node "$root/tooling/check-installed.mjs" ||
-    quietly "Installing the locked packages …" npm --prefix "$root" ci --no-audit --no-fund
+    quietly "Installing the locked packages …" npm --prefix "$root" ci --no-audit --no-fund --ignore-scripts
 }
 
 is_debian() {

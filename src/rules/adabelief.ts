@@ -18,6 +18,7 @@ const adabeliefOptions = () => ({
   eps: positive(1e-16),
   /** Added to s in every step. */
   epsRoot: nonNegative(1e-16),
+  /** Whether the rate is rectified as in RAdam. */
   rectify: flag(false),
   decay: decoupledFirst(),
 });

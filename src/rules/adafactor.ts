@@ -39,6 +39,7 @@ const options = () =>
     relativeStep: flag(true),
     /** c of β2 = 1 − t⁻ᶜ. */
     decayRate: nonNegative(0.8),
+    /** ε1 of the paper, against division by zero. */
     eps1: nonNegative(2 ** -23),
     /** Whether v is at least ε1² and the mean of R at least ε1 (PyTorch), or ε1 is added to g² (the paper, with 1e-30). */
     eps1Form: choice("floor", "added"),

@@ -8,6 +8,7 @@ export const adan = /* @__PURE__ */ ruleFactory(() => ({
   options: {
     beta1: fraction(0.98),
     beta2: fraction(0.92),
+    /** β3 of the formula, a decay rate. */
     beta3: fraction(0.99),
     eps: epsilon(1e-8),
     /** Inside the root: 1e-8 in optax. */

@@ -13,6 +13,7 @@ export const momentum = /* @__PURE__ */ ruleFactory(() => ({
     momentum: fraction(0.9),
     /** Of form `buffer`: b ← μb + (1 − dampening)g from the second step on. */
     dampening: { kind: "number", default: 0, min: 0, max: 1 },
+    /** What b is: sums of gradients (PyTorch), of updates (Keras), or an average of gradients. */
     form: choice("buffer", "velocity", "average"),
   },
   formula:
@@ -29,7 +30,11 @@ export const momentum = /* @__PURE__ */ ruleFactory(() => ({
 export const nesterov = /* @__PURE__ */ ruleFactory(() => ({
   name: "nesterov",
   shader,
-  options: { momentum: fraction(0.9), form: choice("buffer", "velocity") },
+  options: {
+    momentum: fraction(0.9),
+    /** What b is: sums of gradients (PyTorch, optax), or of updates (Keras). */
+    form: choice("buffer", "velocity"),
+  },
   formula: "buffer: b ← μb + g, θ ← θ − η(g + μb); velocity: b ← μb + ηg, θ ← θ − (μb + ηg)",
   source:
     "Sutskever et al. 2013, eq. 3–4, shifted as in Bengio et al. 2013, sec. 3.5; PyTorch SGD, Keras SGD",

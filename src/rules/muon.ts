@@ -48,8 +48,11 @@ export const muon = /* @__PURE__ */ ruleFactory(() => ({
     biasCorrection: flag(false),
     /** Newton–Schulz iterations. */
     steps: { ...wholeNumber(5, 0), max: 99 },
+    /** First coefficient of the iteration's polynomial aX + b(XXᵀ)X + c(XXᵀ)²X. */
     a: coefficient(3.4445),
+    /** Its second. */
     b: coefficient(-4.775),
+    /** Its third. */
     c: coefficient(2.0315),
     eps: positive(1e-7),
     /** Whether the norm is at least ε (PyTorch) instead of ε joining it (the authors, Keras, optax). */

@@ -28,6 +28,7 @@ export const noisySgd = /* @__PURE__ */ ruleFactory(() => ({
     eta: nonNegative(0.01),
     /** How fast it falls. */
     gamma: nonNegative(0.55),
+    /** Of the noise: another seed is another noise. */
     seed: { ...wholeNumber(0, 0), max: 2 ** 32 - 1 },
   },
   formula: "θ ← θ − η(g + n), n normal of variance eta/tᵞ",

@@ -10,9 +10,13 @@ export const rprop = /* @__PURE__ */ ruleFactory(() => ({
   shader,
   options: {
     lr: nonNegative(1e-2),
+    /** Factor on the step size where the gradient has turned. */
     etaMinus: { kind: "number", default: 0.5, min: 0, exclusiveMin: true, max: 1, exclusiveMax: true },
+    /** Factor where it has not. */
     etaPlus: { kind: "number", default: 1.2, min: 1, exclusiveMin: true, max: Infinity },
+    /** The least step size. */
     stepSizeMin: positive(1e-6),
+    /** The largest. */
     stepSizeMax: positive(50),
     /** Whether each step is taken one step late, and not at all where the gradient has turned (optax). */
     delayed: flag(false),

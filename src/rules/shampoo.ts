@@ -60,6 +60,7 @@ export const shampoo = /* @__PURE__ */ ruleFactory(() => ({
     momentum: fraction(0),
     /** Whether L and R are sums, or averages that forget as β has it (Anil et al. 2020). */
     accumulation: choice("sum", "average"),
+    /** Decay rate β of the averages L and R. */
     beta: fraction(0.99),
     /** ε of L₀ = R₀ = εI. */
     start: nonNegative(0),
@@ -75,6 +76,7 @@ export const shampoo = /* @__PURE__ */ ruleFactory(() => ({
     grafting: choice(...graftings),
     /** β of the squares of `rmsprop` grafting. */
     graftBeta: fraction(0.999),
+    /** ε of that grafting. */
     graftEps: epsilon(1e-8),
     /** MiB that the matrices of a group may take. */
     memoryLimit: positive(256),

@@ -18,8 +18,9 @@ export const yogi = /* @__PURE__ */ ruleFactory(() => ({
     biasCorrection: flag(false),
     /** With the correction, ε beside √v (TensorFlow Addons) instead of √v̂ (optax). */
     epsHat: flag(false),
-    /** Strengths of the proximal step after the update, whose rate is that of the element (TensorFlow Addons). */
+    /** λ₁ of the proximal step after the update, whose rate is that of the element (TensorFlow Addons). */
     l1: nonNegative(0),
+    /** λ₂ of that step. */
     l2: nonNegative(0),
   },
   formula:

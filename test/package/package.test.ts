@@ -33,11 +33,15 @@ const blocks = (markdown: string): string[] =>
   [...markdown.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
 
 describe("contents", () => {
-  test("manifest, licence, readme and dist, nothing else", () => {
+  test("manifest, licence, readme, docs and dist, nothing else", () => {
     const strays = files(packed.folder).filter(
-      (file) => !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/.+\.(js|d\.ts))$/.test(file),
+      (file) =>
+        !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|docs\/.+|dist\/.+\.(js|d\.ts))$/.test(file),
     );
     expect(strays).toEqual([]);
+    for (const page of files(packed.folder).filter((file) => file.endsWith(".md")))
+      for (const [, link] of text(page).matchAll(/\]\((?!https?:|#)([^)#]+)/g))
+        expect(existsSync(join(packed.folder, page, "..", link!)), `${page}: ${link}`).toBe(true);
     for (const file of ["package.json", "LICENSE", "README.md"]) expect(files(packed.folder)).toContain(file);
   });
 
@@ -65,6 +69,17 @@ describe("contents", () => {
         expect(text(`dist/${file}`), file).not.toMatch(/reflect(-structs)?\.js/);
     expect(manifest().sideEffects).toBe(false);
     expect(manifest().engines.node).toBe(">=20.19");
+  });
+
+  test("every option of a rule has words, its default and its range", () => {
+    expect(text("dist/rules/adam.d.ts")).toContain(
+      "  /**\n   * Weight decay λ.\n   *\n   * Default `0.01`; at least 0.\n   */\n  readonly weightDecay: number;",
+    );
+    for (const file of files(join(packed.folder, "dist/rules")).filter((name) => name.endsWith(".d.ts"))) {
+      const [, ...members] = text(`dist/rules/${file}`).split(/(?<=^ {2}readonly .*;)$/m);
+      for (const member of members.filter((one) => one.includes("\n  readonly ")))
+        expect(member, file).toMatch(/\w.*\n +\*\n +\* (Default `.+`|Must be given)/);
+    }
   });
 
   test("published types refer to no file of the build", () => {
@@ -171,29 +186,36 @@ test("Node resolves the package and its manifest, without WebGPU", async () => {
   await expect(import(pathToFileURL(deep).href)).rejects.toThrow();
 });
 
+/** What `lib.dom` of TypeScript 6 and later has no word of. */
+const CONSTANTS = `declare const GPUBufferUsage: Readonly<Record<"STORAGE" | "COPY_SRC" | "COPY_DST" | "MAP_READ", number>>;
+declare const GPUMapMode: { readonly READ: number };`;
+
 describe.each([
-  { resolution: "NodeNext", module: "NodeNext" },
-  { resolution: "Bundler", module: "ESNext" },
-])("TypeScript, strict, resolution $resolution", ({ resolution, module }) => {
+  { compiler: "typescript", resolution: "NodeNext", module: "NodeNext", types: ["@webgpu/types"] },
+  { compiler: "typescript", resolution: "Bundler", module: "ESNext", types: ["@webgpu/types"] },
+  { compiler: "typescript-6", resolution: "Bundler", module: "ESNext", types: [] },
+  { compiler: "typescript-7", resolution: "NodeNext", module: "NodeNext", types: [] },
+])("$compiler, strict, resolution $resolution, types $types", ({ compiler, resolution, module, types }) => {
   const compile = (sources: Readonly<Record<string, string>>) => {
-    const folder = join(packed.consumer, `typed-${resolution}`);
+    const folder = join(packed.consumer, `typed-${compiler}-${resolution}`);
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
-    for (const [name, code] of Object.entries(sources)) writeFileSync(join(folder, name), code);
+    const files = { ...sources, ...(types.length === 0 && { "constants.d.ts": CONSTANTS }) };
+    for (const [name, code] of Object.entries(files)) writeFileSync(join(folder, name), code);
     const compilerOptions = {
       target: "ES2022",
       module,
       moduleResolution: resolution,
       lib: ["ES2022", "DOM"],
-      types: ["@webgpu/types"],
+      types,
       strict: true,
       exactOptionalPropertyTypes: true,
       skipLibCheck: false,
       noEmit: true,
     };
-    const config = { compilerOptions, files: Object.keys(sources) };
+    const config = { compilerOptions, files: Object.keys(files) };
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
-    runInstalled("typescript/bin/tsc", ["-p", folder], packed.consumer);
+    runInstalled(`${compiler}/bin/tsc`, ["-p", folder], packed.consumer);
   };
 
   test("a consumer and every example of README and docs compile", () => {

@@ -37,6 +37,7 @@ export function buildAndPack(): Packed {
   mkdirSync(copy);
   const sources = [
     "src",
+    "docs",
     "tooling",
     "package.json",
     "tsconfig.json",
