@@ -41,9 +41,12 @@ export default defineConfig({
     target: "es2022",
     minify: false,
     // One entry for each of the exports of package.json.
-    lib: { entry: ["src/index.ts", "src/define-rule.ts", "src/conformance/index.ts"], formats: ["es"] },
+    lib: {
+      entry: ["src/index.ts", "src/define-rule.ts", "src/conformance/index.ts", "src/clients/tfjs.ts"],
+      formats: ["es"],
+    },
     rolldownOptions: {
-      external: [/^wgsl_reflect/],
+      external: [/^wgsl_reflect/, /^@tensorflow/],
       output: {
         preserveModules: true,
         preserveModulesRoot: "src",
