@@ -115,6 +115,9 @@ export class TfjsOptimizer extends Optimizer {
   /** @throws OptimError before any work on the GPU */
   get #ready(): Opened {
     const opened = this.#required;
+    // Its buffers are tfjs's again.
+    if (this.#disposed)
+      throw new OptimError("destroyed", "The optimizer was disposed", { fix: "make a new one" });
     currentBackend(opened.backend);
     return opened;
   }
@@ -258,7 +261,10 @@ export async function createTfjsOptimizer<Own extends object = NoOptions>(
   return optimizer;
 }
 
-const variableOf = (one: TfjsVariable): Variable => (one && "read" in one ? one.read() : one) as Variable;
+const variableOf = (one: TfjsVariable): Variable =>
+  (typeof (one as { read?: unknown })?.read === "function"
+    ? (one as { read(): Tensor }).read()
+    : one) as Variable;
 
 /** @throws OptimError `invalid-argument` for what is no list */
 function variablesOf(given: readonly TfjsVariable[] | undefined): Variable[] {
@@ -277,6 +283,12 @@ function variablesOf(given: readonly TfjsVariable[] | undefined): Variable[] {
 async function open(options: TfjsOptimizerOptions): Promise<Opened> {
   const backend = currentBackend();
   const { variables: listed, groups, ...rest } = options ?? {};
+  if ("parameters" in rest)
+    throw new OptimError("invalid-argument", "An optimizer of tfjs's variables has no option 'parameters'", {
+      expected: "variables",
+      got: "'parameters'",
+      fix: "pass variables, or leave it out for all trainable ones",
+    });
   const patterns = groups?.map(({ variables, ...pattern }) => {
     if (!variables) return pattern;
     const names = new Set(variablesOf(variables).map(({ name }) => name));
