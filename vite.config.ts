@@ -1,8 +1,16 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { puppeteer } from "./tooling/puppeteer-provider.ts";
 import { wgsl } from "./tooling/wgsl-plugin.ts";
 
 const plugins = [wgsl()];
+
+/** What examples import by the name of the package. */
+const source = (file: string) => fileURLToPath(new URL(`src/${file}`, import.meta.url));
+const alias = [
+  { find: /^webgpu-optim$/, replacement: source("index.ts") },
+  { find: /^webgpu-optim\/(tfjs)$/, replacement: source("clients/$1.ts") },
+];
 const long = process.env.WEBGPU_OPTIM_LONG === "1";
 const provide = { long };
 
@@ -15,6 +23,7 @@ const gpu = (
   files: { include: string[]; exclude: string[]; order: number; browsers: number },
 ) => ({
   plugins,
+  resolve: { alias },
   test: {
     name,
     include: files.include,

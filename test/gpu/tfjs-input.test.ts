@@ -1,4 +1,4 @@
-// What tfjs's variables share with other tensors, and what an optimizer over them refuses.
+// What an optimizer over tfjs's variables refuses.
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, test } from "vitest";
 import {
@@ -8,145 +8,15 @@ import {
 } from "../../src/clients/tfjs.js";
 import { adam, momentum, type OptimErrorCode, sgd } from "../../src/index.js";
 import { caught, expectError } from "../support/errors.js";
-import { backend, bitsOf, useTfjs, variable } from "../support/tfjs.js";
+import { backend, bitsOf, down, useTfjs, valuesOf, variable } from "../support/tfjs.js";
 
 useTfjs();
-
-const values = async (tensor: tf.Tensor) => [...(await tensor.data())];
 
 function goneTensor(): tf.Tensor {
   const gone = tf.ones([2]);
   gone.dispose();
   return gone;
 }
-
-/** Steps each variable by −1: its gradient is 1 at the rate 1. */
-function down(optimizer: TfjsOptimizer, ...variables: tf.Variable[]): void {
-  tf.tidy(() =>
-    optimizer.applyGradients(Object.fromEntries(variables.map((one) => [one.name, tf.onesLike(one)]))),
-  );
-}
-
-describe("other tensors keep their values", () => {
-  test("the tensor that variables were made of, and clones", async () => {
-    const start = tf.tensor1d([1, 2]);
-    const [v, w] = ["of a tensor", "of the same"].map((name) => tf.variable(start, true, name)) as [
-      tf.Variable,
-      tf.Variable,
-    ];
-    const optimizer = await createTfjsOptimizer({ rule: sgd({ lr: 1 }), variables: [v, w] });
-    down(optimizer, v);
-    const clone = tf.clone(v);
-    const view = tf.reshape(v, [2, 1]);
-    down(optimizer, v, w);
-    down(optimizer, v);
-    expect(await values(start)).toEqual([1, 2]);
-    expect(await values(clone)).toEqual([0, 1]);
-    expect(await values(view)).toEqual([0, 1]);
-    expect(await values(v)).toEqual([-2, -1]);
-    expect(await values(w)).toEqual([0, 1]);
-    optimizer.dispose();
-    expect(await values(v)).toEqual([-2, -1]);
-    tf.dispose([start, v, w, clone, view]);
-  });
-
-  test("a clone that outlives its variable's values, and the optimizer", async () => {
-    const v = variable([5]);
-    const optimizer = await createTfjsOptimizer({ rule: sgd({ lr: 1 }), variables: [v] });
-    down(optimizer, v);
-    const clone = tf.clone(v);
-    const next = tf.tensor1d([10]);
-    v.assign(next);
-    down(optimizer, v);
-    expect(await values(v)).toEqual([9]);
-    const last = tf.clone(v);
-    v.dispose();
-    optimizer.dispose();
-    // What the pool hands out now overwrites nothing of theirs.
-    const others = Array.from({ length: 6 }, () => tf.tidy(() => tf.add(next, 1)));
-    expect(await values(clone)).toEqual([4]);
-    expect(await values(last)).toEqual([9]);
-    expect(await values(next)).toEqual([10]);
-    tf.dispose([clone, next, last, ...others]);
-  });
-
-  test("a buffer of the caller's that a variable was made on", async () => {
-    const { device } = backend();
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    const buffer = device.createBuffer({ size: 8, usage });
-    device.queue.writeBuffer(buffer, 0, Float32Array.of(7, 8));
-    const v = tf.tidy(() =>
-      tf.variable(tf.tensor({ buffer, zeroCopy: true }, [2], "float32"), true, "zero-copy"),
-    );
-    const optimizer = await createTfjsOptimizer({ rule: sgd({ lr: 1 }), variables: [v] });
-    down(optimizer, v);
-    const theirs = tf.tensor({ buffer, zeroCopy: true }, [2], "float32");
-    expect(await values(theirs)).toEqual([7, 8]);
-    expect(await values(v)).toEqual([6, 7]);
-    optimizer.dispose();
-    tf.dispose([v, theirs]);
-    buffer.destroy();
-  });
-
-  test("values that are assigned are stepped from, from another variable too", async () => {
-    const v = variable([1]);
-    const target = variable([0]);
-    const [one, two] = await Promise.all([
-      createTfjsOptimizer({ rule: sgd({ lr: 1 }), variables: [v] }),
-      createTfjsOptimizer({ rule: sgd({ lr: 1 }), variables: [target] }),
-    ]);
-    target.assign(v);
-    down(one, v);
-    expect(await values(target)).toEqual([1]);
-    down(two, target);
-    down(two, target);
-    expect(await values(v)).toEqual([0]);
-    expect(await values(target)).toEqual([-1]);
-    one.dispose();
-    two.dispose();
-    tf.dispose([v, target]);
-  });
-
-  test("a read that is under way does not hide later steps", async () => {
-    const v = variable([3]);
-    const optimizer = await createTfjsOptimizer({ rule: sgd({ lr: 1 }), variables: [v] });
-    const before = v.data();
-    down(optimizer, v);
-    expect([...(await before)]).toEqual([3]);
-    expect(await values(v)).toEqual([2]);
-    down(optimizer, v);
-    expect(await values(v)).toEqual([1]);
-    optimizer.dispose();
-    v.dispose();
-  });
-
-  test("gradients that share a buffer, with each other and with the variable", async () => {
-    const v = variable([1, 2]);
-    const w = variable([3, 4]);
-    const optimizer = await createTfjsOptimizer({ rule: sgd({ lr: 1 }), variables: [v, w] });
-    const ones = tf.tensor1d([1, 1]);
-    const same = tf.clone(ones);
-    optimizer.applyGradients({ [v.name]: ones, [w.name]: same });
-    expect(await values(w)).toEqual([2, 3]);
-    const self = tf.clone(v);
-    optimizer.applyGradients({ [v.name]: self, [w.name]: ones });
-    expect(await values(v)).toEqual([0, 0]);
-    expect(await values(self)).toEqual([0, 1]);
-    expect(await values(w)).toEqual([1, 2]);
-    optimizer.dispose();
-    tf.dispose([v, w, ones, same, self]);
-  });
-
-  test("gradients in ever other buffers", async () => {
-    const v = variable([0]);
-    const optimizer = await createTfjsOptimizer({ rule: sgd({ lr: 1 }), variables: [v] });
-    const gradients = Array.from({ length: 20 }, (_, i) => tf.tensor1d([i]));
-    for (const gradient of gradients) optimizer.applyGradients({ [v.name]: gradient });
-    expect(await values(v)).toEqual([-190]);
-    optimizer.dispose();
-    tf.dispose([v, ...gradients]);
-  });
-});
 
 describe("refused, with nothing changed", () => {
   /** Runs what is refused over two variables in the middle of a run, and goes on. */
@@ -196,11 +66,11 @@ describe("refused, with nothing changed", () => {
       "invalid-buffer",
       /got none/,
     );
-    expect(await values(v)).toEqual([0.5, 1.5]);
+    expect(await valuesOf(v)).toEqual([0.5, 1.5]);
     expect(optimizer.iterations).toBe(1);
     down(optimizer, v);
     // The momentum is that of two steps.
-    expect((await values(v))[0]).toBeCloseTo(0.5 - 0.5 * 1.9, 6);
+    expect((await valuesOf(v))[0]).toBeCloseTo(0.5 - 0.5 * 1.9, 6);
     optimizer.dispose();
     tf.dispose([v, one]);
   });
@@ -263,7 +133,7 @@ describe("refused, with nothing changed", () => {
     const second = await create([w, v]);
     expect(caught(() => down(first, v)).code).toBe("destroyed");
     down(second, v, w);
-    expect(await values(v)).toEqual([-1]);
+    expect(await valuesOf(v)).toEqual([-1]);
     second.dispose();
     tf.dispose([v, w]);
   });
@@ -293,7 +163,7 @@ describe("refused, with nothing changed", () => {
     // It is free again.
     const optimizer = await createTfjsOptimizer({ rule: sgd({ lr: 1 }) });
     down(optimizer, v);
-    expect(await values(v)).toEqual([0]);
+    expect(await valuesOf(v)).toEqual([0]);
     optimizer.dispose();
     v.dispose();
   });

@@ -1,11 +1,10 @@
-// Weights, checkpoints and saved models of an optimizer over tfjs's variables.
+// Weights and checkpoints of an optimizer over tfjs's variables.
 import * as tf from "@tensorflow/tfjs-core";
-import * as layers from "@tensorflow/tfjs-layers";
 import { expect, test } from "vitest";
-import { createTfjsOptimizer, TfjsOptimizer } from "../../src/clients/tfjs.js";
-import { adam, adamw, amsgrad, linear, nadam, sgd } from "../../src/index.js";
+import { createTfjsOptimizer } from "../../src/clients/tfjs.js";
+import { adam, amsgrad, linear, nadam, sgd } from "../../src/index.js";
 import { expectError } from "../support/errors.js";
-import { batch, bitsOf, threeLayers, useTfjs, variable, weightsOf } from "../support/tfjs.js";
+import { bitsOf, useTfjs, variable } from "../support/tfjs.js";
 
 useTfjs();
 
@@ -101,44 +100,4 @@ test("a checkpoint holds the variables as they are, and loads into them alone", 
   expect([...(await assigned.data())]).toEqual([3, 4]);
   optimizer.dispose();
   tf.dispose([v, assigned, clone]);
-});
-
-test("a model is saved with its optimizer, loaded, opened and goes on as before", async () => {
-  const { x, y, dispose } = batch(8);
-  const model = threeLayers();
-  const options = { rule: adamw({ lr: 0.01 }), guards: { clipGlobalNorm: 1 } };
-  const optimizer = await createTfjsOptimizer({ ...options, variables: model.trainableWeights });
-  model.compile({ optimizer, loss: "categoricalCrossentropy" });
-  await model.trainOnBatch(x, y);
-  let artifacts: tf.io.ModelArtifacts | undefined;
-  const handler = tf.io.withSaveHandler(async (given) => {
-    artifacts = JSON.parse(JSON.stringify({ ...given, weightData: undefined })) as tf.io.ModelArtifacts;
-    artifacts.weightData = given.weightData!;
-    return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(given) };
-  });
-  await model.save(handler, { includeOptimizer: true });
-  const config = artifacts!.trainingConfig!.optimizer_config as unknown as Record<string, unknown>;
-  expect(config).toMatchObject({
-    class_name: "WebGPUOptim",
-    config: { groups: [{ rule: "adamw", lr: 0.01, beta1: 0.9, weightDecay: 0.01 }] },
-  });
-
-  tf.serialization.registerClass(TfjsOptimizer);
-  const loaded = await layers.loadLayersModel(tf.io.fromMemory(artifacts!));
-  const idle = loaded.optimizer as TfjsOptimizer;
-  expect(idle).toBeInstanceOf(TfjsOptimizer);
-  expect(idle.getConfig()).toMatchObject(config.config as object);
-  await expectError(() => loaded.trainOnBatch(x, y), "busy", "open(");
-  await expectError(() => idle.engine, "busy");
-  // Their names are tfjs's, numbered anew beside the first model's.
-  const variables = loaded.trainableWeights;
-  expect(variables[0]!.name).toBe(`${model.trainableWeights[0]!.name}_1`);
-  await expectError(() => idle.open({ ...options, rule: sgd(), variables }), "invalid-checkpoint");
-  await idle.open({ ...options, variables });
-  await expectError(() => idle.open({ ...options, variables }), "busy");
-  expect(idle.iterations).toBe(1);
-  for (const one of [model, loaded]) await one.trainOnBatch(x, y);
-  expect(await weightsOf(loaded)).toEqual(await weightsOf(model));
-  for (const one of [optimizer, idle, model, loaded]) one.dispose();
-  dispose();
 });

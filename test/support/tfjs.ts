@@ -5,6 +5,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import * as layers from "@tensorflow/tfjs-layers";
 import { afterEach, beforeEach, expect } from "vitest";
 import type { Backend } from "../../src/clients/tfjs/backend.js";
+import type { TfjsOptimizer } from "../../src/clients/tfjs.js";
 
 let made = 0;
 
@@ -43,7 +44,7 @@ export function threeLayers(): layers.Sequential {
   const model = layers.sequential({
     layers: [
       layers.layers.dense({ inputShape: [8], units: 16, activation: "tanh" }),
-      layers.layers.dense({ units: 16, activation: "relu" }),
+      layers.layers.dense({ units: 16, activation: "tanh" }),
       layers.layers.dense({ units: 3, activation: "softmax" }),
     ],
   });
@@ -85,3 +86,12 @@ export async function bitsOf(tensors: readonly tf.Tensor[]): Promise<number[][]>
 /** Values of the variables of a model. */
 export const weightsOf = (model: layers.LayersModel) =>
   bitsOf(model.trainableWeights.map((weight) => weight.read()));
+
+export const valuesOf = async (tensor: tf.Tensor) => [...(await tensor.data())];
+
+/** Steps each variable by −1: its gradient is 1 at the rate 1. */
+export function down(optimizer: TfjsOptimizer, ...variables: tf.Variable[]): void {
+  tf.tidy(() =>
+    optimizer.applyGradients(Object.fromEntries(variables.map((one) => [one.name, tf.onesLike(one)]))),
+  );
+}
