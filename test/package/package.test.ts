@@ -185,7 +185,8 @@ describe.each([
       module,
       moduleResolution: resolution,
       lib: ["ES2022", "DOM"],
-      types: ["@webgpu/types"],
+      // tfjs's types use those of long.
+      types: ["@webgpu/types", "long"],
       strict: true,
       exactOptionalPropertyTypes: true,
       skipLibCheck: false,
