@@ -34,4 +34,11 @@ export default [
     limit: "50.45 kB",
     ...loading("guards/", "checkpoint/save", "loading"),
   },
+  {
+    name: "one rule under tfjs: at most 4 kB more",
+    import: { "dist/index.js": "{ adam }", "dist/clients/tfjs.js": "{ createTfjsOptimizer }" },
+    limit: "25.45 kB",
+    ...loading(),
+    ignore: ["@tensorflow/tfjs-core"],
+  },
 ];

@@ -1,8 +1,16 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { puppeteer } from "./tooling/puppeteer-provider.ts";
 import { wgsl } from "./tooling/wgsl-plugin.ts";
 
 const plugins = [wgsl()];
+
+/** What examples import by the name of the package. */
+const source = (file: string) => fileURLToPath(new URL(`src/${file}`, import.meta.url));
+const alias = [
+  { find: /^webgpu-optim$/, replacement: source("index.ts") },
+  { find: /^webgpu-optim\/(tfjs)$/, replacement: source("clients/$1.ts") },
+];
 const long = process.env.WEBGPU_OPTIM_LONG === "1";
 const provide = { long };
 
@@ -15,6 +23,7 @@ const gpu = (
   files: { include: string[]; exclude: string[]; order: number; browsers: number },
 ) => ({
   plugins,
+  resolve: { alias },
   test: {
     name,
     include: files.include,
@@ -41,9 +50,12 @@ export default defineConfig({
     target: "es2022",
     minify: false,
     // One entry for each of the exports of package.json.
-    lib: { entry: ["src/index.ts", "src/define-rule.ts", "src/conformance/index.ts"], formats: ["es"] },
+    lib: {
+      entry: ["src/index.ts", "src/define-rule.ts", "src/conformance/index.ts", "src/clients/tfjs.ts"],
+      formats: ["es"],
+    },
     rolldownOptions: {
-      external: [/^wgsl_reflect/],
+      external: [/^wgsl_reflect/, /^@tensorflow/],
       output: {
         preserveModules: true,
         preserveModulesRoot: "src",

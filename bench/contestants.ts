@@ -43,7 +43,7 @@ export interface Contest {
 }
 
 /** Makes all that is measured over a workload. What moves the same tensors shares parameters and gradients. */
-export async function makeContest(device: GPUDevice, workload: Workload): Promise<Contest> {
+export async function makeContest(device: GPUDevice, workload: Workload, peers: boolean): Promise<Contest> {
   const made: { destroy(): void }[] = [];
   const own = <T extends { destroy(): void }>(resource: T): T => {
     made.push(resource);
@@ -80,6 +80,8 @@ export async function makeContest(device: GPUDevice, workload: Workload): Promis
     await add("webgpu-optim", loose);
     await add("webgpu-optim-loose-guards", loose, { guards });
   }
+  if (peers && workload.peers)
+    contestants.push(...(await (await import("./tfjs.js")).makeTfjs(device, shapes, own)));
   const parameters = placed.reduce((sum, { param }) => sum + param.size / 4, 0);
   contestants.push(...makeStreams(device, parameters, own));
   return {
@@ -87,7 +89,8 @@ export async function makeContest(device: GPUDevice, workload: Workload): Promis
     tensors: placed.length,
     parameters,
     destroy() {
-      for (const resource of made) resource.destroy();
+      // What was made last first: it may stand on what was made before.
+      for (const resource of made.reverse()) resource.destroy();
     },
   };
 }

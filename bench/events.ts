@@ -6,6 +6,8 @@ export interface BenchRequest {
   readonly workloads: readonly string[];
   /** Samples of each row; as many as the time allows, if left out. */
   readonly rounds?: number;
+  /** Whether other libraries are measured, too. */
+  readonly peers?: boolean;
 }
 
 /** How far the run is. */

@@ -1,7 +1,7 @@
 import { requestDevice } from "../src/index.js";
 import { type Contestant, makeContest } from "./contestants.js";
 import { countWork, type Work, type WorkCounter } from "./count.js";
-import type { BenchProgress, BenchRow } from "./events.js";
+import type { BenchProgress, BenchRequest, BenchRow } from "./events.js";
 import { makeProducts } from "./product.js";
 import type { Workload } from "./workloads.js";
 
@@ -29,7 +29,7 @@ const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[
 /** Measures all that steps a workload, in turns, on a device of its own. */
 export async function measureWorkload(
   workload: Workload,
-  rounds: number | undefined,
+  { rounds, peers = false }: Pick<BenchRequest, "rounds" | "peers">,
   follow: (progress: BenchProgress) => Promise<void>,
 ): Promise<BenchRow[]> {
   const device = await requestDevice({ label: "bench" });
@@ -39,7 +39,7 @@ export async function measureWorkload(
     await follow({ done: 0, text: "making" });
     const counter = countWork(device);
     const { product } = workload;
-    const contest = await (product ? makeProducts(device, product) : makeContest(device, workload));
+    const contest = await (product ? makeProducts(device, product) : makeContest(device, workload, peers));
     const turns: Turn[] = [];
     for (const contestant of contest.contestants)
       turns.push({ contestant, work: await countStep(counter, contestant), times: [], steps: 1 });

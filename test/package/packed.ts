@@ -9,7 +9,7 @@ const installed = join(root, "node_modules");
 /** The package as npm would publish it, and a project that has it installed. */
 export interface Packed {
   readonly tarball: string;
-  /** A project with the unpacked package and `@webgpu/types` in its node_modules, for the caller to write into. */
+  /** A project with the unpacked package, `@webgpu/types` and tfjs in its node_modules, for the caller to write into. */
   readonly consumer: string;
   /** The unpacked package. */
   readonly folder: string;
@@ -59,6 +59,8 @@ export function buildAndPack(): Packed {
   const folder = join(consumer, "node_modules/webgpu-optim");
   cpSync(join(consumer, "node_modules/package"), folder, { recursive: true });
   rmSync(join(consumer, "node_modules/package"), { recursive: true });
-  symlinkSync(join(installed, "@webgpu/types"), join(consumer, "node_modules/@webgpu/types"));
+  mkdirSync(join(consumer, "node_modules/@types"));
+  for (const name of ["@webgpu/types", "@tensorflow", "@types/long"])
+    symlinkSync(join(installed, name), join(consumer, "node_modules", name));
   return { tarball, consumer, folder, remove: () => rmSync(work, { recursive: true, force: true }) };
 }

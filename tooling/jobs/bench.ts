@@ -24,7 +24,9 @@ export async function benchJob(parameters: string[]): Promise<void> {
     root: join(root, "bench"),
     plugins: [wgsl()],
     // Named here, so that it is not found while the page loads, which would load the page again.
-    optimizeDeps: { include: ["@jax-js/jax"] },
+    optimizeDeps: {
+      include: ["@jax-js/jax", "@tensorflow/tfjs-backend-webgpu", "@tensorflow/tfjs-core"],
+    },
     server: { fs: { allow: [root] } },
   });
   const gpu = await launchBrowser();
@@ -65,9 +67,14 @@ function readCommandLine(parameters: string[]): { request: BenchRequest; json: s
   const text = { type: "string" } as const;
   const { values } = parseOptions({
     args: parameters,
-    options: { workload: { type: "string", multiple: true }, rounds: text, json: text },
+    options: {
+      workload: { type: "string", multiple: true },
+      rounds: text,
+      json: text,
+      peers: { type: "boolean" },
+    },
   });
-  const { workload, rounds, json } = values;
+  const { workload, rounds, json, peers } = values;
   if (json === "") throw new UsageError("Option '--json' is empty.");
   if (rounds !== undefined && !/^[1-9]\d{0,3}$/.test(rounds))
     throw new UsageError(`Option '--rounds': ${rounds} is no whole number from 1 to 9999.`);
@@ -77,6 +84,7 @@ function readCommandLine(parameters: string[]): { request: BenchRequest; json: s
       // In their own order, each once.
       workloads: known.filter((name) => !workload || workload.includes(name)),
       ...(rounds !== undefined && { rounds: Number(rounds) }),
+      ...(peers && { peers }),
     },
     json,
   };
