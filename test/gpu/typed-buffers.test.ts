@@ -52,7 +52,7 @@ test("what does not fit is refused, and not made", async () => {
     [d.arrayOf(d.vec2h, 4), "vec2h"],
     [d.struct({ a: d.f32, b: d.struct({ c: d.size(16, d.vec3u) }) }), "vec3u"],
   ] as const) {
-    const wrong = root.createBuffer(schema as typeof values).$usage("storage");
+    const wrong = root.createBuffer(schema as unknown as typeof values).$usage("storage");
     await expectError(() => make(wrong), "invalid-buffer", `got ${type}`);
     await expectError(() => make({ buffer: wrong, size: 4 }), "invalid-buffer", `got ${type}`);
   }
