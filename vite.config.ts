@@ -24,6 +24,8 @@ const gpu = (
 ) => ({
   plugins,
   resolve: { alias },
+  // Named here, so that they are not found while a test runs, which would load its page again.
+  optimizeDeps: { include: ["typegpu", "typegpu/data"], exclude: ["onnxruntime-web"] },
   test: {
     name,
     include: files.include,

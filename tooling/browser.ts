@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, launch } from "puppeteer-core";
+import { describeAdapter, type NamedAdapter } from "./describe-adapter.ts";
 import { findBrowser } from "./find-browser.mjs";
 import { onShutdown } from "./shutdown.ts";
 
@@ -49,9 +50,8 @@ export async function launchBrowser(): Promise<GpuBrowser> {
   for (const kind of adapterKinds()) {
     const launched = await start(executable, kind);
     try {
-      const adapter = await describeAdapter(launched.browser);
-      if (adapter && adapter.fallback === (kind === "software"))
-        return { ...launched, adapter: `${adapter.name} (${kind})` };
+      const found = await findAdapter(launched.browser);
+      if (found && found.software === (kind === "software")) return { ...launched, adapter: found.adapter };
     } catch (error) {
       await launched.close();
       throw error;
@@ -72,7 +72,7 @@ function adapterKinds(): readonly AdapterKind[] {
 }
 
 /** Whether a GPU device file exists, which saves starting the browser twice where none does. */
-function mayHaveGpu(): boolean {
+export function mayHaveGpu(): boolean {
   if (process.platform !== "linux") return true;
   return existsSync("/dev/dri") || readdirSync("/dev").some((name) => /^(nvidia\d|dxg$)/.test(name));
 }
@@ -135,7 +135,7 @@ function killGroup(id: number): void {
 }
 
 /** Asks a page for its adapter; undefined where there is none. */
-async function describeAdapter(browser: Browser): Promise<{ name: string; fallback: boolean } | undefined> {
+async function findAdapter(browser: Browser): Promise<NamedAdapter | undefined> {
   const page = await browser.newPage();
   await page.setRequestInterception(true);
   page.on(
@@ -144,15 +144,7 @@ async function describeAdapter(browser: Browser): Promise<{ name: string; fallba
   );
   // WebGPU exists only in a secure context, which about:blank is not and localhost is.
   await page.goto("http://localhost/");
-  const adapter = await page.evaluate(async () => {
-    const info = (await navigator.gpu?.requestAdapter())?.info;
-    if (!info) return undefined;
-    const name = [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(" ");
-    return {
-      name: name || "unnamed adapter",
-      fallback: info.isFallbackAdapter || /swiftshader|llvmpipe/i.test(name),
-    };
-  });
+  const adapter = await page.evaluate(`(${describeAdapter})(navigator.gpu)`);
   await page.close();
-  return adapter;
+  return adapter as NamedAdapter | undefined;
 }

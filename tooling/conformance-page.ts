@@ -1,8 +1,10 @@
 import type { Browser } from "puppeteer-core";
 import type { ConformanceEvent, ConformanceRequest } from "../demo/conformance/events.ts";
 
-type Progress = Extract<ConformanceEvent, { kind: "progress" }>;
-type Result = Extract<ConformanceEvent, { kind: "done" | "judged" }>;
+/** How far a run is. */
+export type Progress = Extract<ConformanceEvent, { kind: "progress" }>;
+/** What a run ends with. */
+export type Result = Extract<ConformanceEvent, { kind: "done" | "judged" }>;
 
 /**
  * Runs conformance in a page and passes on how far it is.

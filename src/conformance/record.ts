@@ -1,3 +1,4 @@
+import { READ, USAGE } from "../engine/memory/usage.js";
 import type { BufferRange, Optimizer, RuleRow } from "../index.js";
 
 /** A run whose gradients are known beforehand. */
@@ -56,13 +57,13 @@ export async function record(
     label: "gradients of all steps",
     size:
       steps * total(grads) * (1 + Number(estimates !== undefined) + (outputs?.(1).length ?? 0)) + steps * 4,
-    usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.STORAGE,
+    usage: USAGE.COPY_SRC | USAGE.STORAGE,
     mappedAtCreation: true,
   });
   const kept = device.createBuffer({
     label: "history",
     size: steps * total(watch),
-    usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+    usage: USAGE.COPY_DST | USAGE.MAP_READ,
   });
   let all: Float32Array;
   const rates: number[] = [];
@@ -109,7 +110,7 @@ export async function record(
     rows.unmap();
     device.queue.submit([encoder.finish()]);
     optimizer.submitted();
-    await kept.mapAsync(GPUMapMode.READ);
+    await kept.mapAsync(READ);
     all = new Float32Array(kept.getMappedRange().slice(0));
   } finally {
     rows.destroy();

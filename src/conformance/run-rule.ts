@@ -1,3 +1,4 @@
+import { USAGE } from "../engine/memory/usage.js";
 import {
   type BufferRange,
   createOptimizer,
@@ -38,7 +39,7 @@ export const storage = (device: GPUDevice, label: string, size: number): GPUBuff
   device.createBuffer({
     label,
     size,
-    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    usage: USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST,
   });
 
 /** Steps from one estimate of curvature to the next, for rules that take one. */

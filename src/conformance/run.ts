@@ -62,7 +62,8 @@ const QUOTED = 3;
 /**
  * Holds rules, dialects, schedules and recorded runs against the float64 reference on a device. A failed case is part of
  * the report; nothing of it is thrown.
- * @throws OptimError `invalid-argument` for what is no rule, `device-lost` when the device is, or the reason of `signal`
+ * @throws OptimError `invalid-argument` for what is no rule, `no-adapter` for a device that computes nothing, `device-lost` when
+ * it is, or the reason of `signal`
  */
 export async function runConformance(
   device: GPUDevice,
@@ -176,12 +177,15 @@ function distinct(jobs: readonly Job[]): Job[] {
   }));
 }
 
-/** What a job came to; one that throws fails all its cases, but a lost device ends the run. */
+/** What ends a run: a device that is lost, or that computes nothing. */
+const FATAL: readonly string[] = ["device-lost", "no-adapter"];
+
+/** What a job came to; one that throws fails all its cases, but for {@link FATAL}. */
 async function outcomesOf(job: Job, place: Place): Promise<readonly Outcome[]> {
   try {
     return await job.run(place);
   } catch (error) {
-    if (error instanceof OptimError && error.code === "device-lost") throw error;
+    if (error instanceof OptimError && FATAL.includes(error.code)) throw error;
     const message = error instanceof Error ? error.message : String(error);
     return job.cases.map(() => ({ ...noOutcome, errors: [message] }));
   }
@@ -207,7 +211,8 @@ async function describeAdapter(device: GPUDevice): Promise<AdapterDescription> {
     device: name,
     description,
     software:
-      info?.isFallbackAdapter === true || /swiftshader|llvmpipe/i.test(`${architecture} ${description}`),
+      info?.isFallbackAdapter === true ||
+      /swiftshader|llvmpipe/i.test(`${architecture} ${name} ${description}`),
   };
 }
 

@@ -1,3 +1,4 @@
+import { READ, USAGE } from "../engine/memory/usage.js";
 import { type BufferRange, createOptimizer, fromFramework, OptimError, type Rule } from "../index.js";
 import type { CaseHead, Job, Place } from "./job.js";
 import { finite, keptBy, type Run, trajectoryBound } from "./judge.js";
@@ -245,7 +246,7 @@ async function read(device: GPUDevice, ranges: readonly BufferRange[]): Promise<
   const staging = device.createBuffer({
     label: "conformance read back",
     size: ranges.reduce((total, { size }) => total + size, 0),
-    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    usage: USAGE.MAP_READ | USAGE.COPY_DST,
   });
   try {
     const encoder = device.createCommandEncoder();
@@ -255,7 +256,7 @@ async function read(device: GPUDevice, ranges: readonly BufferRange[]): Promise<
       at += size;
     }
     device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
+    await staging.mapAsync(READ);
     const all = new Float32Array(staging.getMappedRange().slice(0));
     let start = 0;
     return ranges.map(({ size }) => {

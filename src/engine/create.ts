@@ -1,4 +1,4 @@
-import { requireDevice, watchDevice } from "./device.js";
+import { computesNothing, requireDevice, watchDevice } from "./device.js";
 import { Engine } from "./engine.js";
 import { makeGroup, type ParameterGroup } from "./group.js";
 import { buildMachine } from "./machine.js";
@@ -23,6 +23,7 @@ export async function createOptimizer(
 ): Promise<Optimizer> {
   await explained(() => {
     if (typeof device?.createComputePipelineAsync !== "function") refuse((say) => say.noDevice(device));
+    if (computesNothing(device.adapterInfo)) refuse((say) => say.computesNothing());
   });
   await watchDevice(device);
   requireDevice(device, options?.label ?? options?.rule?.row?.name ?? "optimizer");

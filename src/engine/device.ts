@@ -27,6 +27,17 @@ export async function watchDevice(device: GPUDevice): Promise<void> {
   await Promise.resolve();
 }
 
+/** Whether a back end only pretends, as Dawn's for tests does (`backend=null`): it takes every call and computes nothing. */
+export const computesNothing = (info: GPUAdapterInfo | undefined): boolean => info?.device === "null-backend";
+
+/** What such a back end is refused with. */
+export const computesNothingError = (): OptimError =>
+  new OptimError("no-adapter", "The adapter computes nothing", {
+    expected: "an adapter that runs shaders",
+    got: "'null-backend'",
+    fix: "in Node pass create([]) of the package webgpu as { gpu }, without 'backend=null'",
+  });
+
 /** Whether the device is known to be gone. */
 export function isLost(device: GPUDevice): boolean {
   return healths.get(device)?.lost !== undefined;
@@ -81,6 +92,9 @@ export function requireDevice(device: GPUDevice, label: string): void {
   if (isLost(device)) throw lossError(device, label);
 }
 
+/** Where devices came from: Dawn in Node ends the process when that is collected before them. */
+const origins = new WeakMap<GPUDevice, GPU>();
+
 const POWER: readonly GPUPowerPreference[] = ["low-power", "high-performance"];
 
 /** Options of {@link requestDevice}. */
@@ -94,7 +108,7 @@ export interface RequestDeviceOptions {
 /**
  * A device with the adapter's own limits of buffers and bindings, which large models and rules of many states need, and
  * timestamps if it has them. Any `GPUDevice` serves as well.
- * @throws OptimError `invalid-argument`, or `no-adapter` where WebGPU is missing or no adapter is found.
+ * @throws OptimError `invalid-argument`, or `no-adapter` where WebGPU is missing, or no adapter is found that computes.
  */
 export async function requestDevice(options: RequestDeviceOptions = {}): Promise<GPUDevice> {
   checkNames("requestDevice", options, ["gpu", "powerPreference", "label"]);
@@ -102,7 +116,7 @@ export async function requestDevice(options: RequestDeviceOptions = {}): Promise
   if (!gpu)
     throw new OptimError("no-adapter", "There is no WebGPU here", {
       expected: "navigator.gpu",
-      fix: "use a browser with WebGPU over https or localhost, or pass { gpu }",
+      fix: "use a browser with WebGPU over https or localhost, or pass { gpu }, in Node create([]) of the package webgpu",
     });
   const { powerPreference, label } = options;
   if (powerPreference !== undefined && !POWER.includes(powerPreference))
@@ -116,13 +130,16 @@ export async function requestDevice(options: RequestDeviceOptions = {}): Promise
     throw new OptimError("no-adapter", "No GPU adapter was found", {
       expected: "an adapter",
       got: "null",
-      fix: "enable WebGPU, update the driver, or start Chrome with --enable-unsafe-webgpu",
+      fix: "enable WebGPU, update the driver, start Chrome with --enable-unsafe-webgpu, or install libvulkan1 for Node",
     });
+  if (computesNothing(adapter.info)) throw computesNothingError();
   const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = adapter.limits;
-  return adapter.requestDevice({
+  const device = await adapter.requestDevice({
     label: label ?? "webgpu-optim",
     requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage },
     // For telemetry.
     requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
   });
+  origins.set(device, gpu);
+  return device;
 }

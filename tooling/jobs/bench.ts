@@ -5,6 +5,7 @@ import { workloads } from "../../bench/workloads.ts";
 import { benchInPage } from "../bench-page.ts";
 import { launchBrowser } from "../browser.ts";
 import { requireNames, requireWritable } from "../check-options.ts";
+import { type Host, readHost, runInHost } from "../hosts/run.ts";
 import { parseOptions } from "../parse-options.ts";
 import { ProgressBar } from "../progress.ts";
 import { root } from "../root.ts";
@@ -15,10 +16,21 @@ import { wgsl } from "../wgsl-plugin.ts";
 
 const known = workloads.map(({ name }) => name);
 
-/** `bench […]`: measures steps in a headless browser, side by side. It asserts no time. */
+/** `bench […]`: measures steps in a headless browser, or in Node or Deno, side by side. It asserts no time. */
 export async function benchJob(parameters: string[]): Promise<void> {
-  const { request, json } = readCommandLine(parameters);
+  const { request, host, json } = readCommandLine(parameters);
   if (json) requireWritable("json", json);
+  const { adapter, rows } = await (host ? measureInHost(host, request) : measureInBrowser(request));
+  if (json) writeFileSync(json, `${JSON.stringify({ adapter, rows }, null, 2)}\n`);
+  for (const workload of request.workloads) print(rows.filter((row) => row.workload === workload));
+}
+
+interface Measured {
+  readonly adapter: string;
+  readonly rows: readonly BenchRow[];
+}
+
+async function measureInBrowser(request: BenchRequest): Promise<Measured> {
   const server = await serve({
     configFile: false,
     root: join(root, "bench"),
@@ -39,8 +51,21 @@ export async function benchJob(parameters: string[]): Promise<void> {
     await gpu.close();
     await server.close();
   });
-  if (json) writeFileSync(json, `${JSON.stringify({ adapter: gpu.adapter, rows }, null, 2)}\n`);
-  for (const workload of request.workloads) print(rows.filter((row) => row.workload === workload));
+  return { adapter: gpu.adapter, rows };
+}
+
+async function measureInHost(host: Host, request: BenchRequest): Promise<Measured> {
+  const bar = new ProgressBar();
+  let adapter = "";
+  let rows: readonly BenchRow[] = [];
+  await runInHost(host, { job: "bench", ...request }, (event) => {
+    if (event.kind === "adapter") {
+      ({ adapter } = event);
+      console.log(`WebGPU adapter: ${adapter}`);
+    } else if (event.kind === "bench") bar.update(event);
+    else if (event.kind === "rows") ({ rows } = event);
+  }).finally(() => bar.clear());
+  return { adapter, rows };
 }
 
 /** Three digits at least, never as a power of ten. */
@@ -63,13 +88,18 @@ function print(rows: readonly BenchRow[]): void {
   console.log(formatTable(headings, lines));
 }
 
-function readCommandLine(parameters: string[]): { request: BenchRequest; json: string | undefined } {
+function readCommandLine(parameters: string[]): {
+  request: BenchRequest;
+  host: Host | undefined;
+  json: string | undefined;
+} {
   const text = { type: "string" } as const;
   const { values } = parseOptions({
     args: parameters,
     options: {
       workload: { type: "string", multiple: true },
       rounds: text,
+      host: text,
       json: text,
       peers: { type: "boolean" },
     },
@@ -79,7 +109,11 @@ function readCommandLine(parameters: string[]): { request: BenchRequest; json: s
   if (rounds !== undefined && !/^[1-9]\d{0,3}$/.test(rounds))
     throw new UsageError(`Option '--rounds': ${rounds} is no whole number from 1 to 9999.`);
   requireNames("workload", workload ?? [], known);
+  const host = readHost(values.host ?? "chrome");
+  if (host && peers)
+    throw new UsageError("Option '--peers' needs a page: the other libraries are measured there.");
   return {
+    host,
     request: {
       // In their own order, each once.
       workloads: known.filter((name) => !workload || workload.includes(name)),

@@ -10,7 +10,8 @@ import type { VectorFile } from "../../src/conformance/vector-cases.ts";
 import { reference } from "../../src/reference/rules.ts";
 import { launchBrowser } from "../browser.ts";
 import { requireNames, requireWritable } from "../check-options.ts";
-import { conformInPage } from "../conformance-page.ts";
+import { conformInPage, type Progress, type Result } from "../conformance-page.ts";
+import { type Host, readHost, runInHost } from "../hosts/run.ts";
 import { parseOptions } from "../parse-options.ts";
 import { ProgressBar } from "../progress.ts";
 import { root } from "../root.ts";
@@ -19,29 +20,52 @@ import { formatTable } from "../table.ts";
 import { UsageError } from "../usage-error.ts";
 
 /**
- * `conformance […]`: holds every rule, dialect, schedule and recorded run against the reference in a headless browser.
- * The exit code is 1 if a case failed.
+ * `conformance […]`: holds every rule, dialect, schedule and recorded run against the reference in a headless browser,
+ * or in Node or Deno. The exit code is 1 if a case failed.
  */
 export async function conformanceJob(parameters: string[]): Promise<void> {
-  const { request, json, junit } = readCommandLine(parameters);
+  const { request, host, json, junit } = readCommandLine(parameters);
   for (const [name, file] of Object.entries({ json, junit })) if (file) requireWritable(name, file);
-  const server = await serve({ configFile: join(root, "demo/vite.config.ts") });
-  const gpu = await launchBrowser();
-  console.log(`WebGPU adapter: ${gpu.adapter}`);
-  const bar = new ProgressBar();
-  const result = await conformInPage(gpu.browser, server.url, request, ({ done, total, failed, id }) =>
-    bar.update({ done: done / total, text: `${done} of ${total}, ${failed} failed, ${id}` }),
-  ).finally(async () => {
-    bar.clear();
-    await gpu.close();
-    await server.close();
-  });
+  const result = await (host ? conformInHost(host, request) : conformInBrowser(request));
   if (json) writeFileSync(json, `${JSON.stringify(result.report, null, 2)}\n`);
   if (result.kind === "judged") return printSubject(result.report);
   if (junit) writeFileSync(junit, toJUnit(result.report));
   printReport(result.report);
   if (result.report.failed > 0) process.exitCode = 1;
 }
+
+const show = (bar: ProgressBar, { done, total, failed, id }: Progress) =>
+  bar.update({ done: done / total, text: `${done} of ${total}, ${failed} failed, ${id}` });
+
+async function conformInBrowser(request: ConformanceRequest): Promise<Result> {
+  const server = await serve({ configFile: join(root, "demo/vite.config.ts") });
+  const gpu = await launchBrowser();
+  console.log(`WebGPU adapter: ${gpu.adapter}`);
+  const bar = new ProgressBar();
+  return await conformInPage(gpu.browser, server.url, request, (progress) => show(bar, progress)).finally(
+    async () => {
+      bar.clear();
+      await gpu.close();
+      await server.close();
+    },
+  );
+}
+
+async function conformInHost(host: Host, request: ConformanceRequest): Promise<Result> {
+  const bar = new ProgressBar();
+  const vectors = request.vectors ?? builtInVectors();
+  let result: Result | undefined;
+  await runInHost(host, { job: "conformance", ...request, vectors }, (event) => {
+    if (event.kind === "adapter") console.log(`WebGPU adapter: ${event.adapter}`);
+    else if (event.kind === "progress") show(bar, event);
+    else if (event.kind === "done") result = event;
+  }).finally(() => bar.clear());
+  return result!;
+}
+
+/** The recorded runs that pages load, too. */
+const builtInVectors = (): VectorFile[] =>
+  readFolder(join(root, "test/vectors")).filter(({ file }) => /[\\/](optimizers|schedules)[\\/]/.test(file));
 
 function printReport(report: ConformanceReport): void {
   const lines = summarize(report.cases).map(({ rule, cases, failed, worstUlp, worstError }) => [
@@ -76,6 +100,7 @@ function printSubject({ library, version, backend, cases }: SubjectReport): void
 
 function readCommandLine(parameters: string[]): {
   request: ConformanceRequest;
+  host: Host | undefined;
   json: string | undefined;
   junit: string | undefined;
 } {
@@ -88,9 +113,11 @@ function readCommandLine(parameters: string[]): {
       junit: text,
       rule: { type: "string", multiple: true },
       library: text,
+      host: text,
     },
   });
   const { vectors, rule, json, junit, library } = values;
+  const host = readHost(values.host ?? "chrome");
   for (const [name, value] of Object.entries({ json, junit, library }))
     if (value === "") throw new UsageError(`Option '--${name}' is empty.`);
   requireNames("rule", rule ?? [], Object.keys(reference));
@@ -99,7 +126,9 @@ function readCommandLine(parameters: string[]): {
     throw new UsageError("Options '--json' and '--junit' name the same file.");
   if (library !== undefined && (vectors || rule || junit))
     throw new UsageError("Option '--library' goes with '--json' only.");
+  if (library !== undefined && host) throw new UsageError("Option '--library' is for Chrome only.");
   return {
+    host,
     request: {
       ...(rule && { rules: rule }),
       ...(vectors && { vectors: vectors.flatMap(readFolder) }),

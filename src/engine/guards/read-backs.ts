@@ -1,5 +1,6 @@
 import type { MemoryContext } from "../memory/state.js";
 import { readStruct, sizeOf } from "../memory/struct.js";
+import { takeMapped } from "../memory/take-mapped.js";
 import { READ, USAGE } from "../memory/usage.js";
 import { CONTROL, FOUND, RECORD, VALUES } from "./control.js";
 import type { GpuClock } from "./gpu-clock.js";
@@ -90,11 +91,10 @@ export class ReadBacks {
     this.#clock?.copyTo(encoder, staging, CLOCK);
     this.#device.queue.submit([encoder.finish()]);
     return staging.mapAsync(READ).then(() => {
-      if (staging.mapState !== "mapped") return undefined;
-      const view = new DataView(staging.getMappedRange().slice(0));
-      staging.unmap();
+      const bytes = takeMapped(staging);
+      if (!bytes) return undefined;
       this.#free.push(staging);
-      return this.#view(view, guard);
+      return this.#view(new DataView(bytes), guard);
     });
   }
 

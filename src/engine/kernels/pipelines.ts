@@ -21,17 +21,11 @@ export type Variant = Readonly<Record<string, number>>;
 
 const ONLY: Variant = {};
 
-/** Layouts of a list of accesses. */
-interface Layouts {
-  /** Of bind group 1: a uniform, then the storage buffers. */
-  readonly chunk: GPUBindGroupLayout;
-  readonly pipeline: GPUPipelineLayout;
-}
-
 interface DeviceCache {
   /** Of bind group 0. */
   readonly step: GPUBindGroupLayout;
-  readonly layouts: Map<string, Layouts>;
+  /** Of bind group 1, by accesses: a uniform, then the storage buffers. */
+  readonly chunks: Map<string, GPUBindGroupLayout>;
   readonly modules: Map<string, GPUShaderModule>;
   readonly compiled: Map<string, Promise<GPUComputePipeline>>;
   /** Those that are compiled. */
@@ -56,7 +50,7 @@ function cacheOf(device: GPUDevice): DeviceCache {
     const uniform = { type: "uniform", hasDynamicOffset: true } as const;
     return {
       step: layoutOf(device, "step", [uniform, uniform]),
-      layouts: new Map(),
+      chunks: new Map(),
       modules: new Map(),
       compiled: new Map(),
       ready: new Map(),
@@ -64,24 +58,15 @@ function cacheOf(device: GPUDevice): DeviceCache {
   });
 }
 
-function layoutsOf(device: GPUDevice, storages: readonly Access[]): Layouts {
-  const { step, layouts } = cacheOf(device);
-  return memo(layouts, storages.join(), (key) => {
-    const chunk = layoutOf(device, `chunk (${key})`, [
+const chunkOf = (device: GPUDevice, storages: readonly Access[]): GPUBindGroupLayout =>
+  memo(cacheOf(device).chunks, storages.join(), (key) =>
+    layoutOf(device, `chunk (${key})`, [
       { type: "uniform" },
       ...storages.map((type) =>
         type === "window" ? { type: "read-only-storage" as const, hasDynamicOffset: true } : { type },
       ),
-    ]);
-    return {
-      chunk,
-      pipeline: device.createPipelineLayout({
-        label: `webgpu-optim (${key})`,
-        bindGroupLayouts: [step, chunk],
-      }),
-    };
-  });
-}
+    ]),
+  );
 
 const describe = (
   label: string,
@@ -106,7 +91,7 @@ export const describeChunk = (
   label: string,
   storages: readonly Access[],
   resources: readonly GPUBufferBinding[],
-): GPUBindGroupDescriptor => describe(label, layoutsOf(device, storages).chunk, resources);
+): GPUBindGroupDescriptor => describe(label, chunkOf(device, storages), resources);
 
 /** A bind group 1. */
 export const bindChunk = (...[device, ...what]: Parameters<typeof describeChunk>): GPUBindGroup =>
@@ -170,7 +155,12 @@ export class Kernel {
     // one module.
     const descriptor = (): GPUComputePipelineDescriptor => ({
       label,
-      layout: layoutsOf(device, storages).pipeline,
+      // One for each pipeline: between pipelines of one layout, wgpu (Deno, Firefox) goes on asking for the sizes of buffers
+      // that the first of them asks for.
+      layout: device.createPipelineLayout({
+        label,
+        bindGroupLayouts: [cacheOf(device).step, chunkOf(device, storages)],
+      }),
       compute: {
         module: memo(cacheOf(device).modules, code, () => device.createShaderModule({ label, code })),
         entryPoint: "engine_main",

@@ -10,6 +10,8 @@ export const noDevice = (device: unknown) =>
     fix: "await requestDevice() and pass what it gives",
   });
 
+export { computesNothingError as computesNothing } from "../device.js";
+
 export const unknownOption = (name: string, known: readonly string[]) =>
   new OptimError("invalid-argument", `createOptimizer has no option '${name}'`, {
     expected: `one of ${known.join(", ")}`,

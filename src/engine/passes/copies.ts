@@ -11,6 +11,7 @@ import { AVERAGE, COMPENSATION, compensated, type GroupMemory, SLOW } from "../m
 import type { Tensor } from "../memory/parameters.js";
 import type { Form } from "../memory/spans.js";
 import type { MemoryContext } from "../memory/state.js";
+import { takeMapped } from "../memory/take-mapped.js";
 import { READ, USAGE } from "../memory/usage.js";
 import type { PendingStep } from "../scalars.js";
 import { code as compensation } from "./compensation.js";
@@ -220,9 +221,8 @@ export class Beginning {
       // Destroyed, or the device is lost.
       return false;
     }
-    const [flag] = new Uint32Array(this.#staging.getMappedRange());
-    this.#staging.unmap();
-    return flag === 1;
+    const bytes = takeMapped(this.#staging);
+    return bytes !== undefined && new Uint32Array(bytes)[0] === 1;
   }
 
   /** Begins anew with tensors that have not begun. */
