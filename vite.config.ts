@@ -15,6 +15,8 @@ const gpu = (
   files: { include: string[]; exclude: string[]; order: number; browsers: number },
 ) => ({
   plugins,
+  // Named here, so that it is not found while a page runs, which would load the page again.
+  optimizeDeps: { include: ["@jax-js/jax"] },
   test: {
     name,
     include: files.include,
@@ -41,9 +43,12 @@ export default defineConfig({
     target: "es2022",
     minify: false,
     // One entry for each of the exports of package.json.
-    lib: { entry: ["src/index.ts", "src/define-rule.ts", "src/conformance/index.ts"], formats: ["es"] },
+    lib: {
+      entry: ["src/index.ts", "src/define-rule.ts", "src/conformance/index.ts", "src/clients/jax.ts"],
+      formats: ["es"],
+    },
     rolldownOptions: {
-      external: [/^wgsl_reflect/],
+      external: [/^wgsl_reflect/, "@jax-js/jax"],
       output: {
         preserveModules: true,
         preserveModulesRoot: "src",
