@@ -52,9 +52,9 @@ export const defaultRates: Readonly<Record<string, number>> = Object.fromEntries
   rules.map((rule) => [rule.row.name, tunedRates[rule.row.name] ?? rule().options.lr]),
 );
 
-/** The default rate: below a batch of 128 it falls with the root of the batch, as the noise of the gradient grows. */
-export function defaultRate(optimizer: string, batch: number | "full"): number {
-  return defaultRates[optimizer]! * (batch === "full" ? 1 : Math.min(1, Math.sqrt(batch / 128)));
+/** The default rate: below the batch that it is tuned for it falls with the root, as the noise of the gradient grows. */
+export function defaultRate(optimizer: string, batch: number | "full", tuned = 128): number {
+  return defaultRates[optimizer]! * (batch === "full" ? 1 : Math.min(1, Math.sqrt(batch / tuned)));
 }
 
 /** The schedule of every optimizer. */

@@ -54,6 +54,8 @@ export class JaxOptimizer<Tree extends JsTree<DeviceArray> = JsTree<DeviceArray>
    * `freeze()` … What takes gradients, and `restore()` and `destroy()`, are to be called here instead.
    */
   readonly engine: Optimizer;
+  /** Paths of the parameters, in the order of `tree.leaves()`: the names in groups, states and checkpoints. */
+  readonly paths: readonly string[];
   readonly #parameters: readonly Leaf[];
   /** Arrays of our own over the parameters' storage, which keep it where the caller's are consumed. */
   readonly #kept: readonly DeviceArray[];
@@ -68,6 +70,7 @@ export class JaxOptimizer<Tree extends JsTree<DeviceArray> = JsTree<DeviceArray>
   /** @internal */
   constructor(engine: Optimizer, claim: Claim, first: readonly GPUBuffer[]) {
     this.engine = engine;
+    this.paths = claim.leaves.map(({ path }) => path);
     this.#parameters = claim.leaves;
     this.#kept = claim.kept;
     this.#buffers = claim.buffers;
