@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { puppeteer } from "./tooling/puppeteer-provider.ts";
 import { wgsl } from "./tooling/wgsl-plugin.ts";
@@ -17,6 +18,13 @@ const gpu = (
   plugins,
   // Named here, so that it is not found while a page runs, which would load the page again.
   optimizeDeps: { include: ["@jax-js/jax"] },
+  // Examples import the package by its name.
+  resolve: {
+    alias: [
+      { find: /^webgpu-optim$/, replacement: join(import.meta.dirname, "src/index.ts") },
+      { find: /^webgpu-optim\/(.*)$/, replacement: join(import.meta.dirname, "src/clients/$1.ts") },
+    ],
+  },
   test: {
     name,
     include: files.include,

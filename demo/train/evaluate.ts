@@ -1,5 +1,5 @@
 import type { Array as DeviceArray } from "@jax-js/jax";
-import { uploadBatch } from "./batches.js";
+import { type Upload, uploadBatch } from "./batches.js";
 import { CLASSES, type Examples } from "./mnist.js";
 
 /** Rows of one evaluation; they divide the test set. */
@@ -12,12 +12,13 @@ const ROWS = 1_000;
 export async function accuracy(
   predict: (images: DeviceArray) => Promise<Float32Array>,
   examples: Examples,
+  upload: Upload,
 ): Promise<number> {
   let right = 0;
   for (let start = 0; start < examples.count; start += ROWS) {
     const rows = Math.min(ROWS, examples.count - start);
     const indices = Uint32Array.from({ length: rows }, (_, row) => start + row);
-    const { images, labels } = uploadBatch(examples, indices);
+    const { images, labels } = uploadBatch(examples, indices, upload);
     labels.dispose();
     // The largest logit is sought here: on a software adapter the argmax of 1 024 rows or more never ends.
     const logits = await predict(images);

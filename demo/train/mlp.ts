@@ -19,6 +19,9 @@ export function initialParameters(seed: number): Mlp {
   };
 }
 
+export const upload = (pixels: Float32Array<ArrayBuffer>, count: number) =>
+  np.array(pixels, { shape: [count, PIXELS] });
+
 /** Of images [count, 784]. jax-js frees an array where a function takes it; `.ref` keeps it for another use. */
 export const logits = ({ w1, b1, w2, b2 }: Mlp, images: DeviceArray): DeviceArray =>
   np.dot(nn.relu(np.dot(images, w1).add(b1)), w2).add(b2);

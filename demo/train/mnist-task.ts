@@ -1,13 +1,13 @@
 import { type Array as DeviceArray, nn, numpy as np, tree } from "@jax-js/jax";
-import { uploadBatch } from "./batches.js";
+import { type Upload, uploadBatch } from "./batches.js";
 import * as cnn from "./cnn.js";
-import { accuracy } from "./evaluate.js";
 import { compiled, compiledGradients } from "./compiled.js";
+import { accuracy } from "./evaluate.js";
 import * as mlp from "./mlp.js";
 import { CLASSES, type Mnist } from "./mnist.js";
 import { shuffle, uniformNumbers } from "./random.js";
 import { groupsOf } from "./rules.js";
-import type { AnyTask, LossAndGradients, Task, Tree } from "./task.js";
+import type { LossAndGradients, Task, Tree } from "./task.js";
 
 /** Examples in a micro-batch of a full batch. */
 const MICRO_BATCH = 1_000;
@@ -15,24 +15,25 @@ const MICRO_BATCH = 1_000;
 /** A classifier of images. */
 interface Classifier<T extends Tree> {
   initialParameters(seed: number): T;
-  /** @param images [count, 784], pixels 0 to 1; consumed, as are the parameters */
+  readonly upload: Upload;
+  /** @param images as uploaded; consumed, as are the parameters */
   logits(parameters: T, images: DeviceArray): DeviceArray;
 }
 
 /** Makes the task of learning MNIST. @param whole whether a batch holds all examples */
-export function mnistTask(model: "mlp" | "cnn", mnist: Mnist, seed: number, whole: boolean): AnyTask {
+export function mnistTask(model: "mlp" | "cnn", mnist: Mnist, seed: number, whole: boolean): Task {
   return model === "cnn" ? taskOf(cnn, mnist, seed, whole) : taskOf(mlp, mnist, seed, whole);
 }
 
 function taskOf<T extends Tree>(
-  { initialParameters, logits }: Classifier<T>,
+  { initialParameters, upload, logits }: Classifier<T>,
   { training, test }: Mnist,
   seed: number,
   whole: boolean,
 ): Task<T> {
   /** Softmax cross-entropy, mean over the batch, for labels as rows of zeros and a one. */
   const crossEntropy = (parameters: T, images: DeviceArray, labels: DeviceArray): DeviceArray => {
-    const count = images.shape[0] ?? 1;
+    const count = labels.shape[0] ?? 1;
     return labels
       .mul(nn.logSoftmax(logits(parameters, images)))
       .sum()
@@ -62,7 +63,7 @@ function taskOf<T extends Tree>(
       return order;
     },
     lossAndGradients(examples) {
-      const { images, labels } = uploadBatch(training, examples);
+      const { images, labels } = uploadBatch(training, examples, upload);
       return lossAndGradients(images, labels);
     },
     /**
@@ -72,7 +73,7 @@ function taskOf<T extends Tree>(
      */
     outputGradients(examples, seed) {
       const some = examples.subarray(0, MICRO_BATCH);
-      const { images, labels } = uploadBatch(training, some);
+      const { images, labels } = uploadBatch(training, some, upload);
       labels.dispose();
       const sign = uniformNumbers(seed);
       const signs = np.array(
@@ -90,12 +91,14 @@ function taskOf<T extends Tree>(
       images.dispose();
       return gradients;
     },
-    evaluate: () =>
-      accuracy(async (images) => {
+    async evaluate() {
+      const predict = async (images: DeviceArray) => {
         const data = await compiledLogits(tree.ref(parameters), images).data();
         if (!(data instanceof Float32Array)) throw new TypeError("The logits are not float32.");
         return data;
-      }, test),
+      };
+      return await accuracy(predict, test, upload);
+    },
   };
 }
 

@@ -31,10 +31,10 @@ export const models = {
   gpt: {
     description: "a transformer of two layers over characters, on the documentation of Node.js",
     // Windows of the text, at random places.
-    examples: 2_048,
-    batch: 32,
+    examples: 1_024,
+    batch: 16,
     epochs: 5,
-    tunedBatch: 32,
+    tunedBatch: 16,
     evaluates: "loss",
   },
 } as const satisfies Readonly<Record<string, ModelRow>>;

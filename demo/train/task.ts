@@ -33,6 +33,3 @@ export interface Task<T extends Tree = Tree> {
   /** Times steps of the run against the same with jax-js's own operations. */
   compare?(options: TrainOptions): Promise<Comparison>;
 }
-
-/** A task whose parameters are of a shape that only it knows. */
-export type AnyTask = Task<any>;

@@ -1,4 +1,11 @@
-import { type Array as DeviceArray, defaultDevice, getWebGPUDevice, init, numpy as np, tree } from "@jax-js/jax";
+import {
+  type Array as DeviceArray,
+  defaultDevice,
+  getWebGPUDevice,
+  init,
+  numpy as np,
+  tree,
+} from "@jax-js/jax";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.js";
 import { createJaxOptimizer, type JaxOptimizer, realize } from "../../src/clients/jax.js";
 import type { Rule } from "../../src/index.js";
@@ -77,7 +84,8 @@ export async function train<T extends Tree>(
       const ready: Loss[] = [];
       const curvature = rule.row.shader.curvature && step % CURVATURE_EVERY === 0;
       // Taken at the parameters of before the step, and handed over after it.
-      const outputs = takesOutputs(rule) && step % OUTPUTS_EVERY === 0 ? outputsOf(task, examples, seed + step) : [];
+      const outputs =
+        takesOutputs(rule) && step % OUTPUTS_EVERY === 0 ? outputsOf(task, examples, seed + step) : [];
       if (accumulates) {
         const mean = await accumulateGradients(optimizer, task, examples, curvature);
         ready.push(mean);
@@ -118,7 +126,8 @@ const takesOutputs = (rule: Rule) => rule.row.whole?.outputs?.(rule.options);
 
 /** Gradients of the outputs, under way. @param seed of the examples' signs */
 const outputsOf = <T extends Tree>(task: Task<T>, examples: Uint32Array, seed: number): T[] => {
-  if (!task.outputGradients) throw new Error("This model gives no gradients of outputs: choose another --optimizer.");
+  if (!task.outputGradients)
+    throw new Error("This model gives no gradients of outputs: choose another --optimizer.");
   return task.outputGradients(examples, seed).map((gradients) => realize(gradients));
 };
 

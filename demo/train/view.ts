@@ -41,7 +41,9 @@ export function runView(options: TrainOptions): (event: TrainEvent) => void {
         progress.hidden = false;
         find("#measure", HTMLElement).textContent =
           models[options.model].evaluates === "accuracy" ? "Test accuracy" : "Validation loss";
-        showStatus(`Training ${models[options.model].description}, with ${options.optimizer} for ${steps} steps …`);
+        showStatus(
+          `Training ${models[options.model].description}, with ${options.optimizer} for ${steps} steps …`,
+        );
         break;
       case "steps": {
         progress.value = event.step / steps;

@@ -9,7 +9,7 @@ const installed = join(root, "node_modules");
 /** The package as npm would publish it, and a project that has it installed. */
 export interface Packed {
   readonly tarball: string;
-  /** A project with the unpacked package and `@webgpu/types` in its node_modules, for the caller to write into. */
+  /** A project with the unpacked package, `@webgpu/types` and jax-js in its node_modules, for the caller to write into. */
   readonly consumer: string;
   /** The unpacked package. */
   readonly folder: string;
@@ -59,5 +59,6 @@ export function buildAndPack(): Packed {
   cpSync(join(consumer, "node_modules/package"), folder, { recursive: true });
   rmSync(join(consumer, "node_modules/package"), { recursive: true });
   symlinkSync(join(installed, "@webgpu/types"), join(consumer, "node_modules/@webgpu/types"));
+  symlinkSync(join(installed, "@jax-js"), join(consumer, "node_modules/@jax-js"));
   return { tarball, consumer, folder, remove: () => rmSync(work, { recursive: true, force: true }) };
 }

@@ -86,7 +86,9 @@ async function findRate(
   const server = await serve({ configFile: join(root, "demo/vite.config.ts") });
   const gpu = await launchBrowser();
   console.log(`WebGPU adapter: ${gpu.adapter}`);
-  console.log(`${model}, ${optimizer}, batch ${batch}, seed ${seed}: rates from 1e-6 to 10 over ${steps} steps`);
+  console.log(
+    `${model}, ${optimizer}, batch ${batch}, seed ${seed}: rates from 1e-6 to 10 over ${steps} steps`,
+  );
   const log = new TrainingLog({ ...options, epochs: 1 });
   try {
     const swept = await sweepInPage(gpu.browser, server.url, options, (event) => log.add(event));
