@@ -1,4 +1,5 @@
 import { rules } from "../../src/kernels.js";
+import type { ModelRow } from "./models.js";
 
 /**
  * Peak learning rate of each optimizer under its default schedule, batch 128, where it is not the rule's own default. With
@@ -53,8 +54,13 @@ export const defaultRates: Readonly<Record<string, number>> = Object.fromEntries
 );
 
 /** The default rate: below the batch that it is tuned for it falls with the root, as the noise of the gradient grows. */
-export function defaultRate(optimizer: string, batch: number | "full", tuned = 128): number {
-  return defaultRates[optimizer]! * (batch === "full" ? 1 : Math.min(1, Math.sqrt(batch / tuned)));
+export function defaultRate(
+  optimizer: string,
+  batch: number | "full",
+  { rates, tunedBatch }: Pick<ModelRow, "rates" | "tunedBatch">,
+): number {
+  const rate = rates[optimizer] ?? defaultRates[optimizer]!;
+  return rate * (batch === "full" ? 1 : Math.min(1, Math.sqrt(batch / tunedBatch)));
 }
 
 /** The schedule of every optimizer. */

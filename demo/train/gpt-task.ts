@@ -11,12 +11,13 @@ import type { LossAndGradients, Task } from "./task.js";
 import { toCharacters, toText } from "./text.js";
 
 /** Windows in one computation. */
-const MICRO_BATCH = 8;
+const MICRO_BATCH = 4;
 const AVERAGE_DECAY = 0.98;
 /** Part of the text that is not trained on. */
 const VALIDATION = 0.1;
 /** Windows of an evaluation. */
-const EVALUATED = 64;
+const EVALUATED = 128;
+const EVALUATED_AT_ONCE = 32;
 /** Characters of a sample, and how it begins. */
 const SAMPLE = 240;
 const PROMPT = "\nThe ";
@@ -70,8 +71,8 @@ export function gptTask(text: Uint8Array, seed: number): Task<Gpt> {
         Math.floor(trained + (index * room) / EVALUATED),
       );
       let sum = 0;
-      for (let from = 0; from < EVALUATED; from += MICRO_BATCH) {
-        const some = starts.slice(from, from + MICRO_BATCH);
+      for (let from = 0; from < EVALUATED; from += EVALUATED_AT_ONCE) {
+        const some = starts.slice(from, from + EVALUATED_AT_ONCE);
         const [value] = await compiledLoss(tree.ref(parameters), ...windows(some)).data();
         sum += Number(value) * some.length;
       }

@@ -4,7 +4,7 @@ import { normalArrays } from "./initial.js";
 /** Characters: a line feed and the 95 of printable ASCII. */
 export const CHARACTERS = 96;
 /** Characters that a prediction may look back on. */
-export const CONTEXT = 64;
+export const CONTEXT = 32;
 const WIDTH = 64;
 const HEADS = 4;
 const LAYERS = 2;
@@ -27,21 +27,21 @@ export type Gpt = {
 };
 
 /**
- * New parameters: normal of deviation 0.02, before a sum of all layers less by its length; biases zero. Characters begin
- * further apart, so that pairs of them are soon learnt.
+ * New parameters: weights keep the variance of what they take, before a sum of all layers less by its length; the head begins
+ * near zero, so that all characters are guessed alike; biases zero.
  */
 export function initialParameters(seed: number): Gpt {
   const { normal, zeros, ones } = normalArrays(seed);
-  const dense = (rows: number, columns: number, deviation = 0.02): Dense => ({
-    weight: normal(deviation, [rows, columns]),
+  const dense = (rows: number, columns: number, gain = 1): Dense => ({
+    weight: normal(gain / Math.sqrt(rows), [rows, columns]),
     bias: zeros([columns]),
   });
   const norm = (): Norm => ({ scale: ones([WIDTH]), shift: zeros([WIDTH]) });
-  const last = 0.02 / Math.sqrt(2 * LAYERS);
+  const last = 1 / Math.sqrt(2 * LAYERS);
   return {
     embedding: {
-      characters: normal(0.1, [CHARACTERS, WIDTH]),
-      positions: normal(0.02, [CONTEXT, WIDTH]),
+      characters: normal(0.3, [CHARACTERS, WIDTH]),
+      positions: normal(0.3, [CONTEXT, WIDTH]),
     },
     layers: Array.from({ length: LAYERS }, () => ({
       norm1: norm(),
@@ -50,7 +50,7 @@ export function initialParameters(seed: number): Gpt {
       mlp: { inward: dense(WIDTH, 2 * WIDTH), outward: dense(2 * WIDTH, WIDTH, last) },
     })),
     norm: norm(),
-    head: dense(WIDTH, CHARACTERS),
+    head: dense(WIDTH, CHARACTERS, 0.1),
   };
 }
 

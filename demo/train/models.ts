@@ -7,6 +7,8 @@ export interface ModelRow {
   readonly epochs: number;
   /** The batch that the rates are tuned for: below it they fall. */
   readonly tunedBatch: number;
+  /** Peak rates of its own, by optimizer. */
+  readonly rates: Readonly<Record<string, number>>;
   /** What an evaluation gives: the part that is right (0 to 1), or the mean loss, of examples that are not trained on. */
   readonly evaluates: "accuracy" | "loss";
 }
@@ -18,23 +20,26 @@ export const models = {
     batch: 128,
     epochs: 5,
     tunedBatch: 128,
+    rates: {},
     evaluates: "accuracy",
   },
   cnn: {
     description: "two convolutions and a dense layer, on MNIST",
     examples: 60_000,
     batch: 128,
-    epochs: 3,
+    epochs: 4,
     tunedBatch: 128,
+    rates: { adam: 5e-3, adamw: 5e-3 },
     evaluates: "accuracy",
   },
   gpt: {
     description: "a transformer of two layers over characters, on the documentation of Node.js",
     // Windows of the text, at random places.
-    examples: 1_024,
-    batch: 16,
-    epochs: 5,
-    tunedBatch: 16,
+    examples: 2_048,
+    batch: 8,
+    epochs: 4,
+    tunedBatch: 8,
+    rates: { adam: 5e-3, adamw: 5e-3 },
     evaluates: "loss",
   },
 } as const satisfies Readonly<Record<string, ModelRow>>;

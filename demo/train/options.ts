@@ -1,6 +1,6 @@
 import { OptimError } from "../../src/errors.js";
 import { defaultRate, defaultRates, defaultSchedule } from "./defaults.js";
-import { type ModelName, modelNames, models } from "./models.js";
+import { type ModelName, type ModelRow, modelNames, models } from "./models.js";
 import { type ScheduleName, scheduleNames } from "./schedules.js";
 
 /** What to train with. */
@@ -30,7 +30,7 @@ export const stepsPerEpoch = ({ model, batch }: Pick<TrainOptions, "model" | "ba
  */
 export function readTrainOptions(texts: TrainOptionTexts): TrainOptions {
   const model = oneOf("model", modelNames, texts.model ?? "mlp");
-  const row = models[model];
+  const row: ModelRow = models[model];
   const optimizer = oneOf("optimizer", Object.keys(defaultRates), texts.optimizer ?? "adamw");
   const schedule = oneOf("schedule", scheduleNames, texts.schedule ?? defaultSchedule);
   const batch =
@@ -39,9 +39,7 @@ export function readTrainOptions(texts: TrainOptionTexts): TrainOptions {
       : wholeNumber("batch", texts.batch ?? String(row.batch), 1, row.examples, " or full");
   const defaultEpochs = batch === "full" ? "30" : batch === 1 ? "1" : String(row.epochs);
   const lr =
-    texts.lr === undefined
-      ? defaultRate(optimizer, batch, row.tunedBatch)
-      : Number(texts.lr.trim() || Number.NaN);
+    texts.lr === undefined ? defaultRate(optimizer, batch, row) : Number(texts.lr.trim() || Number.NaN);
   if (!(lr >= 0 && Number.isFinite(Math.fround(lr))))
     throw badOption("lr", "a finite number of at least 0", texts.lr);
   return {

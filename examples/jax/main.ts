@@ -12,7 +12,7 @@ import {
 import { adamw, cosine, warmup } from "webgpu-optim";
 import { createJaxOptimizer } from "webgpu-optim/jax";
 
-const STEPS = 300;
+const STEPS = 200;
 
 await init("webgpu");
 defaultDevice("webgpu");
@@ -34,14 +34,14 @@ function loss({ layers }: typeof parameters, x: DeviceArray, y: DeviceArray): De
 const lossAndGradients = jit(valueAndGrad(loss));
 
 const optimizer = await createJaxOptimizer(parameters, {
-  rule: adamw({ lr: 0.01, weightDecay: 0.01 }),
+  rule: adamw({ lr: 0.02, weightDecay: 0.01 }),
   schedule: warmup(20, cosine({ steps: STEPS - 20 })),
   groups: [{ match: /bias/, weightDecay: 0 }, {}], // by paths such as layers.0.bias
   guards: { clipGlobalNorm: 1 },
 });
 
 const x = np.linspace(-3, 3, 128).reshape([128, 1]);
-const y = np.sin(x.ref.mul(2));
+const y = np.sin(x.ref);
 const losses: DeviceArray[] = [];
 for (let step = 0; step < STEPS; step += 1) {
   const [value, gradients] = lossAndGradients(tree.ref(parameters), x.ref, y.ref);
