@@ -19,7 +19,30 @@ const loading = (...parts) => ({
   }),
 });
 
+// What a client adds to the engine, which it imports.
+const client = (name) => ({
+  name: `client ${name}, beyond the engine`,
+  path: `dist/clients/${name}.js`,
+  limit: "4 kB",
+  gzip: true,
+  modifyEsbuildConfig: (config) => ({
+    ...config,
+    format: "esm",
+    plugins: [
+      {
+        name: "client-only",
+        setup(build) {
+          build.onResolve({ filter: /.*/ }, ({ kind, path }) =>
+            kind === "entry-point" || path.startsWith(`./${name}`) ? undefined : { path, external: true },
+          );
+        },
+      },
+    ],
+  }),
+});
+
 export default [
+  client("jax"),
   {
     name: "one rule",
     path: "dist/index.js",

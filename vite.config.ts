@@ -9,7 +9,7 @@ const plugins = [wgsl()];
 const source = (file: string) => fileURLToPath(new URL(`src/${file}`, import.meta.url));
 const alias = [
   { find: /^webgpu-optim$/, replacement: source("index.ts") },
-  { find: /^webgpu-optim\/(tfjs)$/, replacement: source("clients/$1.ts") },
+  { find: /^webgpu-optim\/(jax|tfjs)$/, replacement: source("clients/$1.ts") },
 ];
 const long = process.env.WEBGPU_OPTIM_LONG === "1";
 const provide = { long };
@@ -25,7 +25,7 @@ const gpu = (
   plugins,
   resolve: { alias },
   // Named here, so that they are not found while a test runs, which would load its page again.
-  optimizeDeps: { include: ["typegpu", "typegpu/data"], exclude: ["onnxruntime-web"] },
+  optimizeDeps: { include: ["@jax-js/jax", "typegpu", "typegpu/data"], exclude: ["onnxruntime-web"] },
   test: {
     name,
     include: files.include,
@@ -53,11 +53,17 @@ export default defineConfig({
     minify: false,
     // One entry for each of the exports of package.json.
     lib: {
-      entry: ["src/index.ts", "src/define-rule.ts", "src/conformance/index.ts", "src/clients/tfjs.ts"],
+      entry: [
+        "src/index.ts",
+        "src/define-rule.ts",
+        "src/conformance/index.ts",
+        "src/clients/jax.ts",
+        "src/clients/tfjs.ts",
+      ],
       formats: ["es"],
     },
     rolldownOptions: {
-      external: [/^wgsl_reflect/, /^@tensorflow/],
+      external: [/^wgsl_reflect/, "@jax-js/jax", /^@tensorflow/],
       output: {
         preserveModules: true,
         preserveModulesRoot: "src",

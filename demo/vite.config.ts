@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { defineConfig } from "vite";
 import { mnist } from "../tooling/mnist-plugin.ts";
+import { text } from "../tooling/text-plugin.ts";
 import { wgsl } from "../tooling/wgsl-plugin.ts";
 
 const page = (name: string) => join(import.meta.dirname, name, "index.html");
@@ -9,7 +10,7 @@ const page = (name: string) => join(import.meta.dirname, name, "index.html");
 export default defineConfig({
   root: import.meta.dirname,
   base: "./",
-  plugins: [wgsl(), mnist()],
+  plugins: [wgsl(), mnist(), text()],
   clearScreen: false,
   // Named here, so that they are not found while a page loads, which would load the page again.
   optimizeDeps: {

@@ -4,14 +4,17 @@ import { CLASSES, type Examples, PIXELS } from "./mnist.js";
 /** Device arrays of some examples. */
 export interface Batch {
   readonly count: number;
-  /** [count, 784], pixels 0 to 1. */
+  /** As the model takes them, pixels 0 to 1. */
   readonly images: DeviceArray;
   /** [count, 10], a one at the digit. */
   readonly labels: DeviceArray;
 }
 
+/** Uploads pixels, 784 of each image, as a model takes them. */
+export type Upload = (pixels: Float32Array<ArrayBuffer>, count: number) => DeviceArray;
+
 /** Uploads the examples at the given places. */
-export function uploadBatch(examples: Examples, indices: Uint32Array): Batch {
+export function uploadBatch(examples: Examples, indices: Uint32Array, upload: Upload): Batch {
   const count = indices.length;
   const images = new Float32Array(count * PIXELS);
   const labels = new Float32Array(count * CLASSES);
@@ -23,7 +26,7 @@ export function uploadBatch(examples: Examples, indices: Uint32Array): Batch {
   });
   return {
     count,
-    images: np.array(images, { shape: [count, PIXELS] }),
+    images: upload(images, count),
     labels: np.array(labels, { shape: [count, CLASSES] }),
   };
 }

@@ -1,4 +1,5 @@
 import { rules } from "../../src/kernels.js";
+import type { ModelRow } from "./models.js";
 
 /**
  * Peak learning rate of each optimizer under its default schedule, batch 128, where it is not the rule's own default. With
@@ -52,9 +53,14 @@ export const defaultRates: Readonly<Record<string, number>> = Object.fromEntries
   rules.map((rule) => [rule.row.name, tunedRates[rule.row.name] ?? rule().options.lr]),
 );
 
-/** The default rate: below a batch of 128 it falls with the root of the batch, as the noise of the gradient grows. */
-export function defaultRate(optimizer: string, batch: number | "full"): number {
-  return defaultRates[optimizer]! * (batch === "full" ? 1 : Math.min(1, Math.sqrt(batch / 128)));
+/** The default rate: below the batch that it is tuned for it falls with the root, as the noise of the gradient grows. */
+export function defaultRate(
+  optimizer: string,
+  batch: number | "full",
+  { rates, tunedBatch }: Pick<ModelRow, "rates" | "tunedBatch">,
+): number {
+  const rate = rates[optimizer] ?? defaultRates[optimizer]!;
+  return rate * (batch === "full" ? 1 : Math.min(1, Math.sqrt(batch / tunedBatch)));
 }
 
 /** The schedule of every optimizer. */

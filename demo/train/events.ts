@@ -1,5 +1,12 @@
 import type { RangeTestSuggestion } from "../../src/schedules/range-test.js";
 
+/** Milliseconds of one step, gradients and update, and of the update alone: medians, taken in turns in the same run. */
+export interface Comparison {
+  readonly ours: { readonly step: number; readonly update: number };
+  /** With the same step written in jax-js's own operations, jitted. */
+  readonly jax: { readonly step: number; readonly update: number };
+}
+
 /** What a training run reports as it goes, as plain data that can leave the page. */
 export type TrainEvent =
   | {
@@ -20,12 +27,12 @@ export type TrainEvent =
       readonly rates: readonly number[];
     }
   | {
-      /** An epoch ended: mean training loss over it, accuracy (0 to 1) on the test set after it. */
+      /** An epoch ended: mean training loss over it, and what the model's evaluation gives after it. */
       readonly kind: "epoch";
       readonly epoch: number;
       readonly step: number;
       readonly loss: number;
-      readonly accuracy: number;
+      readonly evaluated: number;
     }
   | {
       readonly kind: "done";
@@ -33,6 +40,9 @@ export type TrainEvent =
       readonly seconds: number;
       /** Weights as a safetensors file, base64. */
       readonly weights: string;
+      /** What the model made up, where it can. */
+      readonly sample?: string | undefined;
+      readonly comparison?: Comparison | undefined;
     }
   | {
       /** A sweep of the learning rate is over. */

@@ -1,7 +1,7 @@
 import { fromBase64, toBase64 } from "./base64.js";
 import type { TrainEvent } from "./events.js";
 import { findRate } from "./find-rate.js";
-import { loadMnist } from "./mnist.js";
+import { loadTask } from "./load-task.js";
 import { readTrainOptions, type TrainOptionTexts } from "./options.js";
 import { startDevice, train } from "./train.js";
 import { runView, showForm, showStatus } from "./view.js";
@@ -41,13 +41,14 @@ async function run(): Promise<void> {
   const { "find-lr": findLr, ...given } = texts;
   const options = readTrainOptions(given);
   show = runView(options);
-  showStatus("Loading MNIST …");
-  const [mnist, device] = await Promise.all([loadMnist(), startDevice()]);
+  showStatus("Loading …");
+  const device = await startDevice();
   device.addEventListener("uncapturederror", ({ error }) => fail(new Error(`GPU error: ${error.message}`)));
   void device.lost.then(({ message }) => fail(new Error(`The GPU device was lost: ${message}`)));
-  if (findLr) return await findRate(device, mnist, options, report);
+  const task = await loadTask(options);
+  if (findLr) return await findRate(task, options, report);
   const { readCheckpoint, keepCheckpoint } = window;
-  await train(device, mnist, options, report, {
+  await train(task, options, report, {
     from: readCheckpoint && fromBase64(await readCheckpoint()),
     keep: keepCheckpoint && ((file) => keepCheckpoint(toBase64(file))),
   });

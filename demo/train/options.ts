@@ -1,9 +1,11 @@
 import { OptimError } from "../../src/errors.js";
 import { defaultRate, defaultRates, defaultSchedule } from "./defaults.js";
+import { type ModelName, type ModelRow, modelNames, models } from "./models.js";
 import { type ScheduleName, scheduleNames } from "./schedules.js";
 
 /** What to train with. */
 export interface TrainOptions {
+  readonly model: ModelName;
   readonly optimizer: string;
   readonly schedule: ScheduleName;
   /** Base learning rate, before the schedule's factor. */
@@ -18,27 +20,30 @@ export interface TrainOptions {
 /** Options as text: of the command line or of the page's address. What is left out takes its default. */
 export type TrainOptionTexts = { readonly [K in keyof TrainOptions]?: string | undefined };
 
-/** Examples to train on, the largest batch. */
-const EXAMPLES = 60_000;
-
 /** Steps of an epoch. */
-export const stepsPerEpoch = (batch: TrainOptions["batch"]): number =>
-  batch === "full" ? 1 : Math.ceil(EXAMPLES / batch);
+export const stepsPerEpoch = ({ model, batch }: Pick<TrainOptions, "model" | "batch">): number =>
+  batch === "full" ? 1 : Math.ceil(models[model].examples / batch);
 
 /**
  * Reads and checks options.
  * @throws OptimError `invalid-option` that lists what there is.
  */
 export function readTrainOptions(texts: TrainOptionTexts): TrainOptions {
+  const model = oneOf("model", modelNames, texts.model ?? "mlp");
+  const row: ModelRow = models[model];
   const optimizer = oneOf("optimizer", Object.keys(defaultRates), texts.optimizer ?? "adamw");
   const schedule = oneOf("schedule", scheduleNames, texts.schedule ?? defaultSchedule);
   const batch =
-    texts.batch === "full" ? "full" : wholeNumber("batch", texts.batch ?? "128", 1, EXAMPLES, " or full");
-  const defaultEpochs = batch === "full" ? "30" : batch === 1 ? "1" : "5";
-  const lr = texts.lr === undefined ? defaultRate(optimizer, batch) : Number(texts.lr.trim() || Number.NaN);
+    texts.batch === "full"
+      ? "full"
+      : wholeNumber("batch", texts.batch ?? String(row.batch), 1, row.examples, " or full");
+  const defaultEpochs = batch === "full" ? "30" : batch === 1 ? "1" : String(row.epochs);
+  const lr =
+    texts.lr === undefined ? defaultRate(optimizer, batch, row) : Number(texts.lr.trim() || Number.NaN);
   if (!(lr >= 0 && Number.isFinite(Math.fround(lr))))
     throw badOption("lr", "a finite number of at least 0", texts.lr);
   return {
+    model,
     optimizer,
     schedule,
     lr,

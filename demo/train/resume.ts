@@ -65,8 +65,8 @@ export function resumeOptions(
       got: `--epochs ${asked.epochs}`,
       fix: `pass --epochs ${epoch + 1} or more`,
     });
-  const [before, after] = [saved, asked].map(({ schedule, epochs, batch, seed }) =>
-    JSON.stringify(scheduleByName(schedule, epochs * stepsPerEpoch(batch), seed)),
+  const [before, after] = [saved, asked].map((options) =>
+    JSON.stringify(scheduleByName(options.schedule, options.epochs * stepsPerEpoch(options), options.seed)),
   );
   if (before !== after)
     throw contradiction(

@@ -1,4 +1,4 @@
-import { adamw, type Parameter, partition, type Rule, rules } from "../../src/index.js";
+import { adamw, type GroupPattern, type Rule, rules } from "../../src/index.js";
 import { CLASSES } from "./mnist.js";
 
 /** Options other than the rate that a rule is trained with. */
@@ -21,8 +21,7 @@ export const ruleByName = (name: string, lr: number): Rule =>
   rules.find(({ row }) => row.name === name)!({ ...options[name], lr });
 
 /** Groups of parameters: those that a rule takes, and with AdamW at its rate those that it does not. */
-export const groupsOf = (rule: Rule, parameters: readonly Parameter[]) =>
-  partition(parameters, [
-    { match: (_, shape = []) => rule.row.whole?.refuse?.(shape, rule.options) === undefined, rule },
-    { rule: adamw({ lr: rule.options.lr }) },
-  ]);
+export const groupsOf = (rule: Rule): readonly GroupPattern[] => [
+  { match: (_, shape = []) => rule.row.whole?.refuse?.(shape, rule.options) === undefined, rule },
+  { rule: adamw({ lr: rule.options.lr }) },
+];

@@ -1,5 +1,6 @@
 import { defaultRates } from "./defaults.js";
 import type { TrainEvent } from "./events.js";
+import { modelNames, models } from "./models.js";
 import type { TrainOptions, TrainOptionTexts } from "./options.js";
 import { scheduleNames } from "./schedules.js";
 
@@ -15,6 +16,7 @@ export function showForm(texts: TrainOptionTexts): void {
   optimizers.append(
     ...Object.keys(defaultRates).map((name) => new Option(name, name, false, name === "adamw")),
   );
+  find("select[name=model]", HTMLSelectElement).append(...modelNames.map((name) => new Option(name)));
   find("select[name=schedule]", HTMLSelectElement).append(...scheduleNames.map((name) => new Option(name)));
   for (const [name, value] of Object.entries(texts)) {
     const field = document.querySelector(`[name=${name}]`);
@@ -37,7 +39,11 @@ export function runView(options: TrainOptions): (event: TrainEvent) => void {
       case "start":
         steps = event.steps;
         progress.hidden = false;
-        showStatus(`Training with ${options.optimizer} for ${steps} steps …`);
+        find("#measure", HTMLElement).textContent =
+          models[options.model].evaluates === "accuracy" ? "Test accuracy" : "Validation loss";
+        showStatus(
+          `Training ${models[options.model].description}, with ${options.optimizer} for ${steps} steps …`,
+        );
         break;
       case "steps": {
         progress.value = event.step / steps;
@@ -54,13 +60,19 @@ export function runView(options: TrainOptions): (event: TrainEvent) => void {
         for (const text of [
           `${event.epoch}`,
           event.loss.toFixed(4),
-          `${(100 * event.accuracy).toFixed(2)} %`,
+          models[options.model].evaluates === "accuracy"
+            ? `${(100 * event.evaluated).toFixed(2)} %`
+            : event.evaluated.toFixed(3),
         ])
           row.insertCell().textContent = text;
         break;
       }
       case "done":
-        showStatus(`Done in ${event.seconds.toFixed(1)} s.`);
+        showStatus(
+          [`Done in ${event.seconds.toFixed(1)} s.`, event.sample && `It writes: ${event.sample}`]
+            .filter(Boolean)
+            .join(" "),
+        );
         break;
       case "swept": {
         progress.value = 1;

@@ -9,7 +9,7 @@ const installed = join(root, "node_modules");
 /** The package as npm would publish it, and a project that has it installed. */
 export interface Packed {
   readonly tarball: string;
-  /** A project with the unpacked package, `@webgpu/types` and tfjs in its node_modules, for the caller to write into. */
+  /** A project with the unpacked package, `@webgpu/types`, tfjs and jax-js in its node_modules, for the caller to write into. */
   readonly consumer: string;
   /** The unpacked package. */
   readonly folder: string;
@@ -60,7 +60,7 @@ export function buildAndPack(): Packed {
   cpSync(join(consumer, "node_modules/package"), folder, { recursive: true });
   rmSync(join(consumer, "node_modules/package"), { recursive: true });
   mkdirSync(join(consumer, "node_modules/@types"));
-  for (const name of ["@webgpu/types", "@tensorflow", "@types/long"])
+  for (const name of ["@webgpu/types", "@tensorflow", "@jax-js", "@types/long"])
     symlinkSync(join(installed, name), join(consumer, "node_modules", name));
   return { tarball, consumer, folder, remove: () => rmSync(work, { recursive: true, force: true }) };
 }

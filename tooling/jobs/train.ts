@@ -19,7 +19,7 @@ import { TrainingLog } from "../training-log.ts";
 import { sweepInPage, trainInPage } from "../training-page.ts";
 import { UsageError } from "../usage-error.ts";
 
-/** `train […]`: trains on MNIST in a headless browser and writes what came of it. */
+/** `train […]`: trains a model in a headless browser and writes what came of it. */
 export async function trainJob(parameters: string[]): Promise<void> {
   const { texts, findLr, resume, out, json } = readCommandLine(parameters);
   const asked = readOptions(texts);
@@ -37,7 +37,7 @@ export async function trainJob(parameters: string[]): Promise<void> {
   const gpu = await launchBrowser();
   console.log(`WebGPU adapter: ${gpu.adapter}`);
   console.log(
-    `${options.optimizer}, ${options.schedule}, rate ${options.lr}, batch ${options.batch}, ${options.epochs} epochs, seed ${options.seed}`,
+    `${options.model}, ${options.optimizer}, ${options.schedule}, rate ${options.lr}, batch ${options.batch}, ${options.epochs} epochs, seed ${options.seed}`,
   );
   if (begun) console.log(`from step ${begun.steps} on, of ${resume}`);
   let weights: string;
@@ -70,9 +70,7 @@ export async function trainJob(parameters: string[]): Promise<void> {
     writeFileSync(join(out, "weights.safetensors"), Buffer.from(weights, "base64"));
   }
   if (json) writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
-  console.log(
-    `Test accuracy ${(100 * result.accuracy).toFixed(2)} % after ${result.steps} steps in ${result.seconds.toFixed(1)} s.`,
-  );
+  console.log(log.summary());
 }
 
 /** `train --find-lr`: sweeps the learning rate over an epoch at most, and proposes one. */
@@ -81,21 +79,23 @@ async function findRate(
   out: string | undefined,
   json: string | undefined,
 ): Promise<void> {
-  const { optimizer, batch, seed } = options;
-  const steps = orUsageError(() => sweepSteps(batch));
+  const { model, optimizer, batch, seed } = options;
+  const steps = orUsageError(() => sweepSteps(options));
   if (out) mkdirSync(out, { recursive: true });
   if (json) mkdirSync(dirname(json), { recursive: true });
   const server = await serve({ configFile: join(root, "demo/vite.config.ts") });
   const gpu = await launchBrowser();
   console.log(`WebGPU adapter: ${gpu.adapter}`);
-  console.log(`${optimizer}, batch ${batch}, seed ${seed}: rates from 1e-6 to 10 over ${steps} steps`);
+  console.log(
+    `${model}, ${optimizer}, batch ${batch}, seed ${seed}: rates from 1e-6 to 10 over ${steps} steps`,
+  );
   const log = new TrainingLog({ ...options, epochs: 1 });
   try {
     const swept = await sweepInPage(gpu.browser, server.url, options, (event) => log.add(event));
     log.close();
     const { suggestion, svg, seconds } = swept;
     if (out) writeFileSync(join(out, "find-lr.svg"), svg);
-    const result = { adapter: gpu.adapter, optimizer, batch, seed, steps, seconds, ...suggestion };
+    const result = { adapter: gpu.adapter, model, optimizer, batch, seed, steps, seconds, ...suggestion };
     if (json) writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
     if (!suggestion) throw new Error("At no rate did the loss fall.");
     const { rate, steepest, minimum } = suggestion;
@@ -145,7 +145,7 @@ function readCheckpoint(path: string, texts: TrainOptionTexts): BegunRun {
   return {
     file,
     options,
-    steps: position.epoch * stepsPerEpoch(options.batch),
+    steps: position.epoch * stepsPerEpoch(options),
     csv: existsSync(csv) ? readFileSync(csv, "utf8") : "",
   };
 }
@@ -174,6 +174,7 @@ function readCommandLine(parameters: string[]): {
   const { values } = parseOptions({
     args: parameters,
     options: {
+      model: text,
       optimizer: text,
       schedule: text,
       lr: text,
