@@ -1,8 +1,11 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { puppeteer } from "./tooling/puppeteer-provider.ts";
 import { wgsl } from "./tooling/wgsl-plugin.ts";
 
 const plugins = [wgsl()];
+/** Examples import the package by its name. */
+const alias = [{ find: /^webgpu-optim$/, replacement: join(import.meta.dirname, "src/index.ts") }];
 const long = process.env.WEBGPU_OPTIM_LONG === "1";
 const provide = { long };
 
@@ -15,6 +18,9 @@ const gpu = (
   files: { include: string[]; exclude: string[]; order: number; browsers: number },
 ) => ({
   plugins,
+  resolve: { alias },
+  // Named here, so that they are not found while a test runs, which would load its page again.
+  optimizeDeps: { include: ["typegpu", "typegpu/data"], exclude: ["onnxruntime-web"] },
   test: {
     name,
     include: files.include,

@@ -19,6 +19,7 @@ export {
   createArena,
 } from "./engine/memory/arena.js";
 export type { BufferRange, Parameter, PartialRange } from "./engine/memory/parameters.js";
+export type { TypedBuffer } from "./engine/memory/typed-buffers.js";
 export type { Optimizer } from "./engine/optimizer.js";
 export type { AverageOptions, SlowWeightsOptions } from "./engine/options/average-options.js";
 export type {

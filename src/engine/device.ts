@@ -92,6 +92,9 @@ export function requireDevice(device: GPUDevice, label: string): void {
   if (isLost(device)) throw lossError(device, label);
 }
 
+/** Where devices came from: Dawn in Node ends the process when that is collected before them. */
+const origins = new WeakMap<GPUDevice, GPU>();
+
 const POWER: readonly GPUPowerPreference[] = ["low-power", "high-performance"];
 
 /** Options of {@link requestDevice}. */
@@ -131,10 +134,12 @@ export async function requestDevice(options: RequestDeviceOptions = {}): Promise
     });
   if (computesNothing(adapter.info)) throw computesNothingError();
   const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = adapter.limits;
-  return adapter.requestDevice({
+  const device = await adapter.requestDevice({
     label: label ?? "webgpu-optim",
     requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage },
     // For telemetry.
     requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
   });
+  origins.set(device, gpu);
+  return device;
 }

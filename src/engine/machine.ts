@@ -8,7 +8,7 @@ import { type BoundDispatches, ChunkUniforms } from "./kernels/plan.js";
 import { type GroupStep, stepOf } from "./kernels/step.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
 import { type Extras, GroupMemory } from "./memory/group-memory.js";
-import { checkGradient, type PartialRange, refuseOverlap, type Tensor } from "./memory/parameters.js";
+import { checkGradient, type Parameter, refuseOverlap, type Tensor } from "./memory/parameters.js";
 import { scoped } from "./memory/scoped.js";
 import { Slots } from "./memory/slots.js";
 import type { CheckedOptions } from "./options/optimizer-options.js";
@@ -195,10 +195,7 @@ export async function prepareStepped(engine: Engine, without: ReadonlySet<Tensor
  * Reads gradients from other buffers.
  * @throws OptimError `unknown-name`, `invalid-buffer` or `aliased-buffers`; then nothing has changed
  */
-export function moveGradients(
-  engine: Engine,
-  gradients: Readonly<Record<string, GPUBuffer | PartialRange>>,
-): void {
+export function moveGradients(engine: Engine, gradients: Readonly<Record<string, Parameter["grad"]>>): void {
   // A list, a map or a buffer names none.
   if (Object.prototype.toString.call(gradients) !== "[object Object]")
     throw new OptimError("invalid-argument", "There are no gradients to read", {

@@ -5,7 +5,7 @@ import type { Engine } from "./engine.js";
 import type { ParameterGroup } from "./group.js";
 import type { StepReport } from "./guards/reports.js";
 import { moveGradients } from "./machine.js";
-import type { BufferRange, Parameter, PartialRange } from "./memory/parameters.js";
+import type { BufferRange, Parameter } from "./memory/parameters.js";
 import { checkNames } from "./options/check-names.js";
 import type { ChangingGuards } from "./options/guard-options.js";
 import type { NoOptions } from "./options/hyperparameters.js";
@@ -189,7 +189,7 @@ export class Optimizer {
    * Reads gradients from other buffers from the next encode on. A bind group is made the first time a buffer is seen.
    * @throws OptimError `unknown-name`, `invalid-buffer` or `aliased-buffers`; then nothing has changed.
    */
-  setGradients(gradients: Readonly<Record<string, GPUBuffer | PartialRange>>): void {
+  setGradients(gradients: Readonly<Record<string, Parameter["grad"]>>): void {
     this.#engine.requireUsable();
     moveGradients(this.#engine, gradients);
   }

@@ -4,7 +4,7 @@ import type { Cohort } from "./cohorts.js";
 import type { Engine } from "./engine.js";
 import { loadParting } from "./kernels/plan.js";
 import type { TensorPass } from "./kernels/tensor-pass.js";
-import type { PartialRange } from "./memory/parameters.js";
+import type { Parameter } from "./memory/parameters.js";
 import { GROUP_BYTES } from "./memory/slots.js";
 import type { PendingStep } from "./scalars.js";
 
@@ -19,7 +19,7 @@ export interface StepOptions {
    * Where the loss lies at the point of the gradients, for rules that step by it (`polyakSgd()`); others pass it over. One f32 on the GPU, usage
    * `STORAGE | COPY_SRC`, that of the whole batch and without a loss scale. The buffer must live until the submit.
    */
-  readonly loss?: GPUBuffer | PartialRange | undefined;
+  readonly loss?: Parameter["param"] | undefined;
 }
 
 /** A cohort of a group, and which block of scalars it reads. */

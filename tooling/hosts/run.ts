@@ -41,8 +41,8 @@ export function readHost(text: string): Host | undefined {
   return { name, ...(driver && { driver }) };
 }
 
-/** The driver to compute with; none where it is left to the host. */
-function driverOf({ driver }: Host): SoftwareDriver | undefined {
+/** The software driver to compute with; none where it is left to the host, which has a GPU. */
+export function softwareDriverOf({ driver }: Host): SoftwareDriver | undefined {
   const kind = process.env.WEBGPU_OPTIM_ADAPTER;
   if (driver || process.platform !== "linux" || kind === "hardware") return driver;
   return kind === "software" || !mayHaveGpu() ? "swiftshader" : undefined;
@@ -107,7 +107,7 @@ export async function runInHost(
   request: HostRequest,
   follow: (event: HostEvent) => void,
 ): Promise<void> {
-  const driver = driverOf(host);
+  const driver = softwareDriverOf(host);
   const environment = environmentOf(driver);
   const folder = mkdtempSync(join(tmpdir(), "webgpu-optim-host-"));
   const remove = () => rmSync(folder, { recursive: true, force: true });

@@ -2,6 +2,7 @@ import { briefly, OptimError } from "../../errors.js";
 import { memo } from "../../memo.js";
 import { checkNames } from "../options/check-names.js";
 import { refuse } from "../options/refuse.js";
+import { type Fail, type TypedBuffer, untyped } from "./typed-buffers.js";
 import { USAGE } from "./usage.js";
 
 /** A part of a buffer, in bytes. */
@@ -19,16 +20,18 @@ export interface BufferRange {
 }
 
 /** A part of a buffer as a caller may say it: from its start and to its end, where nothing else is said. */
-export type PartialRange = Pick<BufferRange, "buffer"> & Partial<BufferRange>;
+export type PartialRange = Partial<Omit<BufferRange, "buffer">> & {
+  readonly buffer: GPUBuffer | TypedBuffer;
+};
 
 /** One tensor: f32 parameters and their gradients, each in a buffer of the caller's. */
 export interface Parameter {
   /** Unique within an optimizer; the key of its state. */
   readonly name: string;
   /** The whole buffer or a part of it; usage `STORAGE`. */
-  readonly param: GPUBuffer | PartialRange;
+  readonly param: GPUBuffer | TypedBuffer | PartialRange;
   /** At least as long as the parameter, in another buffer; usage `STORAGE`. */
-  readonly grad: GPUBuffer | PartialRange;
+  readonly grad: GPUBuffer | TypedBuffer | PartialRange;
   /** Without it, the length is that of `param`. */
   readonly shape?: readonly number[];
 }
@@ -108,7 +111,7 @@ const withPadding = ({ buffer, offset, size, padding }: CheckedRange, own: numbe
  */
 export function checkGradient(
   { name, size, param }: Pick<Tensor, "name" | "size" | "param">,
-  grad: GPUBuffer | PartialRange,
+  grad: Parameter["grad"],
 ): Range {
   const range = checkRange(`Gradient of '${name}'`, grad);
   if (range.size < size)
@@ -140,15 +143,16 @@ export function elementCount(name: string, shape: readonly number[]): number {
 type CheckedRange = Range & { readonly size: number };
 
 /** @throws OptimError `invalid-buffer` */
-export function checkRange(what: string, given: GPUBuffer | PartialRange): CheckedRange {
-  const range = isRange(given) ? given : { buffer: given };
+export function checkRange(what: string, given: Parameter["param"]): CheckedRange {
+  const range: PartialRange = isRange(given) ? given : { buffer: given };
   checkNames("range", range, ["buffer", "offset", "size", "padding"]);
-  const { buffer, offset = 0, padding = 0 } = range;
-  // As WebGPU has it: the rest of the buffer.
-  const { size = Math.max(0, buffer?.size - offset - padding) } = range;
-  const fail = (problem: string, expected: string, got: string, fix: string): never => {
+  const fail: Fail = (problem, expected, got, fix) => {
     throw new OptimError("invalid-buffer", `${what} ${problem}`, { expected, got, fix });
   };
+  const { offset = 0, padding = 0 } = range;
+  const buffer = untyped(range.buffer, fail);
+  // As WebGPU has it: the rest of the buffer.
+  const { size = Math.max(0, buffer?.size - offset - padding) } = range;
   if (typeof buffer?.size !== "number" || typeof buffer.usage !== "number")
     fail("is not a GPUBuffer", "a GPUBuffer or { buffer, offset, size }", briefly(given), "pass the buffer");
   const usage = `usage 0x${buffer.usage.toString(16)}`;
@@ -168,9 +172,14 @@ export function checkRange(what: string, given: GPUBuffer | PartialRange): Check
   return { buffer, offset, size, padding };
 }
 
-function isRange(given: GPUBuffer | PartialRange): given is PartialRange {
-  // Typed arrays have a buffer, too.
-  return typeof given === "object" && given !== null && "buffer" in given && !ArrayBuffer.isView(given);
+function isRange(given: Parameter["param"]): given is PartialRange {
+  // Typed arrays and typed buffers have a buffer, too.
+  return (
+    typeof given === "object" &&
+    given !== null &&
+    "buffer" in given &&
+    !("resourceType" in given || ArrayBuffer.isView(given))
+  );
 }
 
 /**

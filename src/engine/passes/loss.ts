@@ -1,6 +1,6 @@
 import { OptimError } from "../../errors.js";
 import type { Engine } from "../engine.js";
-import { checkRange, type PartialRange } from "../memory/parameters.js";
+import { checkRange, type Parameter } from "../memory/parameters.js";
 import { USAGE } from "../memory/usage.js";
 
 /**
@@ -8,7 +8,7 @@ import { USAGE } from "../memory/usage.js";
  * @returns what encodes that, before the step
  * @throws OptimError `invalid-argument` where it is missing, `invalid-buffer`
  */
-export function takeLoss(engine: Engine, given: GPUBuffer | PartialRange | undefined) {
+export function takeLoss(engine: Engine, given: Parameter["param"] | undefined) {
   if (given === undefined)
     throw engine.refusal(
       "steps by the loss, too",
