@@ -67,6 +67,19 @@ install_torch() {
   fi
 }
 
+# What the hosts Node and Deno reach a GPU by, or the software drivers: see docs/hosts.md.
+install_vulkan() {
+  local package missing=()
+  [ "$(id -u)" = 0 ] && is_debian || return 0
+  for package in "$@"; do
+    dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  export DEBIAN_FRONTEND=noninteractive
+  quietly "Reading the package lists …" apt-get update
+  quietly "Installing ${missing[*]} …" apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
 job=${1:-}
 for argument in "$@"; do
   case $argument in -h | --help)
@@ -86,4 +99,8 @@ check_node
 install_packages
 install_browser
 [ "$job" != handover ] || install_torch
+case "$job $*" in
+  *llvmpipe*) install_vulkan libvulkan1 mesa-vulkan-drivers libegl1 libgles2 libgl1-mesa-dri ;;
+  test* | setup* | *--host*) install_vulkan libvulkan1 ;;
+esac
 [ "$job" = setup ] || exec node "$root/tooling/main.mjs" "$@"

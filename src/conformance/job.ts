@@ -13,7 +13,7 @@ export interface CaseHead {
 /** Where cases run. */
 export interface Place {
   readonly device: GPUDevice;
-  /** Whether the adapter computes on the CPU, whose division and square root are exact. */
+  /** Whether the adapter is SwiftShader, whose division and square root are exact. */
   readonly software: boolean;
 }
 

@@ -84,6 +84,7 @@ test.concurrent.each([
   ["an unknown workload", ["--workload", "10x10"], "Known: 1x2^24, 148, 1000x64, 10000x64, product"],
   ["no number of rounds", ["--rounds", "0"], "'--rounds'"],
   ["an unknown option", ["--optimizer", "adam"], "--optimizer"],
+  ["an unknown host", ["--host", "node:cuda"], "there is no 'node:cuda'"],
   ["an empty name of a file", ["--json", ""], "'--json' is empty"],
   ["a folder for a file", ["--json", tmpdir()], "cannot be written: EISDIR"],
 ])("%s: usage, exit 2", async (_, parameters, message) => {

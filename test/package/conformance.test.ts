@@ -105,6 +105,8 @@ describe("bad input", () => {
     ["an empty folder", ["--vectors", "EMPTY"], "no *.json"],
     ["an empty name of a file", ["--json", ""], "'--json' is empty"],
     ["a folder for a file", ["--json", "EMPTY"], "cannot be written: EISDIR"],
+    ["an unknown host", ["--host", "bun"], "there is no 'bun'"],
+    ["another library in a host", ["--host", "node", "--library", "tfjs"], "for Chrome only"],
     ["a file for a folder", ["--junit", "FILE/report.xml"], "cannot be written: "],
     ["one file for both", ["--json", "FILE", "--junit", "FILE"], "name the same file"],
     ["vectors for another library", ["--library", "tfjs", "--rule", "adam"], "'--library'"],

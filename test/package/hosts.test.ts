@@ -1,12 +1,15 @@
 // Node and Deno: a whole life of optimizers, and the examples as they stand.
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { ConformanceReport } from "../../src/conformance/index.js";
 import { commandOf, environmentOf, readHost, softwareDriverOf } from "../../tooling/hosts/run.js";
 import { wgsl } from "../../tooling/wgsl-plugin.js";
+import { runJob } from "../support/job.js";
+import { long } from "../support/long.js";
 import type { HostLife } from "./life/host.js";
 
 const root = join(import.meta.dirname, "../..");
@@ -64,6 +67,35 @@ describe.each(["node", "deno"] as const)("%s", (host) => {
     const printed = await run(host, host);
     expect(printed).toMatch(/^adapter: .*\S$/m);
     expect(printed).toMatch(/x\[1\] = 0\.8[34]\d, near to sin 1/);
+  });
+});
+
+describe.runIf(long).each(["node", "deno"])("jobs in %s", (host) => {
+  const report = join(folder, `${host}.json`);
+
+  test("conformance: one rule", async () => {
+    const { code, output } = await runJob("conformance", "--host", host, "--rule", "sgd", "--json", report);
+    expect(code, output).toBe(0);
+    const { adapter, browser, failed, passed } = JSON.parse(
+      readFileSync(report, "utf8"),
+    ) as ConformanceReport;
+    expect({ failed, adapter: adapter.length > 10 }).toEqual({ failed: 0, adapter: true });
+    expect(browser.toLowerCase()).toContain(host);
+    // The recorded runs are among them.
+    expect(output).toContain(`${passed} passed, 0 failed`);
+    expect(passed).toBeGreaterThan(300);
+  });
+
+  test("bench: one workload", async () => {
+    const parameters = ["--host", host, "--rounds", "1", "--workload", "1000x64", "--json", report];
+    const { code, output } = await runJob("bench", ...parameters);
+    expect(code, output).toBe(0);
+    const { adapter, rows } = JSON.parse(readFileSync(report, "utf8")) as {
+      adapter: string;
+      rows: unknown[];
+    };
+    expect(output).toContain(`WebGPU adapter: ${adapter}\n`);
+    expect(rows).toHaveLength(8);
   });
 });
 
