@@ -20,6 +20,8 @@ export interface Contestant {
   readonly step: () => void;
   /** Resolves when what was submitted has been read back, where it is. */
   readonly settled: () => Promise<void>;
+  /** Milliseconds to wait after a sample, untimed, while thousands of objects that it made are freed. */
+  readonly rest?: number;
   /** Where it is not to be counted. */
   readonly bytesMoved?: number;
 }
@@ -80,10 +82,10 @@ export async function makeContest(device: GPUDevice, workload: Workload, peers: 
     await add("webgpu-optim", loose);
     await add("webgpu-optim-loose-guards", loose, { guards });
   }
-  if (peers && workload.peers)
-    contestants.push(...(await (await import("./tfjs.js")).makeTfjs(device, shapes, own)));
   const parameters = placed.reduce((sum, { param }) => sum + param.size / 4, 0);
   contestants.push(...makeStreams(device, parameters, own));
+  if (peers && workload.peers)
+    contestants.push(...(await (await import("./tfjs.js")).makeTfjs(device, shapes, own)));
   return {
     contestants,
     tensors: placed.length,

@@ -96,7 +96,9 @@ async function takeSample(device: GPUDevice, { contestant, steps }: Turn): Promi
   for (let i = 0; i < steps; i += 1) contestant.step();
   await contestant.settled();
   await device.queue.onSubmittedWorkDone();
-  return (performance.now() - start) / steps;
+  const ms = (performance.now() - start) / steps;
+  if (contestant.rest) await new Promise((resolve) => setTimeout(resolve, contestant.rest));
+  return ms;
 }
 
 function toRows(

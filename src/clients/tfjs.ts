@@ -296,7 +296,8 @@ async function open(options: TfjsOptimizerOptions): Promise<Opened> {
   });
   const bound: BoundVariable[] = [];
   try {
-    for (const variable of variablesOf(listed)) bound.push(new BoundVariable(backend, variable));
+    for (const variable of variablesOf(listed))
+      if (variable?.size !== 0) bound.push(new BoundVariable(backend, variable));
     const parameters = bound.map(({ parameter }) => parameter);
     const sorted = patterns && partition(parameters, patterns);
     const engine = await createOptimizer(backend.device, {
@@ -327,13 +328,19 @@ function check(
   { variables }: Opened,
   gradients: NamedTensorMap | readonly NamedTensor[],
 ): ReadonlyMap<BoundVariable, Tensor> {
+  if (typeof gradients !== "object" || gradients === null)
+    throw new OptimError("invalid-argument", "There are no gradients", {
+      expected: "tensors by the names of variables",
+      got: String(gradients),
+      fix: "pass { name: tensor } or a list of { name, tensor }",
+    });
   const given = new Map<BoundVariable, Tensor>();
   const pairs = Array.isArray(gradients)
     ? (gradients as readonly NamedTensor[]).map(({ name, tensor }) => [name, tensor] as const)
     : Object.entries(gradients);
   for (const [name, gradient] of pairs) {
-    // tfjs has null for what is not trainable.
-    if (!gradient) continue;
+    // tfjs has null for what is not trainable; of no elements there is nothing to step.
+    if (!gradient || gradient.size === 0) continue;
     const one = variables.get(name);
     if (!one)
       throw new OptimError("unknown-name", `Variable '${name}' is not one of the optimizer's`, {

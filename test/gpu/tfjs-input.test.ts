@@ -100,6 +100,11 @@ describe("refused, with nothing changed", () => {
     ),
   );
 
+  test("no gradients at all", () =>
+    refused("invalid-argument", "no gradients", ({ optimizer }) =>
+      optimizer.applyGradients(undefined as unknown as tf.NamedTensorMap),
+    ));
+
   test("a step on another backend, and one after it is back", () =>
     refused("invalid-argument", "got 'cpu'", async ({ optimizer, v, w }) => {
       const { readSync } = Object.getPrototypeOf(backend());

@@ -34,13 +34,15 @@ test("minimize and applyGradients step in place, and give back what tfjs's do", 
 test("a variable without a gradient is left out: its state and count stay", async () => {
   const v = variable([1]);
   const w = variable([1]);
-  const optimizer = await createTfjsOptimizer({ rule: adam({ lr: 0.5 }), variables: [v, w] });
+  const empty = variable([], [0, 3]);
+  const optimizer = await createTfjsOptimizer({ rule: adam({ lr: 0.5 }), variables: [v, empty, w] });
   const one = tf.tensor1d([1]);
   // Their buffers change places, and w's old one becomes v's.
   for (let step = 0; step < 4; step += 1) optimizer.minimize(() => half(v));
   optimizer.applyGradients({ [v.name]: one, [w.name]: null as unknown as tf.Tensor });
   optimizer.minimize(() => half(w));
   optimizer.minimize(() => half(v, w));
+  optimizer.applyGradients({ [empty.name]: empty });
   expect(optimizer.engine.groups[0]!.stepsOf(v.name)).toBe(6);
   expect(optimizer.engine.groups[0]!.stepsOf(w.name)).toBe(2);
   // Adam's first step is its rate.
@@ -50,7 +52,7 @@ test("a variable without a gradient is left out: its state and count stay", asyn
   optimizer.minimize(() => half(v, w), false, [v, w]);
   expect(optimizer.engine.groups[0]!.stepsOf(v.name)).toBe(6);
   optimizer.dispose();
-  tf.dispose([v, w, one]);
+  tf.dispose([v, w, one, empty]);
 });
 
 test("the rule's look-ahead and its loss come with minimize", async () => {

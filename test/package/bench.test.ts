@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BenchRow } from "../../bench/events.js";
 import { runJob } from "../support/job.js";
+import { long } from "../support/long.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "webgpu-optim-bench-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -78,6 +79,20 @@ describe("two workloads", () => {
       expect(guarded! / plain!).toBeLessThanOrEqual(1.2);
     });
   });
+});
+
+test.runIf(long)("with --peers tfjs's optimizers and ours over its variables are rows", async () => {
+  const json = join(scratch, "peers.json");
+  const result = await runJob("bench", "--peers", "--rounds", "1", "--workload", "1000x64", "--json", json);
+  expect(result.code, result.output).toBe(0);
+  const { rows } = JSON.parse(readFileSync(json, "utf8")) as { rows: BenchRow[] };
+  for (const optimizer of ["adam", "sgd", "momentum", "rmsprop"]) {
+    const row = (engine: string) => rows.find((one) => one.engine === engine && one.optimizer === optimizer)!;
+    // In place, a kernel a variable; tfjs has one for each operation.
+    expect(row("webgpu-optim-tfjs").dispatches).toBe(1000);
+    expect(row("tfjs").dispatches).toBeGreaterThanOrEqual(2000);
+    expect(row("tfjs").objectsMade).toBeGreaterThan(100 * row("webgpu-optim-tfjs").objectsMade);
+  }
 });
 
 test.concurrent.each([
