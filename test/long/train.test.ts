@@ -43,7 +43,9 @@ test("the convolutional network passes 98.5 %", { timeout: 1_800_000 }, async ()
   expect((await train("cnn", ["--model", "cnn"])).accuracy).toBeGreaterThan(0.985);
 });
 
-test("the transformer halves the loss of a uniform guess within ten minutes", { timeout: 1_800_000 }, async () => {
+test("the transformer halves the loss of a uniform guess within ten minutes", {
+  timeout: 1_800_000,
+}, async () => {
   const { validationLoss, seconds, sample, comparison } = await train("gpt", ["--model", "gpt"]);
   expect(validationLoss).toBeLessThan(Math.log(96) / 2);
   expect(seconds).toBeLessThan(600);
