@@ -184,7 +184,8 @@ describe.each([
       target: "ES2022",
       module,
       moduleResolution: resolution,
-      lib: ["ES2022", "DOM"],
+      // jax-js's types name Float16Array.
+      lib: ["ES2022", "ESNext.Float16", "DOM"],
       types: ["@webgpu/types"],
       strict: true,
       exactOptionalPropertyTypes: true,
