@@ -37,7 +37,7 @@ export const models = {
     // Windows of the text, at random places.
     examples: 2_048,
     batch: 8,
-    epochs: 4,
+    epochs: 3,
     tunedBatch: 8,
     rates: { adam: 5e-3, adamw: 5e-3 },
     evaluates: "loss",

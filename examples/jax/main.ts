@@ -12,7 +12,7 @@ import {
 import { adamw, cosine, warmup } from "webgpu-optim";
 import { createJaxOptimizer } from "webgpu-optim/jax";
 
-const STEPS = 200;
+const STEPS = 120;
 
 await init("webgpu");
 defaultDevice("webgpu");

@@ -48,6 +48,19 @@ describe.each(["adamw", "rmsprop-nesterov"])("%s", (optimizer) => {
   });
 });
 
+test("the transformer goes on with the same curve", { timeout: 1_800_000 }, async () => {
+  const options = ["--model", "gpt", "--batch", "64", "--schedule", "constant"];
+  const whole = await train("gpt whole", [...options, "--epochs", "2"]);
+  expect(whole.code, whole.output).toBe(0);
+  const first = await train("gpt first", [...options, "--epochs", "1"]);
+  expect(first.code, first.output).toBe(0);
+  const rest = await train("gpt rest", ["--resume", checkpoint(first.out), "--epochs", "2"]);
+  expect(rest.code, rest.output).toBe(0);
+  expect(curve(rest.out)).toBe(curve(whole.out));
+  for (const file of ["weights.safetensors", "checkpoint.safetensors"])
+    expect(readFileSync(join(rest.out, file)), file).toEqual(readFileSync(join(whole.out, file)));
+});
+
 test("a run that was interrupted goes on as if it had not been", { timeout: 900_000 }, async () => {
   const options = [...base, "--epochs", "3"];
   const whole = await train("whole", options);

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import type { TrainResult } from "../../tooling/training-log.js";
 
 const root = join(import.meta.dirname, "../..");
 const scratch = mkdtempSync(join(tmpdir(), "webgpu-optim-train-"));
@@ -30,12 +31,26 @@ async function train(name: string, options: readonly string[]) {
   });
   const code = await new Promise((resolve) => job.on("close", resolve));
   expect(code, output).toBe(0);
-  const result = JSON.parse(readFileSync(json, "utf8")) as { accuracy: number; steps: number };
+  const result = JSON.parse(readFileSync(json, "utf8")) as TrainResult & { accuracy: number };
   return { ...result, curve: readFileSync(join(out, "metrics.csv"), "utf8") };
 }
 
 test("the defaults reach 97 %", { timeout: 900_000 }, async () => {
   expect((await train("defaults", [])).accuracy).toBeGreaterThanOrEqual(0.97);
+});
+
+test("the convolutional network passes 98.5 %", { timeout: 1_800_000 }, async () => {
+  expect((await train("cnn", ["--model", "cnn"])).accuracy).toBeGreaterThan(0.985);
+});
+
+test("the transformer halves the loss of a uniform guess within ten minutes", {
+  timeout: 1_800_000,
+}, async () => {
+  const { validationLoss, seconds, sample, comparison } = await train("gpt", ["--model", "gpt"]);
+  expect(validationLoss).toBeLessThan(Math.log(96) / 2);
+  expect(seconds).toBeLessThan(600);
+  expect(sample?.length).toBeGreaterThan(100);
+  expect(comparison?.jax.step).toBeGreaterThan(0);
 });
 
 describe.each(["sgd", "momentum", "adagrad", "rmsprop", "adadelta", "adam", "adamax", "nadam"])(

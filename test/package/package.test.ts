@@ -206,8 +206,8 @@ describe.each([
       target: "ES2022",
       module,
       moduleResolution: resolution,
-      lib: ["ES2022", "DOM"],
-      // tfjs's types use those of long.
+      // jax-js's types name Float16Array, tfjs's use those of long.
+      lib: ["ES2022", "ESNext.Float16", "DOM"],
       types: types.length === 0 ? [] : [...types, "long"],
       strict: true,
       exactOptionalPropertyTypes: true,
