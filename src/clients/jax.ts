@@ -280,7 +280,8 @@ const makeGradient = (device: GPUDevice, label: string, size: number): GPUBuffer
   device.createBuffer({
     label,
     size: Math.max(4, size),
-    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    // STORAGE, COPY_SRC, COPY_DST
+    usage: 0x80 | 0x4 | 0x8,
   });
 
 /** @throws OptimError `invalid-argument` or `invalid-buffer` */

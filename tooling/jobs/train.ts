@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { TrainEvent } from "../../demo/train/events.ts";
 import {
@@ -12,6 +12,7 @@ import { sweepSteps } from "../../demo/train/sweep-steps.ts";
 import { readSafetensors } from "../../src/checkpoint/read.ts";
 import { OptimError } from "../../src/errors.ts";
 import { launchBrowser } from "../browser.ts";
+import { requireWritable, requireWritableFolder } from "../check-options.ts";
 import { parseOptions } from "../parse-options.ts";
 import { root } from "../root.ts";
 import { serve } from "../serve.ts";
@@ -22,6 +23,8 @@ import { UsageError } from "../usage-error.ts";
 /** `train […]`: trains a model in a headless browser and writes what came of it. */
 export async function trainJob(parameters: string[]): Promise<void> {
   const { texts, findLr, resume, out, json } = readCommandLine(parameters);
+  if (out) requireWritableFolder("out", out);
+  if (json) requireWritable("json", json);
   const asked = readOptions(texts);
   if (findLr) return await findRate(asked, out, json);
   const begun = resume === undefined ? undefined : readCheckpoint(resume, texts);
@@ -29,10 +32,6 @@ export async function trainJob(parameters: string[]): Promise<void> {
   const log = new TrainingLog(options);
   if (begun && !log.takeUp(begun.csv, begun.steps))
     console.log(`No whole metrics.csv lies beside ${resume}: the curve begins after step ${begun.steps}.`);
-  // Whether they can be written is found out now, not after the training.
-  if (out) mkdirSync(out, { recursive: true });
-  if (json) mkdirSync(dirname(json), { recursive: true });
-
   const server = await serve({ configFile: join(root, "demo/vite.config.ts") });
   const gpu = await launchBrowser();
   console.log(`WebGPU adapter: ${gpu.adapter}`);
@@ -81,8 +80,6 @@ async function findRate(
 ): Promise<void> {
   const { model, optimizer, batch, seed } = options;
   const steps = orUsageError(() => sweepSteps(options));
-  if (out) mkdirSync(out, { recursive: true });
-  if (json) mkdirSync(dirname(json), { recursive: true });
   const server = await serve({ configFile: join(root, "demo/vite.config.ts") });
   const gpu = await launchBrowser();
   console.log(`WebGPU adapter: ${gpu.adapter}`);

@@ -74,11 +74,10 @@ export function currentBackend(before?: Backend): Backend {
 
 /** A buffer of the pool, such as tensors have. */
 export const acquire = ({ bufferManager }: Backend, bytes: number): GPUBuffer =>
-  bufferManager.acquireBuffer(bytes, TENSOR_USAGE());
+  bufferManager.acquireBuffer(bytes, TENSOR_USAGE);
 
-/** Usage of tensors' buffers; a function, as there may be no WebGPU where this is loaded. */
-export const TENSOR_USAGE = (): number =>
-  GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+/** Usage of tensors' buffers: `STORAGE`, `COPY_SRC` and `COPY_DST`, as there may be no WebGPU where this is loaded. */
+export const TENSOR_USAGE = 0x80 | 0x4 | 0x8;
 
 /** The encoder of the commands not yet submitted, outside of any pass. */
 export function openEncoder(backend: Backend): GPUCommandEncoder {

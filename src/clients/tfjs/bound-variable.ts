@@ -68,7 +68,7 @@ export class BoundVariable {
     const buffer = bufferOf(backend, variable);
     const data = backend.tensorMap.get(variable.dataId);
     const alone = data.refCount === 1 && !data.external;
-    if (alone && buffer.size === this.#bytes && buffer.usage === TENSOR_USAGE()) {
+    if (alone && buffer.size === this.#bytes && buffer.usage === TENSOR_USAGE) {
       this.#buffer = buffer;
       this.#held = data;
       hold(data);
