@@ -4,8 +4,11 @@ import {
   createArena,
   createOptimizer,
   type GuardOptions,
+  momentum,
   type OptimizerOptions,
   type Parameter,
+  rmsprop,
+  sgd,
   type TelemetryOptions,
 } from "../src/index.js";
 import { fill } from "./fill.js";
@@ -24,6 +27,8 @@ export interface Contestant {
   readonly rest?: number;
   /** Where it is not to be counted. */
   readonly bytesMoved?: number;
+  /** Where it is not the benchmark's own. */
+  readonly device?: GPUDevice;
 }
 
 /** The engine whose step of Adam all others are compared with, and so the first. */
@@ -84,8 +89,17 @@ export async function makeContest(device: GPUDevice, workload: Workload, peers: 
   }
   const parameters = placed.reduce((sum, { param }) => sum + param.size / 4, 0);
   contestants.push(...makeStreams(device, parameters, own));
-  if (peers && workload.peers)
-    contestants.push(...(await (await import("./tfjs.js")).makeTfjs(device, shapes, own)));
+  if (peers && workload.peers) {
+    for (const rule of [sgd(), momentum(), rmsprop()]) await add(PLAIN, placed, {}, rule);
+    const [{ makeJax }, { makeLoop }, { makeTfjs }] = await Promise.all([
+      import("./jax.js"),
+      import("./plain-loop.js"),
+      import("./tfjs.js"),
+    ]);
+    contestants.push(makeLoop(shapes), ...(await makeJax(shapes, own)));
+    // Last, since its garbage slows what comes after.
+    contestants.push(...(await makeTfjs(device, shapes, own)));
+  }
   return {
     contestants,
     tensors: placed.length,

@@ -54,13 +54,17 @@ export async function measureWorkload(
 }
 
 /** What a step asks of the device once it has warmed up, its read-back included. */
-async function countStep(counter: WorkCounter, { step, settled }: Contestant): Promise<Work> {
+async function countStep(counter: WorkCounter, { step, settled, device }: Contestant): Promise<Work> {
   const run = async () => {
     step();
     await settled();
   };
   await run();
-  return await counter.count(run);
+  if (!device) return await counter.count(run);
+  const other = countWork(device);
+  const work = await other.count(run);
+  other.stop();
+  return work;
 }
 
 async function takeTurns(
@@ -95,7 +99,7 @@ async function takeSample(device: GPUDevice, { contestant, steps }: Turn): Promi
   const start = performance.now();
   for (let i = 0; i < steps; i += 1) contestant.step();
   await contestant.settled();
-  await device.queue.onSubmittedWorkDone();
+  await (contestant.device ?? device).queue.onSubmittedWorkDone();
   const ms = (performance.now() - start) / steps;
   if (contestant.rest) await new Promise((resolve) => setTimeout(resolve, contestant.rest));
   return ms;

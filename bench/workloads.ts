@@ -18,7 +18,11 @@ const many = (count: number, length: number) =>
 /** Lengths are multiples of 64, so that an arena holds no padding and every engine moves the same values. */
 export const workloads: readonly Workload[] = [
   // Alone in an arena, a tensor is what it is in two buffers.
-  { name: "1x2^24", shapes: () => ({ x: [2 ** 24] }), loose: false },
+  ...[10, 14, 18, 22, 24].map((power) => ({
+    name: `1x2^${power}`,
+    shapes: () => ({ x: [2 ** power] }),
+    loose: false,
+  })),
   { name: "148", shapes: () => transformerShapes(256), loose: true, peers: true },
   { name: "1000x64", shapes: () => many(1000, 64), loose: true, peers: true },
   { name: "10000x64", shapes: () => many(10_000, 64), loose: true },

@@ -96,12 +96,12 @@ test.runIf(long)("with --peers tfjs's optimizers and ours over its variables are
 });
 
 test.concurrent.each([
-  ["an unknown workload", ["--workload", "10x10"], "Known: 1x2^24, 148, 1000x64, 10000x64, product"],
+  ["an unknown workload", ["--workload", "10x10"], "148, 1000x64, 10000x64, product"],
   ["no number of rounds", ["--rounds", "0"], "'--rounds'"],
   ["an unknown option", ["--optimizer", "adam"], "--optimizer"],
   ["an unknown host", ["--host", "node:cuda"], "there is no 'node:cuda'"],
   ["an empty name of a file", ["--json", ""], "'--json' is empty"],
-  ["a folder for a file", ["--json", tmpdir()], "cannot be written: EISDIR"],
+  ["a folder for a file", ["--json", tmpdir()], "cannot be written: it is a folder"],
 ])("%s: usage, exit 2", async (_, parameters, message) => {
   const { code, output } = await runJob("bench", ...parameters);
   expect(code, output).toBe(2);

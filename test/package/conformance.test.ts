@@ -104,7 +104,7 @@ describe("bad input", () => {
     ["no folder", ["--vectors", "/nowhere/at/all"], "/nowhere/at/all is no folder"],
     ["an empty folder", ["--vectors", "EMPTY"], "no *.json"],
     ["an empty name of a file", ["--json", ""], "'--json' is empty"],
-    ["a folder for a file", ["--json", "EMPTY"], "cannot be written: EISDIR"],
+    ["a folder for a file", ["--json", "EMPTY"], "cannot be written: it is a folder"],
     ["an unknown host", ["--host", "bun"], "there is no 'bun'"],
     ["another library in a host", ["--host", "node", "--library", "tfjs"], "for Chrome only"],
     ["a file for a folder", ["--junit", "FILE/report.xml"], "cannot be written: "],

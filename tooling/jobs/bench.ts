@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BenchRequest, BenchRow } from "../../bench/events.ts";
+import { fitCost } from "../../bench/fit.ts";
 import { workloads } from "../../bench/workloads.ts";
 import { benchInPage } from "../bench-page.ts";
 import { launchBrowser } from "../browser.ts";
@@ -23,6 +24,19 @@ export async function benchJob(parameters: string[]): Promise<void> {
   const { adapter, rows } = await (host ? measureInHost(host, request) : measureInBrowser(request));
   if (json) writeFileSync(json, `${JSON.stringify({ adapter, rows }, null, 2)}\n`);
   for (const workload of request.workloads) print(rows.filter((row) => row.workload === workload));
+  printCost(rows.filter(({ engine, optimizer }) => engine === "webgpu-optim-arena" && optimizer === "adam"));
+}
+
+/** What a step over an arena costs by parameters, and how far it is from that for many tensors. */
+function printCost(rows: readonly BenchRow[]): void {
+  const cost = fitCost(rows.filter(({ tensors }) => tensors === 1));
+  if (!cost) return;
+  const { step, parameter } = cost;
+  console.log(
+    `\nAdam over an arena, by one tensor: ${digits(step)} ms and ${digits(1e6 * parameter)} ns a parameter.`,
+  );
+  for (const { workload, parameters, medianMs } of rows)
+    console.log(`  ${workload}: ${(medianMs / (step + parameter * parameters)).toFixed(2)} of that`);
 }
 
 interface Measured {
