@@ -72,8 +72,8 @@ export function commandOf(host: Host["name"], program: string): readonly [string
   }
 }
 
-/** Bundles the program of hosts, and gives its file. */
-async function bundle(folder: string): Promise<string> {
+/** Bundles a program of hosts, and gives its file. */
+export async function bundle(folder: string, program = "program"): Promise<string> {
   await build({
     configFile: false,
     root,
@@ -81,18 +81,18 @@ async function bundle(folder: string): Promise<string> {
     plugins: [wgsl()],
     ssr: { noExternal: true },
     build: {
-      ssr: join(root, "tooling/hosts/program.ts"),
+      ssr: join(root, `tooling/hosts/${program}.ts`),
       outDir: folder,
       emptyOutDir: false,
       target: "es2022",
-      rolldownOptions: { output: { entryFileNames: "program.mjs" } },
+      rolldownOptions: { output: { entryFileNames: `${program}.mjs` } },
     },
   });
-  return join(folder, "program.mjs");
+  return join(folder, `${program}.mjs`);
 }
 
 /** The npm package `webgpu`. */
-function findDawn(): NonNullable<Started["dawn"]> {
+export function findDawn(): NonNullable<Started["dawn"]> {
   const manifest = require.resolve("webgpu/package.json");
   const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
   return { url: pathToFileURL(join(dirname(manifest), "index.js")).href, version };

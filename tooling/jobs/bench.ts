@@ -1,17 +1,17 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BenchRequest, BenchRow } from "../../bench/events.ts";
-import { fitCost } from "../../bench/fit.ts";
 import { workloads } from "../../bench/workloads.ts";
 import { benchInPage } from "../bench-page.ts";
+import { formatRows } from "../bench-table.ts";
 import { launchBrowser } from "../browser.ts";
 import { requireNames, requireWritable } from "../check-options.ts";
+import { packBench } from "../hosts/pack.ts";
 import { type Host, readHost, runInHost } from "../hosts/run.ts";
 import { parseOptions } from "../parse-options.ts";
 import { ProgressBar } from "../progress.ts";
 import { root } from "../root.ts";
 import { serve } from "../serve.ts";
-import { formatTable } from "../table.ts";
 import { UsageError } from "../usage-error.ts";
 import { wgsl } from "../wgsl-plugin.ts";
 
@@ -19,24 +19,12 @@ const known = workloads.map(({ name }) => name);
 
 /** `bench […]`: measures steps in a headless browser, or in Node or Deno, side by side. It asserts no time. */
 export async function benchJob(parameters: string[]): Promise<void> {
-  const { request, host, json } = readCommandLine(parameters);
+  const { request, host, json, pack } = readCommandLine(parameters);
   if (json) requireWritable("json", json);
+  if (pack !== undefined) return await packBench(pack, request);
   const { adapter, rows } = await (host ? measureInHost(host, request) : measureInBrowser(request));
   if (json) writeFileSync(json, `${JSON.stringify({ adapter, rows }, null, 2)}\n`);
-  for (const workload of request.workloads) print(rows.filter((row) => row.workload === workload));
-  printCost(rows.filter(({ engine, optimizer }) => engine === "webgpu-optim-arena" && optimizer === "adam"));
-}
-
-/** What a step over an arena costs by parameters, and how far it is from that for many tensors. */
-function printCost(rows: readonly BenchRow[]): void {
-  const cost = fitCost(rows.filter(({ tensors }) => tensors === 1));
-  if (!cost) return;
-  const { step, parameter } = cost;
-  console.log(
-    `\nAdam over an arena, by one tensor: ${digits(step)} ms and ${digits(1e6 * parameter)} ns a parameter.`,
-  );
-  for (const { workload, parameters, medianMs } of rows)
-    console.log(`  ${workload}: ${(medianMs / (step + parameter * parameters)).toFixed(2)} of that`);
+  console.log(formatRows(rows));
 }
 
 interface Measured {
@@ -82,30 +70,11 @@ async function measureInHost(host: Host, request: BenchRequest): Promise<Measure
   return { adapter, rows };
 }
 
-/** Three digits at least, never as a power of ten. */
-const digits = (value: number) => (value < 100 ? value.toPrecision(3) : value.toFixed(0));
-
-function print(rows: readonly BenchRow[]): void {
-  const { workload, tensors, parameters } = rows[0]!;
-  console.log(`\n${workload}: ${tensors} tensors, ${parameters} parameters`);
-  const headings = ["engine", "optimizer", "ms", "ratio", "dispatches", "objects", "MB moved", "GB/s"];
-  const lines = rows.map((row) => [
-    row.engine,
-    row.optimizer,
-    digits(row.medianMs),
-    row.ratio.toFixed(2),
-    String(row.dispatches),
-    String(row.objectsMade),
-    (row.bytesMoved / 1e6).toFixed(2),
-    (row.bytesPerSecond / 1e9).toFixed(2),
-  ]);
-  console.log(formatTable(headings, lines));
-}
-
 function readCommandLine(parameters: string[]): {
   request: BenchRequest;
   host: Host | undefined;
   json: string | undefined;
+  pack: string | undefined;
 } {
   const text = { type: "string" } as const;
   const { values } = parseOptions({
@@ -115,11 +84,15 @@ function readCommandLine(parameters: string[]): {
       rounds: text,
       host: text,
       json: text,
+      pack: text,
       peers: { type: "boolean" },
     },
   });
-  const { workload, rounds, json, peers } = values;
-  if (json === "") throw new UsageError("Option '--json' is empty.");
+  const { workload, rounds, json, pack, peers } = values;
+  for (const [name, value] of Object.entries({ json, pack }))
+    if (value === "") throw new UsageError(`Option '--${name}' is empty.`);
+  if (pack !== undefined && (json !== undefined || values.host !== undefined || peers))
+    throw new UsageError("Option '--pack' takes workloads and rounds only: what it packs runs in Node.");
   if (rounds !== undefined && !/^[1-9]\d{0,3}$/.test(rounds))
     throw new UsageError(`Option '--rounds': ${rounds} is no whole number from 1 to 9999.`);
   requireNames("workload", workload ?? [], known);
@@ -135,5 +108,6 @@ function readCommandLine(parameters: string[]): {
       ...(peers && { peers }),
     },
     json,
+    pack,
   };
 }
