@@ -25,7 +25,17 @@ const gpu = (
   plugins,
   resolve: { alias },
   // Named here, so that they are not found while a test runs, which would load its page again.
-  optimizeDeps: { include: ["@jax-js/jax", "typegpu", "typegpu/data"], exclude: ["onnxruntime-web"] },
+  optimizeDeps: {
+    include: [
+      "@jax-js/jax",
+      "@tensorflow/tfjs-backend-webgpu",
+      "@tensorflow/tfjs-core",
+      "@tensorflow/tfjs-layers",
+      "typegpu",
+      "typegpu/data",
+    ],
+    exclude: ["onnxruntime-web"],
+  },
   test: {
     name,
     include: files.include,

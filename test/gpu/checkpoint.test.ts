@@ -105,11 +105,11 @@ interface Way {
 const guarded: Way = { how: "with guards", extra: { guards }, spoiled: [2, 3, 20, 21] };
 const plain: Way = { how: "without guards", extra: {}, spoiled: [] };
 
-// A third of the rules, and a sixth in both ways; `test --long` takes all.
+// A quarter of the rules, and an eighth in both ways; `test --long` takes all.
 describe.each(
   shapeless
-    .map((factory, index) => [factory.row.name, factory, long || index % 6 === 0] as const)
-    .filter((_, index) => long || index % 3 === 0),
+    .map((factory, index) => [factory.row.name, factory, long || index % 8 === 0] as const)
+    .filter((_, index) => long || index % 4 === 0),
 )("%s", (_, factory, both) => {
   const rule = factory({ weightDecay: 0.01 });
 

@@ -145,14 +145,14 @@ describe("compensated parameters", () => {
       row: noise,
     },
     {
-      what: "AdamW from 1, 20 000 zero gradients",
+      what: "AdamW from 1, zero gradients",
       start: 1,
       rule: adamw({ lr: 3e-4, weightDecay: 1e-4 }),
-      steps: 20_000,
+      steps: long ? 20_000 : 5000,
       row: zeros,
     },
     {
-      what: "AdamW from 1.9, 20 000 zero gradients",
+      what: "AdamW from 1.9, zero gradients",
       start: 1.9,
       rule: adamw({ lr: 3e-4, weightDecay: 1e-4 }),
       steps: long ? 20_000 : 5000,

@@ -113,10 +113,10 @@ type Shape = readonly [rows: number, terms: number, columns: number];
 const shapes: readonly Shape[] = [
   [3, 5, 2],
   [65, 127, 66],
-  [1, 300, 129],
   // Each is a kernel of its own to compile.
   ...(long
     ? ([
+        [1, 300, 129],
         [1, 1, 1],
         [4, 4, 4],
         [64, 64, 64],
@@ -156,9 +156,9 @@ describe.each(shapes)("%i×%i by %i", (rows, terms, columns) => {
 describe.each<readonly [number, number]>([
   [5, 3],
   [65, 127],
-  [127, 65],
   ...(long
     ? ([
+        [127, 65],
         [1, 1],
         [64, 64],
         [200, 30],
