@@ -33,10 +33,12 @@ const blocks = (markdown: string): string[] =>
   [...markdown.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
 
 describe("contents", () => {
-  test("manifest, licence, readme, docs and dist, nothing else", () => {
+  test("manifest, licence, readme, docs, examples and dist, nothing else", () => {
     const strays = files(packed.folder).filter(
       (file) =>
-        !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|docs\/.+|dist\/.+\.(js|d\.ts))$/.test(file),
+        !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|(docs|examples)\/.+|dist\/.+\.(js|d\.ts))$/.test(
+          file,
+        ),
     );
     expect(strays).toEqual([]);
     for (const page of files(packed.folder).filter((file) => file.endsWith(".md")))

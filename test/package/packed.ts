@@ -38,6 +38,7 @@ export function buildAndPack(): Packed {
   const sources = [
     "src",
     "docs",
+    "examples",
     "tooling",
     "package.json",
     "tsconfig.json",
