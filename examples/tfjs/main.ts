@@ -8,15 +8,16 @@ import { createTfjsOptimizer } from "webgpu-optim/tfjs";
 const log = (line: string) => document.querySelector("#log")!.append(`${line}\n`);
 
 await tf.setBackend("webgpu");
+const kernelInitializer = tfl.initializers.glorotUniform({ seed: 1 });
 const model = tfl.sequential({
   layers: [
-    tfl.layers.dense({ inputShape: [1], units: 32, activation: "tanh" }),
-    tfl.layers.dense({ units: 1 }),
+    tfl.layers.dense({ inputShape: [1], units: 32, activation: "tanh", kernelInitializer }),
+    tfl.layers.dense({ units: 1, kernelInitializer }),
   ],
 });
 
 // In the place of tf.train.adam(): any rule, in place on the variables' own GPU buffers.
-const epochs = 20;
+const epochs = 40;
 const optimizer = await createTfjsOptimizer({
   rule: adamw({ lr: 0.05, weightDecay: 0.01 }),
   variables: model.trainableWeights,
