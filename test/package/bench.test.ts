@@ -1,9 +1,11 @@
 // The runner's job bench, as a user runs it. No time is asserted.
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BenchRow } from "../../bench/events.js";
+import { environmentOf, softwareDriverOf } from "../../tooling/hosts/run.js";
 import { runJob } from "../support/job.js";
 import { long } from "../support/long.js";
 
@@ -95,11 +97,34 @@ test.runIf(long)("with --peers tfjs's optimizers and ours over its variables are
   }
 });
 
+test.runIf(long)(
+  "--pack makes a folder that measures by itself",
+  async () => {
+    const folder = join(scratch, "pack");
+    const result = await runJob("bench", "--pack", folder, "--rounds", "1", "--workload", "1000x64");
+    expect(result.code, result.output).toBe(0);
+    const output = execFileSync(join(folder, "bench.sh"), {
+      encoding: "utf8",
+      env: environmentOf(softwareDriverOf({ name: "node" })),
+    });
+    expect(output).toMatch(/^webgpu-optim-arena +adam /m);
+    const { adapter, rows } = JSON.parse(readFileSync(join(folder, "bench.json"), "utf8")) as {
+      adapter: string;
+      rows: BenchRow[];
+    };
+    expect(output).toContain(`WebGPU adapter: ${adapter}\n`);
+    expect(rows).toHaveLength(8);
+  },
+  300_000,
+);
+
 test.concurrent.each([
   ["an unknown workload", ["--workload", "10x10"], "148, 1000x64, 10000x64, product"],
   ["no number of rounds", ["--rounds", "0"], "'--rounds'"],
   ["an unknown option", ["--optimizer", "adam"], "--optimizer"],
   ["an unknown host", ["--host", "node:cuda"], "there is no 'node:cuda'"],
+  ["other libraries in a host", ["--host", "node", "--peers"], "'--peers' needs a page"],
+  ["other libraries in a pack", ["--pack", scratch, "--peers"], "'--pack' takes workloads and rounds only"],
   ["an empty name of a file", ["--json", ""], "'--json' is empty"],
   ["a folder for a file", ["--json", tmpdir()], "cannot be written: it is a folder"],
 ])("%s: usage, exit 2", async (_, parameters, message) => {
