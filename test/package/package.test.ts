@@ -1,10 +1,13 @@
 // The package as it would be published: built, packed, unpacked and used.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { publint } from "publint";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { launchBrowser } from "../../tooling/browser.js";
 import { buildAndPack, type Packed, runInstalled } from "./packed.js";
 
 const root = join(import.meta.dirname, "../..");
@@ -186,6 +189,44 @@ test("Node resolves the package and its manifest, without WebGPU", async () => {
   const deep = join(packed.consumer, "deep.mjs");
   writeFileSync(deep, 'import "webgpu-optim/dist/rule.js";');
   await expect(import(pathToFileURL(deep).href)).rejects.toThrow();
+});
+
+test("a page takes the files as they are, with no bundler, and trains", async () => {
+  const page = `<!doctype html><script type="module">
+    import { createArena, createOptimizer, requestDevice, sgd } from "./node_modules/webgpu-optim/dist/index.js";
+    const device = await requestDevice();
+    const arena = createArena(device, [{ x: [4] }]);
+    const optimizer = await createOptimizer(device, {
+      rule: sgd({ lr: 0.5 }), parameters: arena.groups[0], guards: { clipGlobalNorm: 100 },
+    });
+    device.queue.writeBuffer(arena.gradients, 0, new Float32Array([1, 2, 3, 4]));
+    optimizer.step();
+    const read = device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(arena.parameters, 0, read, 0, 16);
+    device.queue.submit([encoder.finish()]);
+    await read.mapAsync(GPUMapMode.READ);
+    document.title = [...new Float32Array(read.getMappedRange())].join();
+  </script>`;
+  const server = createServer(({ url = "/" }, response) => {
+    const file = join(packed.consumer, url);
+    const served = url === "/" ? page : existsSync(file) ? readFileSync(file) : undefined;
+    response.writeHead(served === undefined ? 404 : 200, {
+      "Content-Type": url === "/" ? "text/html" : "text/javascript",
+    });
+    response.end(served);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const gpu = await launchBrowser();
+  try {
+    const opened = await gpu.browser.newPage();
+    await opened.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    await opened.waitForFunction(() => document.title !== "", { timeout: 30_000 });
+    expect(await opened.title()).toBe("-0.5,-1,-1.5,-2");
+  } finally {
+    await gpu.close();
+    server.close();
+  }
 });
 
 /** What `lib.dom` of TypeScript 6 and later has no word of. */
