@@ -8,6 +8,7 @@ import { publint } from "publint";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launchBrowser } from "../../tooling/browser.js";
+import { long } from "../support/long.js";
 import { buildAndPack, type Packed, runInstalled } from "./packed.js";
 
 const root = join(import.meta.dirname, "../..");
@@ -235,7 +236,9 @@ declare const GPUMapMode: { readonly READ: number };`;
 
 describe.each([
   { compiler: "typescript", resolution: "NodeNext", module: "NodeNext", types: ["@webgpu/types"] },
-  { compiler: "typescript", resolution: "Bundler", module: "ESNext", types: ["@webgpu/types"] },
+  ...(long
+    ? [{ compiler: "typescript", resolution: "Bundler", module: "ESNext", types: ["@webgpu/types"] }]
+    : []),
   { compiler: "typescript-6", resolution: "Bundler", module: "ESNext", types: [] },
   { compiler: "typescript-7", resolution: "NodeNext", module: "NodeNext", types: [] },
 ])("$compiler, strict, resolution $resolution, types $types", ({ compiler, resolution, module, types }) => {
@@ -304,11 +307,5 @@ describe.each([
         examples.map((code, index) => [`example-${index + 1}.ts`, `${code}\nexport {};\n`]),
       ),
     });
-  });
-
-  test("a wrong use is found, so the types are not any", () => {
-    expect(() =>
-      compile({ "wrong.ts": 'import { createArena } from "webgpu-optim"; createArena(1, 2);' }),
-    ).toThrow(/TS2345/);
   });
 });
