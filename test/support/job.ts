@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { expect } from "vitest";
+import { UsageError } from "../../tooling/usage-error.js";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -8,6 +10,16 @@ export interface JobResult {
   readonly code: number | null;
   /** Standard output and standard error. */
   readonly output: string;
+}
+
+/** That wrong usage ends a job with exit code 2 is seen once a job; here is what it says. */
+export async function expectUsageError(run: () => Promise<void>, message: string): Promise<void> {
+  const error = await run().then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(UsageError);
+  expect((error as UsageError).message).toContain(message);
 }
 
 /** Runs a job as a user runs it. */
