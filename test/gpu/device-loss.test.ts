@@ -17,6 +17,19 @@ import { destroyTensors, tensor } from "../support/tensors.js";
 
 const watched = useDevice();
 
+/** An optimizer that has what its calls may ask for, and an encoder for them. */
+async function withAll(device: GPUDevice) {
+  const parameters = [tensor(device, "x", 8)];
+  const optimizer = await createOptimizer(device, {
+    rule: adam(),
+    accumulation: true,
+    guards: {},
+    telemetry: {},
+    parameters,
+  });
+  return { tensors: parameters, optimizer, encoder: device.createCommandEncoder() };
+}
+
 test("the list of calls holds every method of the optimizer", async () => {
   const { device } = watched();
   const tensors = [tensor(device, "x", 8)];
@@ -58,15 +71,7 @@ describe("a lost device", () => {
     "makes %s throw at once",
     async (_name, call) => {
       const { device, counts } = await watchedDevice();
-      const tensors = [tensor(device, "x", 8)];
-      const optimizer = await createOptimizer(device, {
-        rule: adam(),
-        accumulation: true,
-        guards: {},
-        telemetry: {},
-        parameters: tensors,
-      });
-      const encoder = device.createCommandEncoder();
+      const { optimizer, encoder } = await withAll(device);
       optimizer.step();
       device.destroy();
       await device.lost;
@@ -82,15 +87,7 @@ describe("a lost device", () => {
 
 test.each(calls)("%s throws after destroy", async (_name, call) => {
   const { device, counts } = watched();
-  const tensors = [tensor(device, "x", 8)];
-  const optimizer = await createOptimizer(device, {
-    rule: adam(),
-    accumulation: true,
-    guards: {},
-    telemetry: {},
-    parameters: tensors,
-  });
-  const encoder = device.createCommandEncoder();
+  const { tensors, optimizer, encoder } = await withAll(device);
   optimizer.destroy();
   optimizer.destroy();
   const before = { ...counts };
